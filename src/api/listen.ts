@@ -1,0 +1,251 @@
+/**
+ * Sockets: unix, tcp (plain or TLS) and fd:// (socket activation), over node:http.
+ *
+ * node:http and not Bun.serve, since Bun.serve gives no raw socket (attach and exec take the connection over) and cannot send headers
+ * before the first byte of the body (`docker run` waits for the headers of /wait before it calls /start).
+ */
+
+import { chmodSync, chownSync, existsSync, readFileSync, rmSync } from "node:fs";
+import http from "node:http";
+import https from "node:https";
+import net from "node:net";
+import type { Duplex } from "node:stream";
+import { hasCode, invalid, messageOf, unavailable } from "../base/errors.ts";
+import type { Logger } from "../base/logger.ts";
+import type { Bindings, Upgrade } from "./context.ts";
+
+/** Answers one request: the API, without its socket. */
+export type Handler = (request: Request, connection: Pick<Bindings, "signal" | "upgrade">) => Promise<Response>;
+
+export interface Tls {
+  readonly ca: string | undefined;
+  readonly certificate: string;
+  readonly key: string;
+  readonly verify: boolean;
+}
+
+export interface Listener extends AsyncDisposable {
+  /** As the daemon's log shows it. */
+  readonly address: string;
+}
+
+function headersOf(incoming: http.IncomingMessage): Headers {
+  const headers = new Headers();
+  const raw = incoming.rawHeaders;
+  for (let at = 0; at + 1 < raw.length; at += 2) headers.append(raw[at] ?? "", raw[at + 1] ?? "");
+  return headers;
+}
+
+/** A body that is pulled, never read ahead, so that a slow handler slows the client. */
+function bodyOf(incoming: http.IncomingMessage): ReadableStream<Uint8Array> {
+  let chunks: AsyncIterator<Uint8Array> | undefined;
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(out) {
+        chunks ??= incoming[Symbol.asyncIterator]();
+        const { done, value } = await chunks.next();
+        if (done) out.close();
+        else out.enqueue(value);
+      },
+      async cancel() {
+        await chunks?.return?.();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+function toRequest(incoming: http.IncomingMessage, signal: AbortSignal): Request {
+  const method = incoming.method ?? "GET";
+  const hasBody = method !== "GET" && method !== "HEAD";
+  return new Request(`http://bosun${incoming.url ?? "/"}`, {
+    method,
+    headers: headersOf(incoming),
+    signal,
+    ...(hasBody && { body: bodyOf(incoming), duplex: "half" }),
+  });
+}
+
+/** Resolves when more may be written, or when nobody will read it. */
+const drained = (outgoing: http.ServerResponse): Promise<void> =>
+  new Promise((resolve) => {
+    const done = () => {
+      outgoing.off("drain", done).off("close", done);
+      resolve();
+    };
+    outgoing.once("drain", done).once("close", done);
+  });
+
+async function send(response: Response, outgoing: http.ServerResponse, signal: AbortSignal): Promise<void> {
+  outgoing.writeHead(response.status, Object.fromEntries(response.headers));
+  if (!response.body) {
+    outgoing.end();
+    return;
+  }
+  outgoing.flushHeaders();
+  const reader = response.body.getReader();
+  const leave = () => void reader.cancel("client left").catch(() => {});
+  signal.addEventListener("abort", leave, { once: true });
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done || signal.aborted) break;
+    if (!outgoing.write(value)) await drained(outgoing);
+  }
+  outgoing.end();
+}
+
+/** `HTTP/1.1 101 UPGRADED` and then nothing but bytes. Moby's clients look for this very line. */
+function accept(incoming: http.IncomingMessage, socket: Duplex, head: Buffer): Upgrade & { accepted: boolean } {
+  const protocol = String(incoming.headers.upgrade);
+  return {
+    protocol,
+    accepted: false,
+    accept(contentType) {
+      this.accepted = true;
+      socket.write(
+        `HTTP/1.1 101 UPGRADED\r\nContent-Type: ${contentType}\r\nConnection: Upgrade\r\nUpgrade: ${protocol}\r\n\r\n`,
+      );
+      if (head.length > 0) socket.unshift(head); // bytes that came with the request are the first of stdin
+      return socket;
+    },
+  };
+}
+
+/** An ordinary answer to a request that hoped for an upgrade. */
+async function refuse(response: Response, socket: Duplex): Promise<void> {
+  const body = Buffer.from(await response.arrayBuffer());
+  const headers = [...response.headers].map(([name, value]) => `${name}: ${value}\r\n`).join("");
+  socket.write(`HTTP/1.1 ${response.status} ${http.STATUS_CODES[response.status] ?? ""}\r\n${headers}`);
+  socket.write(`Content-Length: ${body.length}\r\nConnection: close\r\n\r\n`);
+  socket.end(body);
+}
+
+function createServer(handler: Handler, tls: Tls | undefined, log: Logger): http.Server | https.Server {
+  const options = { requestTimeout: 0, headersTimeout: 60_000, keepAliveTimeout: 0 };
+  const server = tls
+    ? https.createServer({
+        ...options,
+        cert: readFileSync(tls.certificate),
+        key: readFileSync(tls.key),
+        ...(tls.ca && { ca: readFileSync(tls.ca) }),
+        requestCert: tls.verify,
+        rejectUnauthorized: tls.verify,
+      })
+    : http.createServer(options);
+  server.timeout = 0;
+  server.on("request", async (incoming: http.IncomingMessage, outgoing: http.ServerResponse) => {
+    const gone = new AbortController();
+    outgoing.on("close", () => {
+      if (!outgoing.writableFinished) gone.abort();
+    });
+    try {
+      const response = await handler(toRequest(incoming, gone.signal), { signal: gone.signal, upgrade: undefined });
+      await send(response, outgoing, gone.signal);
+    } catch (error) {
+      log.error("request failed", { method: incoming.method, url: incoming.url, error: messageOf(error) });
+      outgoing.destroy();
+    }
+  });
+  server.on("upgrade", async (incoming: http.IncomingMessage, socket: Duplex, head: Buffer) => {
+    const gone = new AbortController();
+    socket.on("close", () => gone.abort());
+    socket.on("error", (error) => log.debug("connection broke", { url: incoming.url, error }));
+    const upgrade = accept(incoming, socket, head);
+    try {
+      const response = await handler(toRequest(incoming, gone.signal), { signal: gone.signal, upgrade });
+      if (!upgrade.accepted) await refuse(response, socket);
+    } catch (error) {
+      log.error("request failed", { method: incoming.method, url: incoming.url, error: messageOf(error) });
+      socket.destroy();
+    }
+  });
+  return server;
+}
+
+/** @returns whether a live process answers on this unix socket. */
+const answers = (path: string): Promise<boolean> =>
+  new Promise((resolve) => {
+    const probe = net.connect(path);
+    probe.once("connect", () => resolve(true)).once("error", () => resolve(false));
+    probe.once("connect", () => probe.destroy());
+  });
+
+/** A socket file that a crash left behind is removed, one that somebody serves is not. */
+async function clearSocket(path: string): Promise<void> {
+  if (!existsSync(path)) return;
+  if (await answers(path)) throw unavailable(`cannot listen on unix://${path}: another process serves it`);
+  rmSync(path);
+}
+
+const ready = (server: http.Server | https.Server, bind: () => void): Promise<void> =>
+  new Promise((resolve, reject) => {
+    server.once("listening", resolve).once("error", reject);
+    bind();
+  });
+
+/** How many sockets systemd passed, from file descriptor 3 on. Source: sd_listen_fds(3). */
+const passedSockets = (): number =>
+  Number(process.env["LISTEN_PID"]) === process.pid ? Number(process.env["LISTEN_FDS"] ?? 0) : 0;
+
+export interface ListenOptions {
+  readonly tls: Tls | undefined;
+  /** Group id of unix sockets, and whether others than root may use them. */
+  readonly group: number;
+  readonly log: Logger;
+}
+
+/**
+ * @param host  `unix:///path`, `tcp://[address]:port` or `fd://[number]`
+ * @throws invalid for any other form; unavailable when the address is taken
+ */
+export async function listen(host: string, handler: Handler, options: ListenOptions): Promise<Listener> {
+  const [, scheme, rest = ""] = /^(unix|tcp|fd):\/\/(.*)$/s.exec(host) ?? [];
+  if (!scheme) throw invalid(`invalid -H ${host}: want unix:///path, tcp://address:port or fd://`);
+  const server = createServer(handler, scheme === "tcp" ? options.tls : undefined, options.log);
+  try {
+    if (scheme === "unix") await listenUnix(server, rest, options.group);
+    else if (scheme === "tcp") await listenTcp(server, rest, options.tls !== undefined);
+    else await listenPassed(server, rest);
+  } catch (error) {
+    if (hasCode(error, "EADDRINUSE"))
+      throw unavailable(`cannot listen on ${host}: address already in use`, { cause: error });
+    throw error;
+  }
+  return {
+    address: host,
+    async [Symbol.asyncDispose]() {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      server.closeIdleConnections();
+      await closed;
+    },
+  };
+}
+
+async function listenUnix(server: http.Server | https.Server, path: string, group: number): Promise<void> {
+  if (!path.startsWith("/")) throw invalid(`invalid -H unix://${path}: want an absolute path`);
+  await clearSocket(path);
+  const mask = process.umask(0o177); // nobody else gets in between bind and chmod
+  try {
+    await ready(server, () => server.listen(path));
+  } finally {
+    process.umask(mask);
+  }
+  chownSync(path, 0, group);
+  chmodSync(path, 0o660);
+}
+
+async function listenTcp(server: http.Server | https.Server, address: string, secure: boolean): Promise<void> {
+  const url = URL.parse(`http://${address || "127.0.0.1"}`);
+  if (!url || url.pathname !== "/") throw invalid(`invalid -H tcp://${address}: want address:port`);
+  const port = Number(/:(\d+)$/.exec(address)?.[1] ?? (secure ? 2376 : 2375));
+  await ready(server, () => server.listen(port, url.hostname.replace(/^\[|\]$/g, "")));
+}
+
+async function listenPassed(server: http.Server | https.Server, which: string): Promise<void> {
+  const count = passedSockets();
+  if (count === 0) throw unavailable("cannot listen on fd://: no sockets were passed by the service manager");
+  const fd = which === "" ? 3 : Number(which);
+  if (!Number.isInteger(fd) || fd < 3 || fd >= 3 + count)
+    throw invalid(`invalid -H fd://${which}: descriptors 3 to ${2 + count} were passed`);
+  await ready(server, () => server.listen({ fd }));
+}

@@ -1,0 +1,362 @@
+/**
+ * The daemon's configuration: dockerd's flags and daemon.json's keys in, one frozen value with every default out.
+ * Source: `dockerd --help` of Docker 28 and its documentation of daemon.json. An option that this engine does not have yet is refused by
+ * name, never ignored.
+ */
+
+import { readFileSync } from "node:fs";
+import { hasCode, invalid, messageOf, notImplemented } from "./base/errors.ts";
+import { LEVELS, type Level } from "./base/logger.ts";
+import { parseUlimit, type Ulimit } from "./container/config.ts";
+
+export interface Config {
+  /** `unix:///path`, `tcp://host:port`, `fd://`. */
+  readonly hosts: readonly string[];
+  readonly logLevel: Level;
+  readonly logFormat: "text" | "json";
+  readonly dataRoot: string;
+  readonly execRoot: string;
+  readonly pidfile: string;
+  /** Name or number; what the socket's group shall be. */
+  readonly group: string;
+  /** Whether somebody asked for `group`, so that its absence is an error and not a note. */
+  readonly groupGiven: boolean;
+  readonly storageDriver: "auto" | "erofs" | "overlay";
+  readonly insecureRegistries: readonly string[];
+  readonly registryMirrors: readonly string[];
+  readonly maxConcurrentDownloads: number;
+  readonly maxDownloadAttempts: number;
+  readonly bridge: BridgeConfig;
+  readonly dns: readonly string[];
+  readonly dnsOptions: readonly string[];
+  readonly dnsSearch: readonly string[];
+  readonly labels: readonly string[];
+  readonly defaultUlimits: readonly Ulimit[];
+  readonly logOptions: Readonly<Record<string, string>>;
+  readonly init: boolean;
+  readonly noNewPrivileges: boolean;
+  /** `builtin`, `unconfined` or the path of a profile. */
+  readonly seccompProfile: string;
+  /** Bytes. */
+  readonly defaultShmSize: number;
+  readonly cgroupParent: string;
+  /** How long a stopping daemon waits for requests under way, seconds. */
+  readonly shutdownTimeoutS: number;
+  readonly tls: TlsConfig | undefined;
+}
+
+export interface BridgeConfig {
+  /** Interface name, or `none` for no default bridge. */
+  readonly name: string;
+  /** The bridge's own address with prefix, as `172.17.0.1/16`. */
+  readonly address: string | undefined;
+  /** Containers get addresses from here, a part of the bridge's subnet. */
+  readonly fixedCidr: string | undefined;
+  readonly mtu: number;
+  readonly masquerade: boolean;
+  readonly firewall: boolean;
+  readonly forward: boolean;
+}
+
+export interface TlsConfig {
+  readonly ca: string | undefined;
+  readonly certificate: string;
+  readonly key: string;
+  /** Whether clients must show a certificate signed by `ca`. */
+  readonly verify: boolean;
+}
+
+type Kind = "bool" | "string" | "int" | "list" | "map";
+interface Option {
+  readonly kind: Kind;
+  readonly short?: string;
+  /** Its key in daemon.json, when it is not the flag's name. */
+  readonly key?: string;
+}
+
+/** Every option that works. */
+const OPTIONS: Readonly<Record<string, Option>> = {
+  host: { kind: "list", short: "H", key: "hosts" },
+  debug: { kind: "bool", short: "D" },
+  "log-level": { kind: "string", short: "l" },
+  "log-format": { kind: "string" },
+  "data-root": { kind: "string", short: "g" },
+  "exec-root": { kind: "string" },
+  pidfile: { kind: "string", short: "p" },
+  group: { kind: "string", short: "G" },
+  "config-file": { kind: "string" },
+  "storage-driver": { kind: "string", short: "s" },
+  "insecure-registry": { kind: "list", key: "insecure-registries" },
+  "registry-mirror": { kind: "list", key: "registry-mirrors" },
+  "max-concurrent-downloads": { kind: "int" },
+  "max-download-attempts": { kind: "int" },
+  bridge: { kind: "string", short: "b" },
+  bip: { kind: "string" },
+  "fixed-cidr": { kind: "string" },
+  mtu: { kind: "int" },
+  "ip-masq": { kind: "bool" },
+  iptables: { kind: "bool" },
+  "ip-forward": { kind: "bool" },
+  dns: { kind: "list" },
+  "dns-opt": { kind: "list", key: "dns-opts" },
+  "dns-search": { kind: "list" },
+  label: { kind: "list", key: "labels" },
+  "default-ulimit": { kind: "list", key: "default-ulimits" },
+  "log-driver": { kind: "string" },
+  "log-opt": { kind: "map", key: "log-opts" },
+  init: { kind: "bool" },
+  "no-new-privileges": { kind: "bool" },
+  "seccomp-profile": { kind: "string" },
+  "default-shm-size": { kind: "string" },
+  "cgroup-parent": { kind: "string" },
+  "shutdown-timeout": { kind: "int" },
+  "live-restore": { kind: "bool" },
+  tls: { kind: "bool" },
+  tlscacert: { kind: "string" },
+  tlscert: { kind: "string" },
+  tlskey: { kind: "string" },
+  tlsverify: { kind: "bool" },
+  validate: { kind: "bool" },
+  version: { kind: "bool", short: "v" },
+};
+
+/** dockerd's old spellings. */
+const ALIASES: Readonly<Record<string, string>> = { graph: "data-root" };
+
+/** What the `data-root` of an engine without flags is. */
+export const DEFAULT_HOST = "unix:///run/bosun.sock";
+export const DEFAULT_CONFIG_FILE = "/etc/bosun/daemon.json";
+
+type Raw = Map<string, string[]>;
+
+const shortNames = new Map(Object.entries(OPTIONS).flatMap(([name, { short }]) => (short ? [[short, name]] : [])));
+
+function optionFor(name: string): Option {
+  const option = Object.hasOwn(OPTIONS, name) ? OPTIONS[name] : undefined;
+  if (!option) throw notImplemented(`unknown or not yet supported flag: --${name}. See 'bosun daemon --help'`);
+  return option;
+}
+
+/** `--name value`, `--name=value`, `-n value`, `-nvalue`, `--bool`, `-D`; one dash before a long name is Docker's old spelling. */
+function parseFlags(argv: readonly string[]): Raw {
+  const raw: Raw = new Map();
+  const words = argv.values();
+  for (const word of words) {
+    if (!word.startsWith("-") || word === "-") throw invalid(`unexpected argument: ${word}`);
+    const [, name, attached] = splitFlag(word);
+    const option = optionFor(name);
+    const value = attached ?? (option.kind === "bool" ? "true" : words.next().value);
+    if (value === undefined) throw invalid(`flag needs an argument: ${word}`);
+    raw.set(name, [...(raw.get(name) ?? []), value]);
+  }
+  return raw;
+}
+
+function splitFlag(word: string): [dashes: string, name: string, attached: string | undefined] {
+  const long = /^(--?)([a-z][a-z0-9-]+)(?:=(.*))?$/s.exec(word);
+  const known = long?.[2] && (ALIASES[long[2]] ?? long[2]);
+  if (long && known && (word.startsWith("--") || Object.hasOwn(OPTIONS, known))) return ["--", known, long[3]];
+  const name = shortNames.get(word.slice(1, 2));
+  if (!name) throw invalid(`unknown shorthand flag: ${word}. See 'bosun daemon --help'`);
+  return ["-", name, word.length > 2 ? word.slice(2).replace(/^=/, "") : undefined];
+}
+
+function scalar(key: string, value: unknown): string {
+  if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") return String(value);
+  throw invalid(`daemon.json: ${key}: unexpected ${JSON.stringify(value)}`);
+}
+
+function fileValues(key: string, option: Option, value: unknown): string[] {
+  if (option.kind === "list" && Array.isArray(value)) return value.map((item) => scalar(key, item));
+  const entries =
+    typeof value === "object" && value !== null && !Array.isArray(value) ? Object.entries(value) : undefined;
+  if (option.kind === "map" && entries) return entries.map(([name, item]) => `${name}=${scalar(key, item)}`);
+  if (key === "default-ulimits" && entries) return entries.map(([name, item]) => `${name}=${ulimitText(item)}`);
+  if (option.kind === "list" || option.kind === "map")
+    throw invalid(`daemon.json: ${key}: unexpected ${JSON.stringify(value)}`);
+  return [scalar(key, value)];
+}
+
+const ulimitText = (value: unknown): string => {
+  const item: { Soft?: unknown; Hard?: unknown } = typeof value === "object" && value !== null ? value : {};
+  return `${item.Soft ?? item.Hard}:${item.Hard ?? item.Soft}`;
+};
+
+function parseFile(path: string, mustExist: boolean): Raw {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    if (!mustExist && hasCode(error, "ENOENT")) return new Map();
+    throw invalid(`unable to configure the daemon with file ${path}: ${messageOf(error)}`);
+  }
+  let document: unknown;
+  try {
+    document = text.trim() === "" ? {} : JSON.parse(text);
+  } catch (error) {
+    throw invalid(`unable to configure the daemon with file ${path}: ${messageOf(error)}`);
+  }
+  if (typeof document !== "object" || document === null || Array.isArray(document))
+    throw invalid(`unable to configure the daemon with file ${path}: want a JSON object`);
+  const byKey = new Map(Object.entries(OPTIONS).map(([name, option]) => [option.key ?? name, name]));
+  const unknown = Object.keys(document).filter((key) => !byKey.has(ALIASES[key] ?? key));
+  if (unknown.length > 0)
+    throw invalid(
+      `unable to configure the daemon with file ${path}: the following directives don't match any configuration option: ${unknown.join(", ")}`,
+    );
+  return new Map(
+    Object.entries(document).map(([key, value]) => {
+      const name = byKey.get(ALIASES[key] ?? key) ?? key;
+      return [name, fileValues(key, optionFor(name), value)];
+    }),
+  );
+}
+
+/** Lists may be given in both places, anything else in one only: dockerd's rule. */
+function merge(flags: Raw, file: Raw, path: string): Raw {
+  const twice = [...file.keys()].filter(
+    (name) => flags.has(name) && (optionFor(name).kind !== "list" || name === "host"),
+  );
+  if (twice.length > 0)
+    throw invalid(
+      `unable to configure the daemon with file ${path}: the following directives are specified both as a flag and in the configuration file: ${twice
+        .map((name) => `${name}: (from flag: ${flags.get(name)}, from file: ${file.get(name)})`)
+        .join(", ")}`,
+    );
+  const merged: Raw = new Map(file);
+  for (const [name, values] of flags) merged.set(name, [...(merged.get(name) ?? []), ...values]);
+  return merged;
+}
+
+/** Typed access to the raw words. */
+class Values {
+  constructor(readonly raw: Raw) {}
+
+  list = (name: string): readonly string[] => this.raw.get(name) ?? [];
+  text = (name: string): string | undefined => this.raw.get(name)?.at(-1);
+
+  flag(name: string, fallback: boolean): boolean {
+    const text = this.text(name);
+    if (text === undefined) return fallback;
+    if (/^(1|t|true)$/i.test(text)) return true;
+    if (/^(0|f|false)$/i.test(text)) return false;
+    throw invalid(`invalid boolean value ${JSON.stringify(text)} for --${name}`);
+  }
+
+  number(name: string, fallback: number, least: number): number {
+    const text = this.text(name);
+    if (text === undefined) return fallback;
+    const value = Number(text);
+    if (!Number.isInteger(value) || value < least)
+      throw invalid(`invalid value for --${name}: ${text} (want at least ${least})`);
+    return value;
+  }
+
+  choice<const T extends string>(name: string, fallback: T, choices: readonly T[]): T {
+    const text = this.text(name) ?? fallback;
+    const choice = choices.find((candidate) => candidate === text);
+    if (choice === undefined) throw invalid(`invalid value for --${name}: ${text} (want ${choices.join(", ")})`);
+    return choice;
+  }
+
+  map(name: string): Record<string, string> {
+    return Object.fromEntries(
+      this.list(name).map((item) => {
+        const at = item.indexOf("=");
+        if (at < 1) throw invalid(`invalid value for --${name}: ${item} (want key=value)`);
+        return [item.slice(0, at), item.slice(at + 1)];
+      }),
+    );
+  }
+}
+
+/** Bytes from `64m`, `1GiB`, `4096`. Source: docker/go-units RAMInBytes: powers of 1024. */
+export function parseBytes(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*(?:([kmgtp])(?:i?b)?|b)?$/i.exec(text.trim());
+  if (!match?.[1]) throw invalid(`invalid size: '${text}'`);
+  return Math.floor(Number(match[1]) * 1024 ** " kmgtp".indexOf(match[2]?.toLowerCase() ?? " "));
+}
+
+function toTls(values: Values): TlsConfig | undefined {
+  const verify = values.flag("tlsverify", false);
+  if (!verify && !values.flag("tls", false)) return undefined;
+  const home = `${process.env["DOCKER_CERT_PATH"] ?? `${process.env["HOME"] ?? "/root"}/.docker`}`;
+  return {
+    verify,
+    ca: values.text("tlscacert") ?? (verify ? `${home}/ca.pem` : undefined),
+    certificate: values.text("tlscert") ?? `${home}/cert.pem`,
+    key: values.text("tlskey") ?? `${home}/key.pem`,
+  };
+}
+
+function toBridge(values: Values): BridgeConfig {
+  const named = values.text("bridge");
+  const address = values.text("bip");
+  if (named && address) throw invalid("you specified -b & --bip, mutually exclusive options. Please specify only one");
+  return {
+    name: named || "docker0",
+    address,
+    fixedCidr: values.text("fixed-cidr"),
+    mtu: values.number("mtu", 1500, 68),
+    masquerade: values.flag("ip-masq", true),
+    firewall: values.flag("iptables", true),
+    forward: values.flag("ip-forward", true),
+  };
+}
+
+function toConfig(values: Values): Config {
+  const driver = values.text("log-driver") ?? "json-file";
+  if (driver !== "json-file" && driver !== "none") throw notImplemented(`log driver ${driver} is not supported yet`);
+  const hosts = values.list("host");
+  return Object.freeze({
+    hosts: hosts.length > 0 ? hosts : [DEFAULT_HOST],
+    logLevel: values.flag("debug", false) ? "debug" : values.choice("log-level", "info", LEVELS),
+    logFormat: values.choice("log-format", "text", ["text", "json"]),
+    dataRoot: values.text("data-root") ?? "/var/lib/bosun",
+    execRoot: values.text("exec-root") ?? "/run/bosun",
+    pidfile: values.text("pidfile") ?? "/run/bosun.pid",
+    group: values.text("group") ?? "docker",
+    groupGiven: values.raw.has("group"),
+    storageDriver: values.choice("storage-driver", "auto", ["auto", "erofs", "overlay"]),
+    insecureRegistries: values.list("insecure-registry"),
+    registryMirrors: values.list("registry-mirror"),
+    maxConcurrentDownloads: values.number("max-concurrent-downloads", 3, 1),
+    maxDownloadAttempts: values.number("max-download-attempts", 5, 1),
+    bridge: toBridge(values),
+    dns: values.list("dns"),
+    dnsOptions: values.list("dns-opt"),
+    dnsSearch: values.list("dns-search"),
+    labels: values.list("label"),
+    defaultUlimits: values.list("default-ulimit").map(parseUlimit),
+    logOptions: values.map("log-opt"),
+    init: values.flag("init", false),
+    noNewPrivileges: values.flag("no-new-privileges", false),
+    seccompProfile: values.text("seccomp-profile") ?? "builtin",
+    defaultShmSize: parseBytes(values.text("default-shm-size") ?? "64m"),
+    cgroupParent: values.text("cgroup-parent") ?? "/bosun",
+    shutdownTimeoutS: values.number("shutdown-timeout", 15, 0),
+    tls: toTls(values),
+  } satisfies Config);
+}
+
+export interface Invocation {
+  readonly config: Config;
+  /** `--validate` or `--version` was asked for, instead of a daemon. */
+  readonly only: "validate" | "version" | undefined;
+}
+
+/**
+ * @param argv  what follows `bosun daemon`
+ * @throws invalid, notImplemented with dockerd's words
+ */
+export function parseConfig(argv: readonly string[]): Invocation {
+  const flags = parseFlags(argv);
+  const given = new Values(flags);
+  const path = given.text("config-file") ?? DEFAULT_CONFIG_FILE;
+  const file = parseFile(path, flags.has("config-file"));
+  for (const name of ["config-file", "validate", "version"])
+    if (file.has(name))
+      throw invalid(`unable to configure the daemon with file ${path}: ${name} belongs on the command line`);
+  const only = given.flag("version", false) ? "version" : given.flag("validate", false) ? "validate" : undefined;
+  return { config: toConfig(new Values(merge(flags, file, path))), only };
+}

@@ -1,0 +1,261 @@
+/**
+ * What a container is asked to be: the domain's own types, and the merge of an image's defaults with a request. Pure.
+ * Source of the rules: Docker Engine API, ContainerCreate; Dockerfile reference, "Understand how CMD and ENTRYPOINT interact".
+ */
+
+import { invalid } from "../base/errors.ts";
+import type { RunConfig } from "../base/oci.ts";
+
+export interface Ulimit {
+  /** As `nofile`. */
+  readonly name: string;
+  /** -1 for no limit. */
+  readonly soft: number;
+  readonly hard: number;
+}
+
+export interface DeviceMapping {
+  readonly hostPath: string;
+  readonly containerPath: string;
+  /** Of `r`, `w`, `m`. */
+  readonly permissions: string;
+}
+
+export interface Bind {
+  readonly source: string;
+  readonly target: string;
+  readonly readonly: boolean;
+  /** As `rprivate`. */
+  readonly propagation: Propagation;
+  /** Whether a missing source is made, as a directory: `-v` does, `--mount` does not. */
+  readonly createSource: boolean;
+  /** Without what is mounted below the source. */
+  readonly nonRecursive: boolean;
+}
+
+export const PROPAGATIONS = ["private", "rprivate", "shared", "rshared", "slave", "rslave"] as const;
+export type Propagation = (typeof PROPAGATIONS)[number];
+
+export interface Resources {
+  /** Bytes; 0 for no limit. So are the others. */
+  readonly memory: number;
+  /** Memory and swap together, bytes; -1 for unlimited swap. */
+  readonly memorySwap: number;
+  readonly memoryReservation: number;
+  readonly cpuShares: number;
+  /** Microseconds of `cpuPeriod`. */
+  readonly cpuQuota: number;
+  readonly cpuPeriod: number;
+  /** Billionths of a processor: `--cpus`. */
+  readonly nanoCpus: number;
+  readonly cpusetCpus: string;
+  readonly cpusetMems: string;
+  readonly pidsLimit: number;
+}
+
+/** Only with the host, in place of the container's own. */
+export interface Namespaces {
+  readonly network: "none" | "host" | "bridge";
+  readonly pid: "private" | "host";
+  readonly ipc: "private" | "shareable" | "none" | "host";
+  readonly uts: "private" | "host";
+  readonly cgroup: "private" | "host";
+}
+
+export interface LogConfig {
+  readonly driver: "json-file" | "none";
+  readonly options: Readonly<Record<string, string>>;
+}
+
+/** How the program runs: from the image, unless the request says otherwise. */
+export interface ProcessConfig {
+  readonly user: string;
+  readonly env: readonly string[];
+  readonly workingDir: string;
+  readonly entrypoint: readonly string[];
+  readonly cmd: readonly string[];
+  readonly tty: boolean;
+  readonly openStdin: boolean;
+  /** Stdin closes when the first client that wrote to it leaves. */
+  readonly stdinOnce: boolean;
+  readonly attachStdin: boolean;
+  readonly attachStdout: boolean;
+  readonly attachStderr: boolean;
+}
+
+export interface ContainerConfig extends ProcessConfig {
+  /** The image as the user named it. */
+  readonly image: string;
+  readonly hostname: string;
+  readonly domainname: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly exposedPorts: readonly string[];
+  /** Name or number, as `SIGTERM`. */
+  readonly stopSignal: string;
+  /** Undefined: the default of 10. -1: without end. */
+  readonly stopTimeoutS: number | undefined;
+  /** Paths that the image declares with VOLUME. */
+  readonly volumes: readonly string[];
+  readonly onBuild: readonly string[];
+}
+
+export interface HostConfig {
+  readonly binds: readonly Bind[];
+  /** The binds in the request's own spelling, for inspect: `source:target:options`. */
+  readonly bindSpecs: readonly string[];
+  /** The request's Mounts, for inspect. */
+  readonly mountSpecs: readonly MountSpec[];
+  /** Target to options: `size=64m,mode=1777`. */
+  readonly tmpfs: Readonly<Record<string, string>>;
+  readonly namespaces: Namespaces;
+  /** The network as the user named it: `default`, `bridge`, … */
+  readonly networkMode: string;
+  readonly autoRemove: boolean;
+  readonly capAdd: readonly string[];
+  readonly capDrop: readonly string[];
+  readonly devices: readonly DeviceMapping[];
+  readonly dns: readonly string[];
+  readonly dnsOptions: readonly string[];
+  readonly dnsSearch: readonly string[];
+  /** `name:address`. */
+  readonly extraHosts: readonly string[];
+  readonly groupAdd: readonly string[];
+  readonly init: boolean | undefined;
+  readonly log: LogConfig;
+  readonly oomScoreAdj: number;
+  readonly privileged: boolean;
+  readonly readonlyRootfs: boolean;
+  readonly resources: Resources;
+  readonly securityOpt: readonly string[];
+  /** Undefined: Docker's default. */
+  readonly maskedPaths: readonly string[] | undefined;
+  readonly readonlyPaths: readonly string[] | undefined;
+  /** Bytes. */
+  readonly shmSize: number;
+  readonly sysctls: Readonly<Record<string, string>>;
+  readonly ulimits: readonly Ulimit[];
+  /** Rows and columns of the terminal at the start. */
+  readonly consoleSize: readonly [rows: number, columns: number];
+  readonly annotations: Readonly<Record<string, string>>;
+  /** A file that clients write the id to; the engine only keeps it. */
+  readonly containerIdFile: string;
+}
+
+export interface MountSpec {
+  readonly type: "bind" | "tmpfs";
+  readonly source: string;
+  readonly target: string;
+  readonly readonly: boolean;
+  readonly propagation: Propagation | undefined;
+  /** Bytes; 0 for none. Of a tmpfs. */
+  readonly tmpfsSize: number;
+  /** Permission bits; undefined for 1777. Of a tmpfs. */
+  readonly tmpfsMode: number | undefined;
+}
+
+/** What a request says of the program; what it leaves out comes from the image. */
+export interface ContainerRequest extends Partial<Omit<ContainerConfig, "entrypoint" | "cmd">> {
+  readonly image: string;
+  /** Undefined: the image's. Empty or `[""]`: none, and the image's command is dropped too. */
+  readonly entrypoint?: readonly string[];
+  readonly cmd?: readonly string[];
+}
+
+const DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+const variable = (entry: string): string => entry.split("=", 1)[0] ?? "";
+
+/** @returns `base` and `over`, where `over` wins; a name without `=` removes the variable. */
+export function mergeEnv(base: readonly string[], over: readonly string[]): readonly string[] {
+  const merged = new Map(base.map((entry) => [variable(entry), entry]));
+  for (const entry of over) {
+    if (entry.includes("=")) merged.set(variable(entry), entry);
+    else merged.delete(entry);
+  }
+  return [...merged.values()];
+}
+
+/**
+ * @param image  the image's configuration; undefined for an image without one
+ * @param id     the container's id: the hostname, unless one is asked for
+ * @throws invalid when there is nothing to run
+ */
+export function mergeConfig(image: RunConfig | undefined, request: ContainerRequest, id: string): ContainerConfig {
+  const entrypoint = request.entrypoint?.filter((word, _, words) => word !== "" || words.length > 1);
+  const cmd = request.cmd ?? [];
+  const config: ContainerConfig = {
+    image: request.image,
+    hostname: request.hostname || id.slice(0, 12),
+    domainname: request.domainname ?? "",
+    user: request.user || image?.User || "",
+    env: mergeEnv([DEFAULT_PATH], mergeEnv(image?.Env ?? [], request.env ?? [])),
+    workingDir: request.workingDir || image?.WorkingDir || "",
+    entrypoint: entrypoint ?? image?.Entrypoint ?? [],
+    cmd: cmd.length > 0 || entrypoint !== undefined ? cmd : (image?.Cmd ?? []),
+    tty: request.tty ?? false,
+    openStdin: request.openStdin ?? false,
+    stdinOnce: request.stdinOnce ?? false,
+    attachStdin: request.attachStdin ?? false,
+    attachStdout: request.attachStdout ?? false,
+    attachStderr: request.attachStderr ?? false,
+    labels: { ...image?.Labels, ...request.labels },
+    exposedPorts: [...new Set([...Object.keys(image?.ExposedPorts ?? {}), ...(request.exposedPorts ?? [])])],
+    stopSignal: request.stopSignal || image?.StopSignal || "",
+    stopTimeoutS: request.stopTimeoutS,
+    volumes: Object.keys(image?.Volumes ?? {}),
+    onBuild: image?.OnBuild ?? [],
+  };
+  if (config.entrypoint.length + config.cmd.length === 0) throw invalid("no command specified");
+  if (config.workingDir !== "" && !config.workingDir.startsWith("/"))
+    throw invalid(`the working directory '${config.workingDir}' is invalid, it needs to be an absolute path`);
+  return config;
+}
+
+/** @returns the words to execute. */
+export const argvOf = (config: Pick<ContainerConfig, "entrypoint" | "cmd">): readonly string[] => [
+  ...config.entrypoint,
+  ...config.cmd,
+];
+
+/** Numbers of getrlimit(2) on Linux, by the name Docker uses. */
+export const RLIMITS = {
+  cpu: 0,
+  fsize: 1,
+  data: 2,
+  stack: 3,
+  core: 4,
+  rss: 5,
+  nproc: 6,
+  nofile: 7,
+  memlock: 8,
+  as: 9,
+  locks: 10,
+  sigpending: 11,
+  msgqueue: 12,
+  nice: 13,
+  rtprio: 14,
+  rttime: 15,
+} as const;
+
+const isRlimit = (name: string): name is keyof typeof RLIMITS => Object.hasOwn(RLIMITS, name);
+
+/** @throws invalid for a limit that does not exist */
+export function rlimitNumber(name: string): number {
+  if (!isRlimit(name)) throw invalid(`invalid ulimit type: ${name}`);
+  return RLIMITS[name];
+}
+
+/** `nofile=1024` or `nofile=1024:2048`; -1 is no limit. @throws invalid */
+export function parseUlimit(text: string): Ulimit {
+  const match = /^([a-z]+)=(-?\d+)(?::(-?\d+))?$/.exec(text);
+  if (!match?.[1] || !match[2]) throw invalid(`invalid ulimit argument: ${text}`);
+  return checkUlimit({ name: match[1], soft: Number(match[2]), hard: Number(match[3] ?? match[2]) });
+}
+
+/** @throws invalid for an unknown name, or a soft limit above the hard one */
+export function checkUlimit(limit: Ulimit): Ulimit {
+  rlimitNumber(limit.name);
+  if (limit.hard !== -1 && (limit.soft === -1 || limit.soft > limit.hard))
+    throw invalid(`ulimit soft limit must be less than or equal to hard limit: ${limit.soft} > ${limit.hard}`);
+  return limit;
+}

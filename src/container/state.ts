@@ -1,0 +1,74 @@
+/** The life cycle of a container: one union, one table of transitions; Docker's booleans are a projection of it. */
+
+import { conflict } from "../base/errors.ts";
+
+export interface Ended {
+  /** As `docker wait` tells it. */
+  readonly code: number;
+  /** ISO 8601. So are the others. */
+  readonly startedAt: string;
+  readonly finishedAt: string;
+  readonly oomKilled: boolean;
+  /** Why it could not start, or could not be cleaned up. */
+  readonly error: string;
+}
+
+export type State =
+  | { readonly phase: "created"; readonly last?: Ended }
+  | { readonly phase: "running"; readonly pid: number; readonly startedAt: string; readonly last?: Ended }
+  | { readonly phase: "exited"; readonly last: Ended }
+  | { readonly phase: "removing"; readonly last?: Ended }
+  | { readonly phase: "dead"; readonly last?: Ended };
+
+export type Phase = State["phase"];
+
+/** From where to where. A container that failed to start stays `created` and carries the failure in `last`. */
+const TRANSITIONS: Readonly<Record<Phase, readonly Phase[]>> = {
+  created: ["created", "running", "exited", "removing"],
+  running: ["exited"],
+  exited: ["running", "exited", "removing"],
+  removing: ["dead"],
+  dead: ["removing"],
+};
+
+/** @throws conflict when the table has no such transition */
+export function transition(from: State, to: State): State {
+  if (!TRANSITIONS[from.phase].includes(to.phase))
+    throw conflict(`a container that is ${from.phase} cannot become ${to.phase}`);
+  return to;
+}
+
+/** `0001-01-01T00:00:00Z`: Go's zero time, which clients take for never. */
+export const NEVER = "0001-01-01T00:00:00Z";
+
+/** A duration in Docker's words: `3 minutes`, `About an hour`. Source: docker/go-units HumanDuration. */
+export function humanDuration(ms: number): string {
+  const seconds = Math.floor(ms / 1000);
+  const minutes = Math.floor(seconds / 60);
+  const hours = Math.round(minutes / 60);
+  if (seconds < 1) return "Less than a second";
+  if (seconds < 60) return seconds === 1 ? "1 second" : `${seconds} seconds`;
+  if (minutes < 60) return minutes === 1 ? "About a minute" : `${minutes} minutes`;
+  if (hours < 48) return hours === 1 ? "About an hour" : `${hours} hours`;
+  if (hours < 24 * 7 * 2) return `${Math.floor(hours / 24)} days`;
+  if (hours < 24 * 30 * 2) return `${Math.floor(hours / 24 / 7)} weeks`;
+  if (hours < 24 * 365 * 2) return `${Math.floor(hours / 24 / 30)} months`;
+  return `${Math.floor(hours / 24 / 365)} years`;
+}
+
+/** The `Status` text of a list. */
+export function statusText(state: State, now: number): string {
+  const age = (since: string) => humanDuration(now - Date.parse(since));
+  switch (state.phase) {
+    case "created":
+      return "Created";
+    case "running":
+      return `Up ${age(state.startedAt)}`;
+    case "exited":
+      return `Exited (${state.last.code}) ${age(state.last.finishedAt)} ago`;
+    case "removing":
+      return "Removal In Progress";
+    case "dead":
+      return "Dead";
+  }
+}

@@ -1,0 +1,174 @@
+/**
+ * A bridge on the host, a veth pair for each container, an address from the bridge's subnet, and a masquerade for what goes out.
+ * The bridge is made when the first container needs it; one that is there already keeps its address.
+ */
+
+import { readFileSync, writeFileSync } from "node:fs";
+import { invalid, unavailable } from "../base/errors.ts";
+import { newId } from "../base/ids.ts";
+import { Locks } from "../base/lock.ts";
+import type { Logger } from "../base/logger.ts";
+import {
+  contains,
+  defaultPools,
+  formatAddress,
+  formatMac,
+  formatSubnet,
+  freeAddress,
+  macOf,
+  overlaps,
+  parseAddress,
+  parseCidr,
+  type Subnet,
+} from "./addresses.ts";
+import type { Endpoint, NetworkDriver, NetworkInfo } from "./driver.ts";
+import { masqueradeRules, setRules } from "./firewall.ts";
+import { EEXIST, type Netlink, NetlinkError } from "./netlink.ts";
+
+export interface BridgeOptions {
+  readonly name: string;
+  readonly address: string | undefined;
+  readonly fixedCidr: string | undefined;
+  readonly mtu: number;
+  readonly masquerade: boolean;
+  readonly firewall: boolean;
+  readonly forward: boolean;
+}
+
+interface Layout {
+  readonly subnet: Subnet;
+  readonly gateway: number;
+  /** Where containers' addresses come from. */
+  readonly range: Subnet;
+}
+
+const FORWARD = "/proc/sys/net/ipv4/ip_forward";
+
+/** IPv4 routes of the host: destination and mask, hexadecimal, in network order read as little-endian. Source: proc_pid_net(5). */
+function hostRoutes(table: string): Subnet[] {
+  return table
+    .split("\n")
+    .slice(1)
+    .flatMap((line) => {
+      const [, destination, , , , , , mask] = line.trim().split(/\s+/);
+      if (!destination || !mask || mask === "00000000") return [];
+      const swap = (hex: string) => Buffer.from(hex, "hex").readUInt32LE(0);
+      return [{ base: swap(destination), prefix: Math.clz32(~swap(mask)) }];
+    });
+}
+
+export class BridgeDriver implements NetworkDriver {
+  readonly name = "bridge";
+  readonly #taken = new Map<number, string>();
+  readonly #locks = new Locks();
+  #layout: Layout | undefined;
+
+  constructor(
+    readonly networkId: string,
+    readonly options: BridgeOptions,
+    readonly netlink: Netlink,
+    readonly log: Logger,
+  ) {}
+
+  #plan(): Layout {
+    this.#layout ??= this.#choose();
+    return this.#layout;
+  }
+
+  /** The bridge's own address if it has one, else `--bip`, else the first default pool that no route of the host uses. */
+  #choose(): Layout {
+    const { name, address, fixedCidr } = this.options;
+    const [present] = this.netlink.addresses(name);
+    const text = present ? `${formatAddress(present.address)}/${present.prefix}` : address;
+    const { subnet, address: gateway } = text ? parseCidr(text) : this.#freePool();
+    const range = fixedCidr ? parseCidr(fixedCidr).subnet : subnet;
+    if (!contains(subnet, range.base) || range.prefix < subnet.prefix)
+      throw invalid(`--fixed-cidr ${formatSubnet(range)} is not inside the subnet of ${name}, ${formatSubnet(subnet)}`);
+    return { subnet, gateway, range };
+  }
+
+  #freePool(): { subnet: Subnet; address: number } {
+    const used = hostRoutes(readFileSync("/proc/net/route", "utf8"));
+    for (const subnet of defaultPools())
+      if (!used.some((route) => overlaps(route, subnet))) return { subnet, address: subnet.base + 1 };
+    throw unavailable(
+      `no free subnet for bridge ${this.options.name}: every default pool overlaps a route of this host`,
+    );
+  }
+
+  async ensure(): Promise<void> {
+    await using _ = await this.#locks.acquire("ensure");
+    const { name, mtu, forward, masquerade, firewall } = this.options;
+    if (this.netlink.index(name) === undefined) {
+      this.#layout = undefined; // it was removed by hand: its subnet may be somebody else's by now
+      await this.#create(name, mtu);
+      if (forward && readFileSync(FORWARD, "utf8").trim() === "0") writeFileSync(FORWARD, "1");
+      if (firewall && masquerade) await setRules(name, masqueradeRules(name, this.#plan().subnet));
+    }
+  }
+
+  async #create(name: string, mtu: number): Promise<void> {
+    const { subnet, gateway } = this.#plan();
+    try {
+      this.netlink.createBridge(name, mtu);
+    } catch (error) {
+      if (!(error instanceof NetlinkError && error.errno === EEXIST)) throw error;
+    }
+    this.netlink.addAddress(name, gateway, subnet);
+    this.netlink.up(name);
+    this.log.info("created bridge", { bridge: name, subnet: formatSubnet(subnet) });
+  }
+
+  info(): NetworkInfo {
+    const { subnet, gateway } = this.#plan();
+    return {
+      subnet: formatSubnet(subnet),
+      gateway: formatAddress(gateway),
+      options: {
+        "com.docker.network.bridge.default_bridge": "true",
+        "com.docker.network.bridge.enable_icc": "true",
+        "com.docker.network.bridge.enable_ip_masquerade": String(this.options.masquerade),
+        "com.docker.network.bridge.host_binding_ipv4": "0.0.0.0",
+        "com.docker.network.bridge.name": this.options.name,
+        "com.docker.network.driver.mtu": String(this.options.mtu),
+      },
+    };
+  }
+
+  reserve(): Endpoint {
+    const { subnet, gateway, range } = this.#plan();
+    const address = freeAddress(subnet, range, new Set([gateway, ...this.#taken.keys()]));
+    const id = newId();
+    this.#taken.set(address, id);
+    return {
+      id,
+      networkId: this.networkId,
+      address: formatAddress(address),
+      prefix: subnet.prefix,
+      gateway: formatAddress(gateway),
+      macAddress: formatMac(macOf(address)),
+    };
+  }
+
+  adopt(endpoint: Endpoint): void {
+    this.#taken.set(parseAddress(endpoint.address), endpoint.id);
+  }
+
+  async connect(endpoint: Endpoint, pid: number): Promise<void> {
+    const address = parseAddress(endpoint.address);
+    const { subnet, gateway } = this.#plan();
+    const { name, mtu } = this.options;
+    this.netlink.createVeth(vethOf(endpoint), name, { name: "eth0", pid, mac: macOf(address) }, mtu);
+    this.netlink.addAddress("eth0", address, subnet, pid);
+    this.netlink.up("eth0", pid);
+    this.netlink.addDefaultRoute(gateway, "eth0", pid);
+  }
+
+  async release(endpoint: Endpoint): Promise<void> {
+    // The pair went with the network namespace: removing it here would wait for the kernel's clean-up, tens of milliseconds.
+    this.#taken.delete(parseAddress(endpoint.address));
+  }
+}
+
+/** The host's end of an endpoint's pair; at most 15 characters. */
+export const vethOf = (endpoint: Endpoint): string => `veth${endpoint.id.slice(0, 11)}`;
