@@ -59,14 +59,13 @@ export function parseReference(text: string): Reference {
   if (remote.toLowerCase() !== remote)
     throw invalid(`invalid reference format: repository name (${remote}) must be lowercase`);
   const found = REFERENCE.exec(`${domain}/${remainder}`)?.groups;
-  if (!found?.["path"]) throw invalid("invalid reference format");
-  if (found["path"].length > longestPath)
-    throw invalid(`repository name must not be more than ${longestPath} characters`);
+  if (!found?.path) throw invalid("invalid reference format");
+  if (found.path.length > longestPath) throw invalid(`repository name must not be more than ${longestPath} characters`);
   return {
     domain,
-    path: found["path"],
-    ...(found["tag"] !== undefined && { tag: found["tag"] }),
-    ...(found["digest"] !== undefined && { digest: parseDigest(found["digest"]) }),
+    path: found.path,
+    ...(found.tag !== undefined && { tag: found.tag }),
+    ...(found.digest !== undefined && { digest: parseDigest(found.digest) }),
   };
 }
 
