@@ -1,0 +1,337 @@
+/**
+ * The body of POST /containers/create → the container room's own types. What this engine cannot do yet is refused by name.
+ * Source: Docker Engine API 1.50, ContainerConfig and HostConfig.
+ */
+
+import { invalid, notImplemented } from "../base/errors.ts";
+import {
+  type Bind,
+  type ContainerRequest,
+  checkUlimit,
+  type HostConfig,
+  type LogConfig,
+  type MountSpec,
+  type Namespaces,
+  PROPAGATIONS,
+  type Propagation,
+} from "../container/config.ts";
+import { type Document, isBlank } from "./document.ts";
+
+const CONFIG_REFUSED = ["Volumes", "NetworkDisabled", "MacAddress", "Shell"];
+const HOST_REFUSED = [
+  ...[
+    "Cgroup",
+    "CgroupParent",
+    "Links",
+    "PortBindings",
+    "PublishAllPorts",
+    "StorageOpt",
+    "VolumeDriver",
+    "VolumesFrom",
+  ],
+  ...["BlkioWeight", "BlkioWeightDevice", "BlkioDeviceReadBps", "BlkioDeviceWriteBps", "BlkioDeviceReadIOps"],
+  ...["BlkioDeviceWriteIOps", "CpuRealtimePeriod", "CpuRealtimeRuntime", "DeviceCgroupRules", "DeviceRequests"],
+  ...["KernelMemory", "KernelMemoryTCP", "MemorySwappiness", "OomKillDisable", "CpuCount", "CpuPercent"],
+  ...["IOMaximumIOps", "IOMaximumBandwidth"],
+];
+const ENDPOINT_REFUSED = ["IPAMConfig", "Links", "Aliases", "MacAddress", "DriverOpts", "GwPriority"];
+
+function refuse(document: Document, names: readonly string[]): void {
+  const asked = names.find((name) => !isBlank(document.get(name)));
+  if (asked !== undefined) throw notImplemented(`${document.path}${asked} is not supported yet`);
+}
+
+/** @param body  the whole request body */
+export function toContainerRequest(body: Document): ContainerRequest {
+  refuse(body, CONFIG_REFUSED);
+  const image = body.text("Image");
+  if (image === "") throw invalid("no command specified: config.Image is empty");
+  const healthcheck = body.document("Healthcheck").words("Test") ?? [];
+  if (healthcheck.length > 0 && healthcheck[0] !== "NONE") throw notImplemented("Healthcheck is not supported yet");
+  const entrypoint = body.words("Entrypoint");
+  const cmd = body.words("Cmd");
+  return {
+    image,
+    hostname: checkHostname(body.text("Hostname")),
+    domainname: body.text("Domainname"),
+    user: body.text("User"),
+    env: checkEnv(body.words("Env") ?? []),
+    workingDir: body.text("WorkingDir"),
+    ...(entrypoint && { entrypoint }),
+    ...(cmd && { cmd }),
+    tty: body.flag("Tty"),
+    openStdin: body.flag("OpenStdin"),
+    stdinOnce: body.flag("StdinOnce"),
+    attachStdin: body.flag("AttachStdin"),
+    attachStdout: body.flag("AttachStdout"),
+    attachStderr: body.flag("AttachStderr"),
+    labels: body.texts("Labels"),
+    exposedPorts: body.document("ExposedPorts").names,
+    stopSignal: body.text("StopSignal"),
+    stopTimeoutS: body.has("StopTimeout") ? body.number("StopTimeout") : undefined,
+  };
+}
+
+/** RFC 1123, as Docker checks it. */
+function checkHostname(name: string): string {
+  if (name.length > 63 || !/^([a-zA-Z0-9]([a-zA-Z0-9_.-]*[a-zA-Z0-9])?)?$/.test(name))
+    throw invalid(`invalid hostname format: ${name}`);
+  return name;
+}
+
+export function checkEnv(env: readonly string[]): readonly string[] {
+  const wrong = env.find((entry) => entry === "" || entry.startsWith("="));
+  if (wrong !== undefined) throw invalid(`invalid environment variable: ${wrong}`);
+  return env;
+}
+
+/** @param host  the body's HostConfig. @param defaults  what the daemon gives when the request is silent */
+export function toHostConfig(
+  host: Document,
+  networking: Document,
+  defaults: { readonly shmSize: number; readonly log: LogConfig },
+): HostConfig {
+  refuse(host, HOST_REFUSED);
+  checkRestartPolicy(host.document("RestartPolicy"));
+  checkRuntime(host.text("Runtime"));
+  if (!["", "host"].includes(host.text("UsernsMode"))) throw invalid(`invalid userns mode: ${host.text("UsernsMode")}`);
+  if (!["", "default"].includes(host.text("Isolation"))) throw invalid(`invalid isolation: ${host.text("Isolation")}`);
+  const networkMode = host.text("NetworkMode") || "default";
+  checkEndpoints(networking.document("EndpointsConfig"), networkMode);
+  const bindSpecs = host.words("Binds") ?? [];
+  const mountSpecs = host.documents("Mounts").map(toMountSpec);
+  const binds = [...bindSpecs.map(parseBind), ...mountSpecs.flatMap(bindOf)];
+  const tmpfs = { ...host.texts("Tmpfs"), ...Object.fromEntries(mountSpecs.flatMap(tmpfsOf)) };
+  checkTargets([...binds.map(({ target }) => target), ...Object.keys(tmpfs)]);
+  return {
+    binds,
+    bindSpecs,
+    mountSpecs,
+    tmpfs,
+    namespaces: toNamespaces(host, networkMode),
+    networkMode,
+    autoRemove: host.flag("AutoRemove"),
+    capAdd: host.words("CapAdd") ?? [],
+    capDrop: host.words("CapDrop") ?? [],
+    devices: host.documents("Devices").map((device) => ({
+      hostPath: device.text("PathOnHost"),
+      containerPath: device.text("PathInContainer") || device.text("PathOnHost"),
+      permissions: checkPermissions(device.text("CgroupPermissions") || "rwm"),
+    })),
+    dns: host.words("Dns") ?? [],
+    dnsOptions: host.words("DnsOptions") ?? [],
+    dnsSearch: host.words("DnsSearch") ?? [],
+    extraHosts: host.words("ExtraHosts") ?? [],
+    groupAdd: host.words("GroupAdd") ?? [],
+    init: host.has("Init") ? host.flag("Init") : undefined,
+    log: toLogConfig(host.document("LogConfig"), defaults.log),
+    oomScoreAdj: inRange("OomScoreAdj", host.number("OomScoreAdj"), -1000, 1000),
+    privileged: host.flag("Privileged"),
+    readonlyRootfs: host.flag("ReadonlyRootfs"),
+    resources: toResources(host),
+    securityOpt: host.words("SecurityOpt") ?? [],
+    maskedPaths: host.words("MaskedPaths"),
+    readonlyPaths: host.words("ReadonlyPaths"),
+    shmSize: inRange("ShmSize", host.number("ShmSize"), 0, Number.MAX_SAFE_INTEGER) || defaults.shmSize,
+    sysctls: host.texts("Sysctls"),
+    ulimits: host
+      .documents("Ulimits")
+      .map((limit) =>
+        checkUlimit({ name: limit.text("Name"), soft: limit.number("Soft"), hard: limit.number("Hard") }),
+      ),
+    consoleSize: toConsoleSize(host.get("ConsoleSize")),
+    annotations: host.texts("Annotations"),
+    containerIdFile: host.text("ContainerIDFile"),
+  };
+}
+
+function inRange(name: string, value: number, least: number, most: number): number {
+  if (value < least || value > most) throw invalid(`invalid value ${value} for ${name}: range is ${least} to ${most}`);
+  return value;
+}
+
+function checkRestartPolicy(policy: Document): void {
+  const name = policy.text("Name");
+  if (!["", "no", "always", "on-failure", "unless-stopped"].includes(name))
+    throw invalid(`invalid restart policy '${name}'`);
+  if (name !== "" && name !== "no") throw notImplemented(`restart policy '${name}' is not supported yet`);
+}
+
+function checkRuntime(name: string): void {
+  if (!["", "bosun"].includes(name)) throw invalid(`unknown or invalid runtime name: ${name}`);
+}
+
+function checkEndpoints(endpoints: Document, networkMode: string): void {
+  for (const name of endpoints.names) {
+    if (name !== networkMode && !(["default", "bridge"].includes(name) && ["default", "bridge"].includes(networkMode)))
+      throw notImplemented(`connecting a container to network ${name} as well is not supported yet`);
+    refuse(endpoints.document(name), ENDPOINT_REFUSED);
+  }
+}
+
+function toNamespaces(host: Document, networkMode: string): Namespaces {
+  return {
+    network: choose("network", networkMode, { default: "bridge", bridge: "bridge", host: "host", none: "none" }),
+    pid: choose("PID", host.text("PidMode"), { "": "private", private: "private", host: "host" }),
+    ipc: choose("IPC", host.text("IpcMode"), {
+      "": "private",
+      private: "private",
+      shareable: "shareable",
+      none: "none",
+      host: "host",
+    }),
+    uts: choose("UTS", host.text("UTSMode"), { "": "private", private: "private", host: "host" }),
+    cgroup: choose("cgroup namespace", host.text("CgroupnsMode"), { "": "private", private: "private", host: "host" }),
+  };
+}
+
+function choose<T extends string>(what: string, text: string, choices: Readonly<Record<string, T>>): T {
+  const choice = Object.hasOwn(choices, text) ? choices[text] : undefined;
+  if (choice !== undefined) return choice;
+  if (text.startsWith("container:") || what === "network")
+    throw notImplemented(`${what} mode '${text}' is not supported yet`);
+  throw invalid(`invalid ${what} mode: ${text}`);
+}
+
+function toLogConfig(log: Document, fallback: LogConfig): LogConfig {
+  const driver = log.text("Type") || fallback.driver;
+  if (driver !== "json-file" && driver !== "none") throw notImplemented(`log driver '${driver}' is not supported yet`);
+  const options = log.texts("Config");
+  return { driver, options: driver === fallback.driver ? { ...fallback.options, ...options } : options };
+}
+
+const LEAST_MEMORY = 6 << 20;
+
+function toResources(host: Document): HostConfig["resources"] {
+  const memory = host.number("Memory");
+  const memorySwap = host.number("MemorySwap");
+  if (memory !== 0 && memory < LEAST_MEMORY) throw invalid("Minimum memory limit allowed is 6MB");
+  if (memorySwap > 0 && memory === 0)
+    throw invalid("You should always set the Memory limit when using Memoryswap limit, see usage");
+  if (memorySwap > 0 && memorySwap < memory)
+    throw invalid("Minimum memoryswap limit should be larger than memory limit, see usage");
+  if (host.number("NanoCpus") > 0 && (host.number("CpuQuota") > 0 || host.number("CpuPeriod") > 0))
+    throw invalid("Conflicting options: Nano CPUs and CPU Period cannot both be set.");
+  return {
+    memory,
+    memorySwap,
+    memoryReservation: host.number("MemoryReservation"),
+    cpuShares: host.number("CpuShares"),
+    cpuQuota: host.number("CpuQuota"),
+    cpuPeriod: host.number("CpuPeriod"),
+    nanoCpus: inRange("NanoCpus", host.number("NanoCpus"), 0, navigator.hardwareConcurrency * 1e9),
+    cpusetCpus: host.text("CpusetCpus"),
+    cpusetMems: host.text("CpusetMems"),
+    pidsLimit: Math.max(0, host.number("PidsLimit")),
+  };
+}
+
+function toConsoleSize(value: unknown): readonly [number, number] {
+  if (value === undefined) return [0, 0];
+  const [rows, columns]: unknown[] = Array.isArray(value) ? value : [];
+  if (typeof rows !== "number" || typeof columns !== "number")
+    throw invalid("invalid JSON: ConsoleSize must be [height, width]");
+  return [rows, columns];
+}
+
+function checkPermissions(text: string): string {
+  if (!/^[rwm]{1,3}$/.test(text)) throw invalid(`invalid device permissions: ${text}`);
+  return text;
+}
+
+const isPropagation = (text: string): text is Propagation => PROPAGATIONS.some((one) => one === text);
+
+/** `source:target[:options]`. Options that only other systems or volumes know are taken as Docker takes them on Linux: as nothing. */
+export function parseBind(spec: string): Bind {
+  const [source = "", target = "", options = "", ...more] = spec.split(":");
+  if (more.length > 0 || source === "" || target === "") throw invalid(`invalid volume specification: '${spec}'`);
+  if (!source.startsWith("/"))
+    throw notImplemented(`invalid volume specification: '${spec}': named volumes are not supported yet`);
+  let bind: Bind = {
+    source,
+    target: checkTarget(spec, target),
+    readonly: false,
+    propagation: "rprivate",
+    createSource: true,
+    nonRecursive: false,
+  };
+  for (const option of options === "" ? [] : options.split(",")) {
+    if (option === "ro") bind = { ...bind, readonly: true };
+    else if (isPropagation(option)) bind = { ...bind, propagation: option };
+    else if (!["rw", "z", "Z", "consistent", "cached", "delegated"].includes(option))
+      throw invalid(`invalid mode: ${options}`);
+  }
+  return bind;
+}
+
+function checkTarget(spec: string, target: string): string {
+  if (!target.startsWith("/"))
+    throw invalid(`invalid volume specification: '${spec}': invalid mount config: mount path must be absolute`);
+  const clean = new URL(`file://${encodeURI(target).replaceAll("?", "%3F").replaceAll("#", "%23")}`).pathname;
+  const path = decodeURIComponent(clean)
+    .replace(/\/+/g, "/")
+    .replace(/(.)\/$/, "$1");
+  if (path === "/")
+    throw invalid(
+      `invalid volume specification: '${spec}': invalid mount config for type "bind": invalid specification: destination can't be '/'`,
+    );
+  return path;
+}
+
+function checkTargets(targets: readonly string[]): void {
+  const seen = new Set<string>();
+  for (const target of targets) {
+    if (seen.has(target)) throw invalid(`Duplicate mount point: ${target}`);
+    seen.add(target);
+  }
+}
+
+function toMountSpec(mount: Document): MountSpec {
+  const type = mount.text("Type");
+  if (type !== "bind" && type !== "tmpfs") throw notImplemented(`mount type '${type}' is not supported yet`);
+  const options = mount.document("BindOptions");
+  refuse(options, ["NonRecursive", "ReadOnlyNonRecursive", "ReadOnlyForceRecursive"]);
+  const propagation = options.text("Propagation");
+  if (propagation !== "" && !isPropagation(propagation)) throw invalid(`invalid propagation mode: ${propagation}`);
+  const target = mount.text("Target");
+  if (target === "") throw invalid(`invalid mount config for type "${type}": field Target must not be empty`);
+  if (type === "bind" && !mount.text("Source").startsWith("/"))
+    throw invalid(
+      `invalid mount config for type "bind": invalid mount path: '${mount.text("Source")}' mount path must be absolute`,
+    );
+  const tmpfs = mount.document("TmpfsOptions");
+  refuse(tmpfs, ["Options"]);
+  return {
+    type,
+    source: mount.text("Source"),
+    target: checkTarget(target, target),
+    readonly: mount.flag("ReadOnly"),
+    propagation: isPropagation(propagation) ? propagation : undefined,
+    tmpfsSize: tmpfs.number("SizeBytes"),
+    tmpfsMode: tmpfs.has("Mode") ? tmpfs.number("Mode") : undefined,
+  };
+}
+
+const bindOf = (mount: MountSpec): Bind[] =>
+  mount.type === "bind"
+    ? [
+        {
+          source: mount.source,
+          target: mount.target,
+          readonly: mount.readonly,
+          propagation: mount.propagation ?? "rprivate",
+          createSource: false,
+          nonRecursive: false,
+        },
+      ]
+    : [];
+
+const tmpfsOf = (mount: MountSpec): [string, string][] => {
+  if (mount.type !== "tmpfs") return [];
+  const options = [
+    ...(mount.readonly ? ["ro"] : []),
+    ...(mount.tmpfsSize > 0 ? [`size=${mount.tmpfsSize}`] : []),
+    ...(mount.tmpfsMode !== undefined ? [`mode=${mount.tmpfsMode.toString(8)}`] : []),
+  ];
+  return [[mount.target, options.join(",")]];
+};

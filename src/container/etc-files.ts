@@ -1,0 +1,86 @@
+/**
+ * The three files that a container sees as its own /etc/hostname, /etc/hosts and /etc/resolv.conf. Their content is pure; with the host's network
+ * the host's own files are the base.
+ */
+
+import { invalid } from "../base/errors.ts";
+
+export interface NameSetting {
+  readonly hostname: string;
+  readonly domainname: string;
+  /** The container's own address; empty when it has none. */
+  readonly address: string;
+  /** `name:address`. */
+  readonly extraHosts: readonly string[];
+}
+
+const LOCAL = [
+  "127.0.0.1\tlocalhost",
+  "::1\tlocalhost ip6-localhost ip6-loopback",
+  "fe00::\tip6-localnet",
+  "ff00::\tip6-mcastprefix",
+  "ff02::1\tip6-allnodes",
+  "ff02::2\tip6-allrouters",
+];
+
+/** `name:address`, where the address may be IPv6, in brackets or not. @throws invalid */
+export function parseExtraHost(text: string): { readonly name: string; readonly address: string } {
+  const [, name, address] = /^([^:=]+)[:=]\[?(.+?)\]?$/.exec(text) ?? [];
+  if (!name || !address) throw invalid(`bad format for add-host: ${JSON.stringify(text)}`);
+  return { name, address };
+}
+
+/** @param base  the host's file, when the container uses the host's network */
+export function hostsFile(setting: NameSetting, base: string | undefined): string {
+  const { hostname, domainname, address } = setting;
+  const lines = base === undefined ? [...LOCAL] : [base.trimEnd()];
+  for (const entry of setting.extraHosts) {
+    const extra = parseExtraHost(entry);
+    lines.push(`${extra.address}\t${extra.name}`);
+  }
+  if (address !== "") lines.push(`${address}\t${domainname ? `${hostname}.${domainname} ` : ""}${hostname}`);
+  return `${lines.join("\n")}\n`;
+}
+
+export interface Resolver {
+  readonly servers: readonly string[];
+  readonly search: readonly string[];
+  readonly options: readonly string[];
+}
+
+/** Servers of this host only, which a container's own network cannot reach. */
+const isLocal = (server: string): boolean => /^(127\.|::1$|0\.0\.0\.0$)/.test(server);
+
+/** The directives of a resolv.conf(5); for `search` and `options` the last one counts. */
+export function parseResolv(text: string): Resolver {
+  const lines = text.split("\n").map((line) =>
+    line
+      .replace(/[#;].*/, "")
+      .trim()
+      .split(/\s+/),
+  );
+  const last = (name: string) => lines.findLast(([word]) => word === name)?.slice(1) ?? [];
+  return {
+    servers: lines.flatMap(([word, server]) => (word === "nameserver" && server ? [server] : [])),
+    search: last("search").length > 0 ? last("search") : last("domain"),
+    options: last("options"),
+  };
+}
+
+/**
+ * @param own    what the container (or else the daemon) asks for; an empty list leaves the host's
+ * @param host   the host's resolv.conf
+ * @param apart  whether the container has a network of its own, from which a resolver on the host's loopback is out of reach
+ */
+export function resolvFile(own: Resolver, host: string, apart: boolean): string {
+  const theirs = parseResolv(host);
+  const reachable = apart ? theirs.servers.filter((server) => !isLocal(server)) : theirs.servers;
+  const servers = own.servers.length > 0 ? own.servers : reachable;
+  const search = (own.search.length > 0 ? own.search : theirs.search).filter((domain) => domain !== ".");
+  const options = own.options.length > 0 ? own.options : theirs.options;
+  return [
+    ...servers.map((server) => `nameserver ${server}\n`),
+    ...(search.length > 0 ? [`search ${search.join(" ")}\n`] : []),
+    ...(options.length > 0 ? [`options ${options.join(" ")}\n`] : []),
+  ].join("");
+}

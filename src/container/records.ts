@@ -1,0 +1,150 @@
+/** Containers as they are remembered: in memory for reading, a row each in the database, and the two files that Docker's users know. */
+
+import { existsSync } from "node:fs";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Digest } from "../base/digest.ts";
+import { conflict, invalid, notFound } from "../base/errors.ts";
+import type { Endpoint } from "../network/driver.ts";
+import type { Database, Migration } from "../store/database.ts";
+import type { ContainerConfig, HostConfig } from "./config.ts";
+import type { State } from "./state.ts";
+
+export const containerMigrations: readonly Migration[] = [
+  {
+    name: "container-1",
+    sql: `CREATE TABLE containers (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, image TEXT NOT NULL,
+      record TEXT NOT NULL) STRICT`,
+  },
+];
+
+export interface Container {
+  readonly id: string;
+  /** Without a slash. */
+  readonly name: string;
+  /** ISO 8601. */
+  readonly created: string;
+  readonly imageId: Digest;
+  readonly config: ContainerConfig;
+  readonly host: HostConfig;
+  readonly state: State;
+  readonly restartCount: number;
+  /** While it runs. */
+  readonly endpoint: Endpoint | undefined;
+}
+
+interface Row {
+  readonly id: string;
+  readonly name: string;
+  readonly record: string;
+}
+
+const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
+
+/** @throws invalid */
+export function checkName(name: string): string {
+  const bare = name.replace(/^\//, "");
+  if (!NAME.test(bare)) throw invalid(`Invalid container name (${name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed`);
+  return bare;
+}
+
+export class Records {
+  readonly #byId = new Map<string, Container>();
+  readonly #byName = new Map<string, string>();
+
+  /** @param root  holds a folder for each container */
+  constructor(
+    readonly database: Database,
+    readonly root: string,
+  ) {
+    for (const row of database.all<Row>("SELECT id, name, record FROM containers")) {
+      const container: Container = JSON.parse(row.record); // written by this file only
+      this.#remember({ ...container, id: row.id, name: row.name });
+    }
+  }
+
+  #remember(container: Container): void {
+    const before = this.#byId.get(container.id);
+    if (before) this.#byName.delete(before.name);
+    this.#byId.set(container.id, container);
+    this.#byName.set(container.name, container.id);
+  }
+
+  all(): readonly Container[] {
+    return [...this.#byId.values()];
+  }
+
+  find(id: string): Container | undefined {
+    return this.#byId.get(id);
+  }
+
+  /** @param reference  id, name (with or without a slash) or unique beginning of an id. @throws notFound, invalid */
+  get(reference: string): Container {
+    const id = this.#byId.has(reference) ? reference : this.#byName.get(reference.replace(/^\//, ""));
+    const exact = id === undefined ? undefined : this.#byId.get(id);
+    if (exact) return exact;
+    const matches = reference === "" ? [] : this.all().filter((container) => container.id.startsWith(reference));
+    if (matches.length > 1) throw invalid(`multiple IDs found with provided prefix: ${reference}`);
+    const [found] = matches;
+    if (!found) throw notFound(`No such container: ${reference}`);
+    return found;
+  }
+
+  isTaken(name: string): boolean {
+    return this.#byName.has(name);
+  }
+
+  /** @throws conflict in the words that clients match */
+  checkFree(name: string): void {
+    const owner = this.#byName.get(name);
+    if (owner !== undefined)
+      throw conflict(
+        `Conflict. The container name "/${name}" is already in use by container "${owner}". You have to remove (or rename) that container to be able to reuse that name.`,
+      );
+  }
+
+  folder(id: string): string {
+    return join(this.root, id);
+  }
+
+  /** The one way to change a container: the database first, then memory. */
+  save(container: Container): Container {
+    this.database.run(
+      `INSERT INTO containers (id, name, image, record) VALUES (?1, ?2, ?3, ?4)
+       ON CONFLICT (id) DO UPDATE SET name = ?2, image = ?3, record = ?4`,
+      container.id,
+      container.name,
+      container.imageId,
+      JSON.stringify(container),
+    );
+    this.#remember(container);
+    return container;
+  }
+
+  /** For people and tools that look into the data root. @param documents  file name → content */
+  async writeFiles(id: string, documents: Readonly<Record<string, unknown>>): Promise<void> {
+    const folder = this.folder(id);
+    await mkdir(folder, { recursive: true, mode: 0o710 });
+    for (const [name, document] of Object.entries(documents)) {
+      const unfinished = join(folder, `new-${name}`);
+      await writeFile(unfinished, `${JSON.stringify(document)}\n`, { mode: 0o600 });
+      await rename(unfinished, join(folder, name));
+    }
+  }
+
+  /** The row first: a folder without a row is a leftover, which `sweep` removes. */
+  async remove(id: string): Promise<void> {
+    const container = this.#byId.get(id);
+    this.database.run("DELETE FROM containers WHERE id = ?", id);
+    this.#byId.delete(id);
+    if (container) this.#byName.delete(container.name);
+    await rm(this.folder(id), { recursive: true, force: true });
+  }
+
+  /** Folders that no container owns, from a creation or removal that a crash cut short. Called once, at start. */
+  async sweep(): Promise<void> {
+    if (!existsSync(this.root)) return;
+    for await (const name of new Bun.Glob("*").scan({ cwd: this.root, onlyFiles: false }))
+      if (!this.#byId.has(name)) await rm(join(this.root, name), { recursive: true, force: true });
+  }
+}

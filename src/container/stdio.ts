@@ -1,0 +1,94 @@
+/** Coupling a client's connection with a task's stdio: bytes both ways, half-closes, and the keys that detach. */
+
+import type { Duplex } from "node:stream";
+import { Transform, type TransformCallback } from "node:stream";
+import { invalid } from "../base/errors.ts";
+
+/** ctrl-p ctrl-q */
+const DEFAULT_DETACH_KEYS: readonly number[] = [16, 17];
+
+const CONTROL = "@abcdefghijklmnopqrstuvwxyz[\\]^_";
+
+/**
+ * `ctrl-p,ctrl-q`, `a`, `ctrl-\` → the bytes of the sequence. Source: moby/term, ToBytes.
+ * @throws invalid
+ */
+export function parseDetachKeys(text: string): readonly number[] {
+  if (text === "") return DEFAULT_DETACH_KEYS;
+  return text.split(",").map((key) => {
+    const control = /^ctrl-(.)$/.exec(key)?.[1];
+    const code = control === undefined ? -1 : CONTROL.indexOf(control);
+    if (code >= 0) return code;
+    if (key.length === 1 && key.charCodeAt(0) < 128) return key.charCodeAt(0);
+    throw invalid(`Invalid detach keys (${text}) provided: unknown character: '${key}'`);
+  });
+}
+
+/** Passes bytes on until the sequence appears; a beginning of it that goes on otherwise is delivered. */
+export class DetachKeys extends Transform {
+  #matched = 0;
+  detached = false;
+
+  constructor(
+    readonly keys: readonly number[],
+    readonly onDetach: () => void,
+  ) {
+    super();
+  }
+
+  override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
+    const out: number[] = [];
+    for (const byte of chunk) {
+      if (byte !== this.keys[this.#matched]) {
+        out.push(...this.keys.slice(0, this.#matched));
+        this.#matched = 0;
+      }
+      if (byte === this.keys[this.#matched]) this.#matched++;
+      else out.push(byte);
+      if (this.#matched === this.keys.length) {
+        this.detached = true;
+        this.onDetach();
+        break;
+      }
+    }
+    done(null, Buffer.from(out));
+  }
+
+  override _flush(done: TransformCallback): void {
+    done(null, this.detached ? null : Buffer.from(this.keys.slice(0, this.#matched)));
+  }
+}
+
+export interface Coupling {
+  readonly stdin: boolean;
+  /** Undefined: no sequence detaches (there is no terminal). */
+  readonly detachKeys: readonly number[] | undefined;
+}
+
+export type CouplingEnd = "ended" | "detached" | "left";
+
+/**
+ * @param client  closed by the caller, after this returns
+ * @param task    closed here
+ * @returns why it is over: the task ended, the keys were pressed, or the client left
+ */
+export async function couple(client: Duplex, task: Duplex, { stdin, detachKeys }: Coupling): Promise<CouplingEnd> {
+  const { promise, resolve } = Promise.withResolvers<CouplingEnd>();
+  task.once("end", () => resolve("ended")).once("close", () => resolve("ended"));
+  task.on("error", () => resolve("ended"));
+  client.once("close", () => resolve("left"));
+  client.on("error", () => resolve("left"));
+  task.pipe(client, { end: false });
+  if (stdin) {
+    const keys = detachKeys && new DetachKeys(detachKeys, () => resolve("detached"));
+    if (keys) client.pipe(keys).pipe(task);
+    else client.pipe(task);
+  } else {
+    client.resume(); // so that its leaving is noticed
+  }
+  const end = await promise;
+  task.unpipe(client);
+  client.unpipe();
+  task.destroy();
+  return end;
+}

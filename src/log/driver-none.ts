@@ -1,0 +1,12 @@
+/** No log: output goes to those who are attached, and nowhere else. */
+
+import { notImplemented } from "../base/errors.ts";
+import type { LogDriver } from "./driver.ts";
+
+export const noLog: LogDriver = {
+  name: "none",
+  target: () => undefined,
+  read: () => {
+    throw notImplemented("configured logging driver does not support reading");
+  },
+};

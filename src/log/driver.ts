@@ -1,0 +1,50 @@
+/**
+ * Port: reading a container's log back. Writing is the shim's work, so that no line is lost while no daemon runs.
+ */
+
+export interface LogEntry {
+  readonly stream: "stdout" | "stderr";
+  /** RFC 3339 with up to nine digits of a second, UTC. */
+  readonly time: string;
+  /** With its newline, if it had one. */
+  readonly line: string;
+}
+
+export interface ReadOptions {
+  /** Only the last so many lines (of what `since` and `until` leave). */
+  readonly tail?: number;
+  /** Nanoseconds since 1970. So is `until`. */
+  readonly since?: bigint;
+  readonly until?: bigint;
+  /** Go on after the end: yields whenever there may be more, ends when there will be none. */
+  readonly changes?: AsyncIterable<void>;
+}
+
+export interface LogDriver {
+  /** As users name it: `json-file`, `none`. */
+  readonly name: string;
+
+  /** What the shim shall write: a file and its rotation; undefined for nothing. @throws invalid for unknown or malformed options */
+  target(path: string, options: Readonly<Record<string, string>>): LogTarget | undefined;
+
+  /**
+   * @param path  the current log file; older ones are `path.1`, `path.2`, … A file that is missing reads as empty.
+   * @returns entries in order, in batches as they come off the disk
+   * @throws notImplemented when this driver's logs cannot be read
+   */
+  read(path: string, options: ReadOptions): AsyncIterable<readonly LogEntry[]>;
+}
+
+export interface LogTarget {
+  readonly path: string;
+  /** Bytes at which the file is rotated; 0 for never. */
+  readonly maxSize: number;
+  /** How many files are kept, the current one included. */
+  readonly maxFiles: number;
+}
+
+/** Nanoseconds since 1970 of an RFC 3339 time in UTC. */
+export function timeNs(time: string): bigint {
+  const [seconds = "", fraction = ""] = time.replace(/Z$/, "").split(".");
+  return BigInt(Date.parse(`${seconds}Z`)) * 1_000_000n + BigInt(fraction.padEnd(9, "0").slice(0, 9));
+}
