@@ -1,0 +1,142 @@
+/**
+ * Authorisation at registries: basic, or bearer tokens from a token server, kept until they expire.
+ * Source: distribution.github.io, "Token Authentication Specification" and "OAuth2 Token Authentication".
+ */
+
+import { forbidden, invalid, unavailable } from "../base/errors.ts";
+import type { Reference } from "../base/reference.ts";
+import { collect } from "../base/streams.ts";
+import type { Challenge } from "./challenge.ts";
+import { failureOf } from "./failure.ts";
+import type { Endpoint } from "./host.ts";
+import { isLoopback } from "./host.ts";
+import type { Credentials } from "./registry.ts";
+import { failed, type Request, type Transport } from "./transport.ts";
+
+interface Token {
+  readonly value: string;
+  /** On the clock of `performance.now()`, ms. */
+  readonly expires: number;
+}
+
+/** What a token server promises when it says nothing, seconds. */
+const defaultLifetime = 60;
+/** A token is used no longer than this before its end, so that it lives through the request, ms. */
+const margin = 10_000;
+/** Tokens kept at most; the oldest goes first. */
+const mostTokens = 256;
+const clientId = "bosun";
+
+const basic = ({ username = "", password = "" }: Credentials): string =>
+  `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`;
+
+const hasPassword = (credentials: Credentials): boolean =>
+  credentials.password !== undefined && credentials.password !== "" && credentials.username !== undefined;
+
+export class Authority {
+  readonly #tokens = new Map<string, Token>();
+
+  constructor(readonly transport: Transport) {}
+
+  /**
+   * @param challenges  what the registry asked for
+   * @param reference   whose repository is to be read
+   * @returns           the Authorization header; undefined when there is nothing to say
+   */
+  async header(
+    challenges: readonly Challenge[],
+    endpoint: Endpoint,
+    reference: Reference,
+    credentials: Credentials = {},
+    signal?: AbortSignal,
+  ): Promise<string | undefined> {
+    if (credentials.registryToken) return `Bearer ${credentials.registryToken}`;
+    const bearer = challenges.find(({ scheme }) => scheme === "bearer");
+    if (bearer) return `Bearer ${await this.#token(bearer, endpoint, reference, credentials, signal)}`;
+    const asksForPassword = challenges.some(({ scheme }) => scheme === "basic");
+    return asksForPassword && hasPassword(credentials) ? basic(credentials) : undefined;
+  }
+
+  /** Forgets a token that the registry refused. */
+  forget(header: string): void {
+    for (const [key, { value }] of this.#tokens) if (header === `Bearer ${value}`) this.#tokens.delete(key);
+  }
+
+  async #token(
+    { parameters }: Challenge,
+    endpoint: Endpoint,
+    reference: Reference,
+    credentials: Credentials,
+    signal: AbortSignal | undefined,
+  ): Promise<string> {
+    const realm = realmOf(parameters.realm ?? "", endpoint);
+    const service = parameters.service ?? "";
+    const scope = `repository:${reference.path}:pull`;
+    const key = JSON.stringify([realm.href, service, scope, credentials]);
+    const kept = this.#tokens.get(key);
+    if (kept && kept.expires - margin > performance.now()) return kept.value;
+    const ask = credentials.identityToken
+      ? exchange(realm, service, scope, credentials.identityToken)
+      : question(realm, service, scope, credentials);
+    const trust = realm.hostname === endpoint.base.hostname ? endpoint : { insecure: false, direct: isLoopback(realm) };
+    const token = await this.#fetch({ ...ask, trust, signal }, reference);
+    this.#tokens.delete(key);
+    this.#tokens.set(key, token);
+    const oldest = this.#tokens.size > mostTokens ? this.#tokens.keys().next().value : undefined;
+    if (oldest !== undefined) this.#tokens.delete(oldest);
+    return token.value;
+  }
+
+  async #fetch(request: Request, reference: Reference): Promise<Token> {
+    const asked = performance.now();
+    const answer = await this.transport.send(request);
+    if (answer.status === 401) {
+      await answer.discard();
+      throw forbidden("unauthorized: incorrect username or password");
+    }
+    if (answer.status !== 200) throw await failureOf(answer, { domain: reference.domain, path: reference.path });
+    const bytes = await collect(answer.body, this.transport.limits.tokenBytes);
+    return parseToken(request, new TextDecoder().decode(bytes), asked);
+  }
+}
+
+/** @throws invalid for a realm that is no URL, or that would have the credentials sent in the clear where the registry is not */
+function realmOf(text: string, endpoint: Endpoint): URL {
+  const url = URL.parse(text);
+  if (!url || !/^https?:$/.test(url.protocol))
+    throw invalid(`invalid token auth challenge realm: ${JSON.stringify(text.slice(0, 200))}`);
+  if (url.protocol === "http:" && endpoint.base.protocol === "https:" && !endpoint.insecure)
+    throw invalid(`invalid token auth challenge realm: ${url.href} is not https`);
+  return url;
+}
+
+function question(realm: URL, service: string, scope: string, credentials: Credentials): Omit<Request, "trust"> {
+  const url = new URL(realm);
+  if (service) url.searchParams.set("service", service);
+  url.searchParams.set("scope", scope);
+  if (!hasPassword(credentials)) return { method: "GET", url };
+  url.searchParams.set("account", credentials.username ?? "");
+  return { method: "GET", url, authorization: basic(credentials) };
+}
+
+function exchange(realm: URL, service: string, scope: string, refreshToken: string): Omit<Request, "trust"> {
+  const form = { grant_type: "refresh_token", service, client_id: clientId, scope, refresh_token: refreshToken };
+  const headers = { "content-type": "application/x-www-form-urlencoded" };
+  return { method: "POST", url: realm, headers, body: new URLSearchParams(form).toString() };
+}
+
+function parseToken(request: Request, text: string, asked: number): Token {
+  let answer: unknown;
+  try {
+    answer = JSON.parse(text);
+  } catch (cause) {
+    throw unavailable(failed(request, "unable to decode token response"), { cause });
+  }
+  const fields: Record<string, unknown> = typeof answer === "object" && answer !== null ? { ...answer } : {};
+  const value = [fields.token, fields.access_token].find((found) => typeof found === "string" && found !== "");
+  // A token goes into a header: nothing but visible characters.
+  if (typeof value !== "string" || !/^[\x21-\x7e]+$/.test(value))
+    throw invalid(failed(request, "authorization server did not include a token in the response"));
+  const lifetime = typeof fields.expires_in === "number" ? fields.expires_in : 0;
+  return { value, expires: asked + Math.max(lifetime, defaultLifetime) * 1000 };
+}

@@ -1,0 +1,62 @@
+/**
+ * Port: a place that images come from.
+ *
+ * An image's name leads to a *document* (a manifest, or an index of manifests), a document names *blobs* by digest. An implementation
+ * finds the host that a name means, its mirrors, scheme and authorisation, and follows redirects; callers see names and bytes only.
+ * It verifies documents (digest, size); blobs are streamed unverified, as the content store verifies what it stores.
+ *
+ * Errors carry Docker's words: notFound (no such tag or repository, or access to it is denied), forbidden (authentication required),
+ * invalid (an answer that is not of this protocol), corrupt (bytes that differ from their digest), unavailable (no connection, a
+ * timeout, a server's error: trying again may help). An aborted `signal` throws its reason. No call waits without a bound.
+ */
+
+import type { Descriptor } from "../base/oci.ts";
+import type { Reference } from "../base/reference.ts";
+import type { Bytes } from "../base/streams.ts";
+
+/** What a person logs in with. At most one of password, identityToken and registryToken is used, the last given first. */
+export interface Credentials {
+  readonly username?: string;
+  readonly password?: string;
+  /** An OAuth2 refresh token, exchanged at the token server. */
+  readonly identityToken?: string;
+  /** A bearer token, sent to the registry as it is. */
+  readonly registryToken?: string;
+}
+
+export interface Access {
+  readonly credentials?: Credentials | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A manifest or index as the registry keeps it. */
+export interface Document {
+  readonly descriptor: Pick<Descriptor, "mediaType" | "digest" | "size">;
+  readonly bytes: Uint8Array;
+}
+
+export interface Registry {
+  /**
+   * Asks what a reference stands for now, without fetching it where the registry allows.
+   * @param reference  with a tag or a digest; a digest counts
+   */
+  resolve(reference: Reference, access?: Access): Promise<Document["descriptor"]>;
+
+  /** Fetches the document that a reference names; a digest counts before a tag. At most 4 MiB. */
+  document(reference: Reference, access?: Access): Promise<Document>;
+
+  /**
+   * Opens a blob of a repository at `offset` bytes. The body ends after exactly `blob.size - start` bytes or fails: unavailable when
+   * the connection broke or stalled, corrupt when there are more.
+   * @returns `start`: the offset of the first byte, 0 when the registry cannot resume
+   */
+  blob(
+    repository: Reference,
+    blob: Pick<Descriptor, "digest" | "size">,
+    offset: number,
+    access?: Access,
+  ): Promise<{ readonly start: number; readonly body: Bytes }>;
+
+  /** Every tag of a repository, in the registry's order. */
+  tags(repository: Reference, access?: Access): Promise<readonly string[]>;
+}
