@@ -1,0 +1,89 @@
+/**
+ * Files that no image needs. What is being worked with is *held*: a pull holds a layer before it looks whether it is there, so that nobody
+ * removes it between the look and the row that needs it.
+ */
+
+import { type Digest, isDigest } from "../base/digest.ts";
+import { kindOf } from "../base/errors.ts";
+import { Locks } from "../base/lock.ts";
+import type { ContentStore } from "../store/content.ts";
+import type { Snapshotter } from "../store/snapshot.ts";
+import type { ImageRecords } from "./records.ts";
+
+export interface Files {
+  readonly blobs?: readonly Digest[];
+  readonly layers?: readonly Digest[];
+}
+
+const keysOf = ({ blobs = [], layers = [] }: Files): string[] => [
+  ...new Set([...blobs.map((digest) => `blob ${digest}`), ...layers.map((diffId) => `layer ${diffId}`)]),
+];
+
+export class Sweeper {
+  readonly #holders = new Map<string, number>();
+  readonly #locks = new Locks();
+
+  constructor(
+    readonly records: ImageRecords,
+    readonly content: ContentStore,
+    readonly snapshotter: Snapshotter,
+  ) {}
+
+  /** Keeps files from being removed until disposed of, whether they exist yet or not. Waits for a removal that is under way. */
+  async hold(files: Files): Promise<Disposable> {
+    const keys = keysOf(files);
+    for (const key of keys) {
+      await using _ = await this.#locks.acquire(key);
+      this.#holders.set(key, (this.#holders.get(key) ?? 0) + 1);
+    }
+    return {
+      [Symbol.dispose]: () => {
+        for (const key of keys.splice(0)) {
+          const left = (this.#holders.get(key) ?? 1) - 1;
+          if (left > 0) this.#holders.set(key, left);
+          else this.#holders.delete(key);
+        }
+      },
+    };
+  }
+
+  /** Removes those of the files that no image needs and nobody holds. @returns the layers that went */
+  async discard({ blobs = [], layers = [] }: Files): Promise<readonly Digest[]> {
+    const gone: Digest[] = [];
+    for (const digest of new Set(blobs))
+      await this.#unlessHeld(`blob ${digest}`, async () => {
+        if (!this.records.needsBlob(digest)) await this.content.remove(digest);
+      });
+    for (const diffId of new Set(layers))
+      await this.#unlessHeld(`layer ${diffId}`, async () => {
+        if (!this.records.needsLayer(diffId) && (await this.#removeLayer(diffId))) gone.push(diffId);
+      });
+    return gone;
+  }
+
+  /** Removes everything that no image needs. Called at start, and whenever somebody wants the space. */
+  async sweep(): Promise<void> {
+    const blobs: Digest[] = [];
+    for await (const { digest } of this.content.list()) blobs.push(digest);
+    const layers: Digest[] = [];
+    for await (const { kind, name } of this.snapshotter.list())
+      if (kind === "layer" && isDigest(name)) layers.push(name);
+    await this.discard({ blobs, layers });
+  }
+
+  async #unlessHeld(key: string, remove: () => Promise<void>): Promise<void> {
+    await using _ = await this.#locks.acquire(key);
+    if (!this.#holders.has(key)) await remove();
+  }
+
+  /** A container may still stand on a layer whose image was removed by force: it goes with a later sweep. */
+  async #removeLayer(diffId: Digest): Promise<boolean> {
+    try {
+      await this.snapshotter.removeLayer(diffId);
+      return true;
+    } catch (error) {
+      if (kindOf(error) === "conflict") return false;
+      throw error;
+    }
+  }
+}
