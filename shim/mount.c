@@ -1,0 +1,421 @@
+/* Operations that mount. All mounts are made detached and then moved onto a descriptor, so that no path is resolved by a call that
+ * could be led out of the root. See fsopen(2), open_tree(2), mount_setattr(2), move_mount(2). */
+#include "shim.h"
+#include <linux/magic.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/statfs.h>
+#include <sys/sysmacros.h>
+
+#ifndef MS_NOSYMFOLLOW
+#define MS_NOSYMFOLLOW 256
+#endif
+
+static int
+parse_flags (const char *text, unsigned long *flags)
+{
+  uint64_t value = 0;
+  int error = parse_number (text, UINT32_MAX, &value);
+  *flags = value;
+  return error;
+}
+
+/* A mask of mount(2) in the terms of mount_setattr(2). */
+static struct mount_attr
+attributes (unsigned long flags)
+{
+  static const struct { unsigned long flag; uint64_t attribute; } table[] = {
+    { MS_RDONLY, MOUNT_ATTR_RDONLY },   { MS_NOSUID, MOUNT_ATTR_NOSUID },           { MS_NODEV, MOUNT_ATTR_NODEV },
+    { MS_NOEXEC, MOUNT_ATTR_NOEXEC },   { MS_NODIRATIME, MOUNT_ATTR_NODIRATIME },   { MS_NOATIME, MOUNT_ATTR_NOATIME },
+    { MS_STRICTATIME, MOUNT_ATTR_STRICTATIME }, { MS_NOSYMFOLLOW, MOUNT_ATTR_NOSYMFOLLOW },
+  };
+  struct mount_attr result = { .propagation = flags & (MS_PRIVATE | MS_SLAVE | MS_SHARED | MS_UNBINDABLE) };
+  for (int i = 0; i < lengthof (table); i++)
+    if (flags & table[i].flag)
+      result.attr_set |= table[i].attribute;
+  if (flags & (MS_NOATIME | MS_STRICTATIME | MS_RELATIME))
+    result.attr_clr = MOUNT_ATTR__ATIME;
+  return result;
+}
+
+/* Sets FLAGS on the mount at descriptor TREE; on all below it, too, when RECURSIVE. */
+static int
+set_attributes (int tree, unsigned long flags, bool recursive)
+{
+  struct mount_attr wanted = attributes (flags);
+  if (wanted.attr_set == 0 && wanted.attr_clr == 0 && wanted.propagation == 0)
+    return 0;
+  unsigned int how = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
+  return checked (mount_setattr (tree, "", how, &wanted, sizeof wanted));
+}
+
+static int
+move_onto (int tree, int target)
+{
+  return checked (move_mount (tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
+}
+
+/* Keeps what the file system said about its failure. */
+static int
+context_failed (struct run *run, int context)
+{
+  int error = -errno;
+  char text[sizeof run->detail];
+  for (ssize_t size; (size = read (context, text, sizeof text - 1)) > 0;)
+    {
+      text[size] = '\0';
+      if (size > 2 && text[0] == 'e')
+        explain (run, "%s", text + 2);
+    }
+  return error;
+}
+
+static int
+set_option (struct run *run, int context, const char *key, const char *value)
+{
+  unsigned int command = value == NULL ? FSCONFIG_SET_FLAG : FSCONFIG_SET_STRING;
+  if (fsconfig (context, command, key, value, 0) == 0)
+    return 0;
+  int error = context_failed (run, context);
+  if (run->detail[0] == '\0')
+    explain (run, "option %s%s%.200s", key, value == NULL ? "" : "=", value == NULL ? "" : value);
+  return error;
+}
+
+static int
+create_mount (struct run *run, int context, uint64_t attribute_mask)
+{
+  if (fsconfig (context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+    return context_failed (run, context);
+  int tree = fsmount (context, FSMOUNT_CLOEXEC, (unsigned int) attribute_mask);
+  return tree < 0 ? context_failed (run, context) : tree;
+}
+
+static int
+is_mount_point (const char *path)
+{
+  struct statx info;
+  if (statx (AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, 0, &info) < 0)
+    return -errno;
+  return (info.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
+/* layer INDEX DEVICE TARGET: the lock on TARGET's parent keeps two starting containers from mounting twice. */
+int
+op_layer (struct run *run, int, char **argv)
+{
+  char parent[PATH_MAX], name[NAME_MAX + 1];
+  int error = path_split (argv[2], parent, name);
+  cleanup_close int target = error < 0 ? error : path_make (-1, argv[2], S_IFDIR, 0700);
+  cleanup_close int lock = target < 0 ? target : open (parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (target < 0 || lock < 0 || flock (lock, LOCK_EX) < 0)
+    return target < 0 ? target : -errno;
+  int mounted = is_mount_point (argv[2]);
+  if (mounted != 0)
+    return mounted < 0 ? mounted : 0;
+  cleanup_close int context = fsopen ("erofs", FSOPEN_CLOEXEC);
+  if (context < 0)
+    return -errno;
+  error = set_option (run, context, "source", argv[0]);
+  if (error == 0)
+    error = set_option (run, context, "device", argv[1]);
+  if (error == 0)
+    error = set_option (run, context, "ro", NULL);
+  if (error < 0)
+    return error;
+  cleanup_close int tree = create_mount (run, context, MOUNT_ATTR_RDONLY);
+  if (tree < 0)
+    return tree;
+  error = move_onto (tree, target);
+  return error < 0 ? error : set_attributes (tree, MS_PRIVATE, false);
+}
+
+/* umount PATH: what is no mount point, or is not there, is unmounted already. */
+int
+op_umount (struct run *, int, char **argv)
+{
+  if (umount2 (argv[0], UMOUNT_NOFOLLOW) == 0 || errno == EINVAL || errno == ENOENT)
+    return 0;
+  return -errno;
+}
+
+/* propagation FLAGS [PATH] */
+int
+op_propagation (struct run *, int argc, char **argv)
+{
+  unsigned long flags;
+  int error = parse_flags (argv[0], &flags);
+  return error < 0 ? error : checked (mount (NULL, argc > 1 ? argv[1] : "/", NULL, flags, NULL));
+}
+
+/* overlay TARGET UPPER WORK LOWER…, the top layer first. What would keep the upper directory from being read by itself, later and
+ * elsewhere (redirects, metadata-only copies, an inode index), is off. */
+int
+op_overlay (struct run *run, int argc, char **argv)
+{
+  static const char *const off[] = { "index", "metacopy", "redirect_dir" };
+  cleanup_close int target = path_make (run->root, argv[0], S_IFDIR, 0755);
+  cleanup_close int context = target < 0 ? target : fsopen ("overlay", FSOPEN_CLOEXEC);
+  if (target < 0 || context < 0)
+    return target < 0 ? target : -errno;
+  int error = set_option (run, context, "source", "overlay");
+  for (int i = 3; error == 0 && i < argc; i++)
+    error = set_option (run, context, "lowerdir+", argv[i]);
+  if (error == 0 && argv[1][0] != '\0')
+    error = set_option (run, context, "upperdir", argv[1]);
+  if (error == 0 && argv[2][0] != '\0')
+    error = set_option (run, context, "workdir", argv[2]);
+  for (int i = 0; error == 0 && i < lengthof (off); i++)
+    error = set_option (run, context, off[i], "off");
+  if (error < 0)
+    return error;
+  cleanup_close int tree = create_mount (run, context, argv[1][0] == '\0' ? MOUNT_ATTR_RDONLY : 0);
+  return tree < 0 ? tree : move_onto (tree, target);
+}
+
+/* bind SOURCE TARGET FLAGS RECURSIVE-FLAGS CREATE */
+int
+op_bind (struct run *run, int, char **argv)
+{
+  unsigned long flags, deep;
+  struct stat info;
+  if (parse_flags (argv[2], &flags) < 0 || parse_flags (argv[3], &deep) < 0)
+    return -EINVAL;
+  bool recursive = (flags & MS_REC) != 0;
+  cleanup_close int tree
+      = open_tree (AT_FDCWD, argv[0], OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0U));
+  if (tree < 0 || fstat (tree, &info) < 0)
+    {
+      explain (run, "source %s", argv[0]);
+      return -errno;
+    }
+  mode_t type = S_ISDIR (info.st_mode) ? S_IFDIR : S_IFREG;
+  bool create = strcmp (argv[4], "1") == 0;
+  cleanup_close int target
+      = create ? path_make (run->root, argv[1], type, 0755) : path_open (run->root, argv[1], 0, 0);
+  if (target < 0)
+    return target;
+  int error = set_attributes (tree, deep, true);
+  if (error == 0)
+    error = set_attributes (tree, flags & ~(unsigned long) MS_REC, false);
+  return error < 0 ? error : move_onto (tree, target);
+}
+
+/* Splits "a,b=c" at its commas and sets each. Flags that belong to a superblock have names of their own. */
+static int
+set_data (struct run *run, int context, unsigned long flags, char *data)
+{
+  static const struct { unsigned long flag; const char *name; } names[]
+      = { { MS_SYNCHRONOUS, "sync" }, { MS_DIRSYNC, "dirsync" }, { MS_LAZYTIME, "lazytime" } };
+  int error = 0;
+  for (int i = 0; error == 0 && i < lengthof (names); i++)
+    if (flags & names[i].flag)
+      error = set_option (run, context, names[i].name, NULL);
+  for (char *rest = data, *option; error == 0 && (option = strsep (&rest, ",")) != NULL;)
+    {
+      char *value = strchr (option, '=');
+      if (value != NULL)
+        *value++ = '\0';
+      if (*option != '\0')
+        error = set_option (run, context, option, value);
+    }
+  return error;
+}
+
+/* mount TYPE SOURCE TARGET FLAGS DATA. A proc or sysfs behind a link could be swapped by whoever owns the link's goal, and with it
+ * everything that is masked in it (CVE-2019-19921): their targets must be plain directories. */
+int
+op_mount (struct run *run, int, char **argv)
+{
+  unsigned long flags;
+  int error = parse_flags (argv[3], &flags);
+  if (error < 0)
+    return error;
+  bool plain = strcmp (argv[0], "proc") == 0 || strcmp (argv[0], "sysfs") == 0;
+  cleanup_close int made = path_make (run->root, argv[2], S_IFDIR, 0755);
+  cleanup_close int target = made < 0 ? made : path_open (run->root, argv[2], O_DIRECTORY, plain ? RESOLVE_NO_SYMLINKS : 0);
+  if (target < 0)
+    return target;
+  cleanup_close int context = fsopen (argv[0], FSOPEN_CLOEXEC);
+  if (context < 0)
+    {
+      explain (run, "file system type %s", argv[0]);
+      return -errno;
+    }
+  error = set_option (run, context, "source", argv[1][0] == '\0' ? argv[0] : argv[1]);
+  if (error == 0)
+    error = set_data (run, context, flags, argv[4]);
+  if (error < 0)
+    return error;
+  cleanup_close int tree = create_mount (run, context, attributes (flags).attr_set);
+  if (tree < 0)
+    return tree;
+  error = move_onto (tree, target);
+  return error < 0 ? error : set_attributes (tree, flags & (MS_PRIVATE | MS_SLAVE | MS_SHARED | MS_UNBINDABLE), false);
+}
+
+/* root PATH: from here on paths are the container's. */
+int
+op_root (struct run *run, int, char **argv)
+{
+  run->root = checked (open (argv[0], O_PATH | O_DIRECTORY | O_CLOEXEC));
+  return run->root < 0 ? run->root : 0;
+}
+
+/* mkdir PATH MODE: with its parents; what exists is left as it is. */
+int
+op_mkdir (struct run *run, int, char **argv)
+{
+  uint64_t mode;
+  if (parse_number (argv[1], 07777, &mode) < 0)
+    return -EINVAL;
+  cleanup_close int fd = path_make (run->root, argv[0], S_IFDIR, (mode_t) mode);
+  return fd < 0 ? fd : 0;
+}
+
+/* The directory of PATH, made where missing, and its last component. */
+static int
+open_parent (struct run *run, const char *path, char name[NAME_MAX + 1])
+{
+  char parent[PATH_MAX];
+  int error = path_split (path, parent, name);
+  return error < 0 ? error : path_make (run->root, parent, S_IFDIR, 0755);
+}
+
+/* mknod PATH MODE MAJOR MINOR UID GID: MODE with its S_IF… bits. The same node may exist already. */
+int
+op_mknod (struct run *run, int, char **argv)
+{
+  char name[NAME_MAX + 1];
+  uint64_t number[5];
+  struct stat info;
+  for (int i = 0; i < 5; i++)
+    if (parse_number (argv[i + 1], UINT32_MAX, &number[i]) < 0)
+      return -EINVAL;
+  cleanup_close int dir = open_parent (run, argv[0], name);
+  if (dir < 0)
+    return dir;
+  mode_t mode = (mode_t) number[0];
+  dev_t device = makedev ((unsigned int) number[1], (unsigned int) number[2]);
+  if (mknodat (dir, name, mode, device) == 0)
+    return checked (fchownat (dir, name, (uid_t) number[3], (gid_t) number[4], AT_SYMLINK_NOFOLLOW));
+  if (errno != EEXIST || fstatat (dir, name, &info, AT_SYMLINK_NOFOLLOW) < 0)
+    return -errno;
+  return (info.st_mode & S_IFMT) == (mode & S_IFMT) && info.st_rdev == device ? 0 : -EEXIST;
+}
+
+/* symlink GOAL PATH: what is at PATH already stays. */
+int
+op_symlink (struct run *run, int, char **argv)
+{
+  char name[NAME_MAX + 1];
+  cleanup_close int dir = open_parent (run, argv[1], name);
+  if (dir < 0)
+    return dir;
+  return symlinkat (argv[0], dir, name) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+static int
+empty_directory (struct run *run)
+{
+  cleanup_close int context = fsopen ("tmpfs", FSOPEN_CLOEXEC);
+  if (context < 0)
+    return -errno;
+  int error = set_option (run, context, "size", "4096");
+  if (error == 0)
+    error = set_option (run, context, "nr_inodes", "1");
+  return error < 0 ? error : create_mount (run, context, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+}
+
+/* A clone of the container's own /dev/null, which must be that device. */
+static int
+empty_file (struct run *run)
+{
+  struct stat info;
+  cleanup_close int null = path_open (run->root, "/dev/null", 0, RESOLVE_NO_SYMLINKS);
+  if (null < 0 || fstat (null, &info) < 0)
+    return null < 0 ? null : -errno;
+  if (!S_ISCHR (info.st_mode) || info.st_rdev != makedev (1, 3))
+    return -ENODEV;
+  return checked (open_tree (null, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+}
+
+/* mask PATH: nothing of it is seen. What is missing needs no mask. */
+int
+op_mask (struct run *run, int, char **argv)
+{
+  struct stat info;
+  cleanup_close int target = path_open (run->root, argv[0], 0, 0);
+  if (target == -ENOENT || target == -ENOTDIR)
+    return 0;
+  if (target < 0 || fstat (target, &info) < 0)
+    return target < 0 ? target : -errno;
+  cleanup_close int tree = S_ISDIR (info.st_mode) ? empty_directory (run) : empty_file (run);
+  return tree < 0 ? tree : move_onto (tree, target);
+}
+
+/* readonly PATH: bound onto itself, read-only. What is missing needs none. */
+int
+op_readonly (struct run *run, int, char **argv)
+{
+  cleanup_close int target = path_open (run->root, argv[0], 0, 0);
+  if (target == -ENOENT || target == -ENOTDIR)
+    return 0;
+  if (target < 0)
+    return target;
+  cleanup_close int tree
+      = open_tree (target, "", AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+  int error = tree < 0 ? -errno : set_attributes (tree, MS_RDONLY, true);
+  return error < 0 ? error : move_onto (tree, target);
+}
+
+/* console BIND: a terminal from the container's own devpts, so that it has a name in there; BIND 1 also binds it to /dev/console.
+ * The parent gets the master, and a second hold on the other end, without which the master would hang up between two openers. */
+int
+op_console (struct run *run, int, char **argv)
+{
+  struct statfs info;
+  int unlocked = 0;
+  cleanup_close int master = path_open (run->root, "/dev/pts/ptmx", O_RDWR, RESOLVE_NO_SYMLINKS);
+  if (master < 0 || fstatfs (master, &info) < 0)
+    return master < 0 ? master : -errno;
+  if (info.f_type != DEVPTS_SUPER_MAGIC)
+    return -ENODEV;
+  if (ioctl (master, TIOCSPTLCK, &unlocked) < 0)
+    return -errno;
+  cleanup_close int terminal = ioctl (master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+  if (terminal < 0)
+    return -errno;
+  if (strcmp (argv[0], "1") == 0)
+    {
+      cleanup_close int tree = open_tree (terminal, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+      cleanup_close int target = tree < 0 ? -errno : path_make (run->root, "/dev/console", S_IFREG, 0600);
+      int error = target < 0 ? target : move_onto (tree, target);
+      if (error < 0)
+        return error;
+    }
+  for (int fd = 0; fd < 3; fd++)
+    if (dup2 (terminal, fd) < 0)
+      return -errno;
+  return channel_send (run, MESSAGE_PTY, (const int[]){ master, terminal }, 2);
+}
+
+/* pivot: the root becomes /, the host's tree is gone; nothing of that may travel back to the host. */
+int
+op_pivot (struct run *run, int, char **)
+{
+  cleanup_close int before = open ("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (run->root < 0 || before < 0)
+    return run->root < 0 ? -EINVAL : -errno;
+  if (fchdir (run->root) < 0 || syscall (SYS_pivot_root, ".", ".") < 0 || fchdir (before) < 0
+      || mount (NULL, ".", NULL, MS_SLAVE | MS_REC, NULL) < 0 || umount2 (".", MNT_DETACH) < 0 || chdir ("/") < 0)
+    return -errno;
+  return 0;
+}
+
+/* remount-ro-root: the root's own mount; what is mounted below keeps its state. */
+int
+op_remount_ro_root (struct run *run, int, char **)
+{
+  return run->root < 0 ? -EINVAL : set_attributes (run->root, MS_RDONLY, false);
+}
