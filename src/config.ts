@@ -120,6 +120,11 @@ const OPTIONS: Readonly<Record<string, Option>> = {
   version: { kind: "bool", short: "v" },
 };
 
+/** For a help text: as `-H, --host list`. */
+export const OPTION_NAMES: readonly string[] = Object.entries(OPTIONS).map(
+  ([name, { kind, short }]) => `${short ? `-${short}, ` : "    "}--${name}${kind === "bool" ? "" : ` ${kind}`}`,
+);
+
 /** dockerd's old spellings. */
 const ALIASES: Readonly<Record<string, string>> = { graph: "data-root" };
 

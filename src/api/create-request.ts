@@ -3,6 +3,7 @@
  * Source: Docker Engine API 1.50, ContainerConfig and HostConfig.
  */
 
+import { posix } from "node:path";
 import { invalid, notImplemented } from "../base/errors.ts";
 import {
   type Bind,
@@ -267,10 +268,7 @@ export function parseBind(spec: string): Bind {
 function checkTarget(spec: string, target: string): string {
   if (!target.startsWith("/"))
     throw invalid(`invalid volume specification: '${spec}': invalid mount config: mount path must be absolute`);
-  const clean = new URL(`file://${encodeURI(target).replaceAll("?", "%3F").replaceAll("#", "%23")}`).pathname;
-  const path = decodeURIComponent(clean)
-    .replace(/\/+/g, "/")
-    .replace(/(.)\/$/, "$1");
+  const path = posix.normalize(target).replace(/(.)\/$/, "$1");
   if (path === "/")
     throw invalid(
       `invalid volume specification: '${spec}': invalid mount config for type "bind": invalid specification: destination can't be '/'`,

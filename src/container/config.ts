@@ -5,6 +5,7 @@
 
 import { invalid } from "../base/errors.ts";
 import type { RunConfig } from "../base/oci.ts";
+import { RLIMIT } from "../runtime/ops.ts";
 
 export interface Ulimit {
   /** As `nofile`. */
@@ -161,7 +162,7 @@ export interface ContainerRequest extends Partial<Omit<ContainerConfig, "entrypo
   readonly cmd?: readonly string[];
 }
 
-const DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+export const DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 const variable = (entry: string): string => entry.split("=", 1)[0] ?? "";
 
@@ -176,16 +177,20 @@ export function mergeEnv(base: readonly string[], over: readonly string[]): read
 }
 
 /**
- * @param image  the image's configuration; undefined for an image without one
- * @param id     the container's id: the hostname, unless one is asked for
+ * @param image     the image's configuration; undefined for an image without one
+ * @param hostname  unless one is asked for
  * @throws invalid when there is nothing to run
  */
-export function mergeConfig(image: RunConfig | undefined, request: ContainerRequest, id: string): ContainerConfig {
+export function mergeConfig(
+  image: RunConfig | undefined,
+  request: ContainerRequest,
+  hostname: string,
+): ContainerConfig {
   const entrypoint = request.entrypoint?.filter((word, _, words) => word !== "" || words.length > 1);
   const cmd = request.cmd ?? [];
   const config: ContainerConfig = {
     image: request.image,
-    hostname: request.hostname || id.slice(0, 12),
+    hostname: request.hostname || hostname,
     domainname: request.domainname ?? "",
     user: request.user || image?.User || "",
     env: mergeEnv([DEFAULT_PATH], mergeEnv(image?.Env ?? [], request.env ?? [])),
@@ -217,32 +222,12 @@ export const argvOf = (config: Pick<ContainerConfig, "entrypoint" | "cmd">): rea
   ...config.cmd,
 ];
 
-/** Numbers of getrlimit(2) on Linux, by the name Docker uses. */
-export const RLIMITS = {
-  cpu: 0,
-  fsize: 1,
-  data: 2,
-  stack: 3,
-  core: 4,
-  rss: 5,
-  nproc: 6,
-  nofile: 7,
-  memlock: 8,
-  as: 9,
-  locks: 10,
-  sigpending: 11,
-  msgqueue: 12,
-  nice: 13,
-  rtprio: 14,
-  rttime: 15,
-} as const;
-
-const isRlimit = (name: string): name is keyof typeof RLIMITS => Object.hasOwn(RLIMITS, name);
+const isRlimit = (name: string): name is keyof typeof RLIMIT => Object.hasOwn(RLIMIT, name);
 
 /** @throws invalid for a limit that does not exist */
 export function rlimitNumber(name: string): number {
   if (!isRlimit(name)) throw invalid(`invalid ulimit type: ${name}`);
-  return RLIMITS[name];
+  return RLIMIT[name];
 }
 
 /** `nofile=1024` or `nofile=1024:2048`; -1 is no limit. @throws invalid */

@@ -1,0 +1,182 @@
+/** /containers. Source: Docker Engine API, tag Container. */
+
+import { Hono } from "hono";
+import { conflict, invalid, notImplemented } from "../base/errors.ts";
+import type { LogConfig } from "../container/config.ts";
+import type { Containers, WaitCondition } from "../container/containers.ts";
+import type { Container } from "../container/records.ts";
+import { parseDetachKeys } from "../container/stdio.ts";
+import type { Snapshotter } from "../store/snapshot.ts";
+import { apiVersion, type Ctx, type Env, empty, flag, integer, json, jsonBody, jsonText, param } from "./context.ts";
+import { toContainerRequest, toHostConfig } from "./create-request.ts";
+import { Document } from "./document.ts";
+import { parseFilters } from "./filters.ts";
+import { hijack, streamType } from "./hijack.ts";
+import { inspect, LIST_FILTERS, list, type ViewContext } from "./container-view.ts";
+import { type LogReader, logs, replay } from "./logs.ts";
+
+export interface ContainersApi {
+  readonly containers: Containers;
+  readonly snapshotter: Snapshotter;
+  readonly view: ViewContext;
+  readonly logReader: LogReader;
+  readonly defaults: { readonly shmSize: number; readonly log: LogConfig };
+}
+
+async function create(c: Ctx, { containers, defaults }: ContainersApi): Promise<Response> {
+  const body = new Document(await jsonBody(c));
+  const platform = c.req.query("platform") ?? "";
+  if (platform !== "" && !platform.startsWith("linux")) throw invalid(`operating system is not supported: ${platform}`);
+  const host = toHostConfig(body.document("HostConfig"), body.document("NetworkingConfig"), defaults);
+  const { id, warnings } = await containers.create(c.req.query("name") || undefined, toContainerRequest(body), host);
+  return json({ Id: id, Warnings: warnings }, 201);
+}
+
+const isCondition = (text: string): text is WaitCondition => ["not-running", "next-exit", "removed"].includes(text);
+
+/** The headers go out at once: `docker run` starts the container only when it has seen them. */
+function wait(c: Ctx, { containers }: ContainersApi): Response {
+  const condition = c.req.query("condition") || "not-running";
+  if (!isCondition(condition)) throw invalid(`invalid condition: ${JSON.stringify(condition)}`);
+  const result = containers.wait(param(c, "id"), condition).then(({ code, error }) => {
+    const body = { StatusCode: code, ...(error !== "" && { Error: { Message: error } }) };
+    return new TextEncoder().encode(`${JSON.stringify(body)}\n`);
+  });
+  const body = new ReadableStream<Uint8Array>(
+    {
+      async pull(out) {
+        out.enqueue(await result);
+        out.close();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+  return new Response(body, { headers: { "Content-Type": "application/json" } });
+}
+
+function attach(c: Ctx, { containers, logReader }: ContainersApi): Response {
+  const container = containers.get(param(c, "id"));
+  if (container.state.phase === "removing" || container.state.phase === "dead")
+    throw conflict(`container ${container.id} is ${container.state.phase}`);
+  const { tty, openStdin } = container.config;
+  const keys = parseDetachKeys(c.req.query("detachKeys") ?? "");
+  const request = {
+    stdin: flag(c, "stdin") && openStdin,
+    stdout: flag(c, "stdout"),
+    stderr: flag(c, "stderr"),
+    detachKeys: tty ? keys : undefined,
+  };
+  return hijack(c, streamType(c, tty), async (client) => {
+    if (flag(c, "logs")) await replay(logReader, container, request, client);
+    if (flag(c, "stream")) await containers.attach(container, client, request);
+  });
+}
+
+async function changes(c: Ctx, { containers, snapshotter }: ContainersApi): Promise<Response> {
+  const kinds = { modified: 0, added: 1, deleted: 2 } as const;
+  const all: { Path: string; Kind: number }[] = [];
+  for await (const { path, kind } of snapshotter.changes(containers.get(param(c, "id")).id))
+    all.push({ Path: path, Kind: kinds[kind] });
+  return json(all);
+}
+
+/** `t` and `signal`, as stop and restart take them. */
+const stopOptions = (c: Ctx) => {
+  const timeoutS = integer(c, "t");
+  const signal = c.env.version >= apiVersion(1, 42) ? c.req.query("signal") : undefined;
+  return { ...(timeoutS !== undefined && { timeoutS }), ...(signal && { signal }) };
+};
+
+async function refuseBody(c: Ctx): Promise<void> {
+  const length = Number(c.req.header("content-length") ?? 0);
+  if (length > 7)
+    throw invalid("starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24");
+}
+
+export function dimensions(c: Ctx): [rows: number, columns: number] {
+  const [rows, columns] = [integer(c, "h"), integer(c, "w")];
+  if (rows === undefined || columns === undefined || rows < 0 || columns < 0 || rows > 65535 || columns > 65535)
+    throw invalid("invalid terminal size: want h and w");
+  return [rows, columns];
+}
+
+async function remove(c: Ctx, { containers }: ContainersApi): Promise<Response> {
+  if (flag(c, "link")) throw notImplemented("removing a link is not supported yet");
+  await containers.remove(param(c, "id"), flag(c, "force"));
+  return empty(204);
+}
+
+async function inspectOne(c: Ctx, { containers, snapshotter, view }: ContainersApi): Promise<Response> {
+  const container = containers.get(param(c, "id"));
+  const size = flag(c, "size") ? await snapshotter.usage(container.id) : undefined;
+  return json(inspect(container, view, size?.bytes));
+}
+
+async function prune(c: Ctx, { containers, snapshotter }: ContainersApi): Promise<Response> {
+  const filters = parseFilters(c.req.query("filters"), ["until", "label", "label!"]);
+  if (filters.get("until").length + filters.get("label!").length > 0)
+    throw notImplemented("pruning by time or by a missing label is not supported yet");
+  const unused = containers.records
+    .all()
+    .filter(
+      ({ state, config }) => state.phase !== "running" && state.phase !== "removing" && filters.labels(config.labels),
+    );
+  const removed: string[] = [];
+  let bytes = 0;
+  for (const container of unused) {
+    const size = await snapshotter.usage(container.id);
+    try {
+      await containers.remove(container.id, false);
+    } catch {
+      continue; // it was started or removed in the meantime
+    }
+    removed.push(container.id);
+    bytes += size.bytes;
+  }
+  return json({ ContainersDeleted: removed, SpaceReclaimed: bytes });
+}
+
+export function containersRouter(api: ContainersApi): Hono<Env> {
+  const { containers, view, logReader } = api;
+  const find = (c: Ctx): Container => containers.get(param(c, "id"));
+  return new Hono<Env>()
+    .get("/containers/json", async (c) => {
+      const filters = parseFilters(c.req.query("filters"), LIST_FILTERS);
+      const options = { all: flag(c, "all"), limit: integer(c, "limit") ?? -1, size: flag(c, "size"), filters };
+      return jsonText(await list(containers.records.all(), options, view));
+    })
+    .post("/containers/create", (c) => create(c, api))
+    .post("/containers/prune", (c) => prune(c, api))
+    .get("/containers/:id/json", (c) => inspectOne(c, api))
+    .post("/containers/:id/start", async (c) => {
+      await refuseBody(c);
+      if (c.req.query("checkpoint")) throw notImplemented("checkpoints are not supported");
+      await containers.start(find(c).id);
+      return empty(204);
+    })
+    .post("/containers/:id/stop", async (c) => {
+      await containers.stop(param(c, "id"), stopOptions(c));
+      return empty(204);
+    })
+    .post("/containers/:id/restart", async (c) => {
+      await containers.restart(param(c, "id"), stopOptions(c));
+      return empty(204);
+    })
+    .post("/containers/:id/kill", async (c) => {
+      await containers.kill(param(c, "id"), c.req.query("signal") ?? "");
+      return empty(204);
+    })
+    .post("/containers/:id/rename", async (c) => {
+      await containers.rename(param(c, "id"), c.req.query("name") ?? "");
+      return empty(204);
+    })
+    .post("/containers/:id/resize", async (c) => {
+      await containers.resize(param(c, "id"), ...dimensions(c));
+      return empty(200);
+    })
+    .post("/containers/:id/wait", (c) => wait(c, api))
+    .post("/containers/:id/attach", (c) => attach(c, api))
+    .get("/containers/:id/logs", (c) => logs(c, find(c), logReader))
+    .get("/containers/:id/changes", (c) => changes(c, api))
+    .delete("/containers/:id", (c) => remove(c, api));
+}

@@ -1,0 +1,138 @@
+/** /_ping, /version, /info, /events. Source: Docker Engine API, tag System. */
+
+import { Hono } from "hono";
+import { invalid } from "../base/errors.ts";
+import type { EngineEvent, Events } from "../events.ts";
+import { type Ctx, type Env, json, versionText } from "./context.ts";
+import { type Filters, parseFilters } from "./filters.ts";
+import { jsonLines } from "./jsonl.ts";
+import { MAX_API, MIN_API } from "./server.ts";
+
+/** Facts of the engine that the composition root collects. */
+export interface SystemFacts {
+  readonly version: { readonly engine: string; readonly commit: string; readonly built: string; readonly bun: string };
+  readonly host: {
+    readonly kernel: string;
+    readonly operatingSystem: string;
+    readonly osVersion: string;
+    /** As Docker names it: `x86_64`, and Go's `amd64`. */
+    readonly machine: string;
+    readonly architecture: string;
+    readonly name: string;
+    readonly cpus: number;
+    /** Bytes. */
+    readonly memory: number;
+  };
+  /** The rest of /info, in Docker's spelling, as it is now. */
+  info(): Promise<Readonly<Record<string, unknown>>>;
+}
+
+const NO_CACHE = { "Cache-Control": "no-cache, no-store, must-revalidate", Pragma: "no-cache" };
+
+const ping = (body: string | null): Response =>
+  new Response(body, {
+    headers: {
+      ...NO_CACHE,
+      "Builder-Version": "1",
+      Swarm: "inactive",
+      "Content-Type": "text/plain; charset=utf-8",
+      "Content-Length": body === null ? "0" : String(body.length),
+    },
+  });
+
+function version({ version: { engine, commit, built, bun }, host }: SystemFacts) {
+  const details = {
+    ApiVersion: versionText(MAX_API),
+    Arch: host.architecture,
+    BuildTime: built,
+    Experimental: "false",
+    GitCommit: commit,
+    GoVersion: `bun${bun}`,
+    KernelVersion: host.kernel,
+    MinAPIVersion: versionText(MIN_API),
+    Os: "linux",
+  };
+  return {
+    Platform: { Name: "Bosun" },
+    Components: [{ Name: "Engine", Version: engine, Details: details }],
+    Version: engine,
+    ApiVersion: versionText(MAX_API),
+    MinAPIVersion: versionText(MIN_API),
+    GitCommit: commit,
+    GoVersion: `bun${bun}`,
+    Os: "linux",
+    Arch: host.architecture,
+    KernelVersion: host.kernel,
+    BuildTime: built,
+  };
+}
+
+/** Seconds since 1970 with a fraction, as `1700000000.000000001`, or RFC 3339 → nanoseconds. @throws invalid */
+export function parseTime(name: string, text: string | undefined): bigint | undefined {
+  if (text === undefined || text === "") return undefined;
+  const [, seconds, fraction = ""] = /^(-?\d+)(?:\.(\d+))?$/.exec(text) ?? [];
+  if (seconds !== undefined) return BigInt(seconds) * 1_000_000_000n + BigInt(fraction.padEnd(9, "0").slice(0, 9));
+  const at = Date.parse(text);
+  if (Number.isNaN(at)) throw invalid(`invalid value for ${JSON.stringify(name)}: ${JSON.stringify(text)}`);
+  return BigInt(at) * 1_000_000n;
+}
+
+const EVENT_FILTERS = ["type", "event", "container", "image", "label", "network", "volume", "daemon", "scope"];
+
+function matches(event: EngineEvent, filters: Filters): boolean {
+  const named = (name: "container" | "image" | "network" | "volume") =>
+    filters.any(name, (value) => {
+      if (event.type === name)
+        return event.id === value || event.id.startsWith(value) || event.attributes["name"] === value;
+      return name === "image" && event.attributes["image"] === value;
+    });
+  return (
+    filters.any("type", (value) => value === event.type) &&
+    filters.any("event", (value) => event.action === value || event.action.startsWith(`${value}:`)) &&
+    named("container") &&
+    named("image") &&
+    named("network") &&
+    named("volume") &&
+    filters.any("scope", (value) => value === "local") &&
+    filters.labels(event.attributes)
+  );
+}
+
+function wire(event: EngineEvent) {
+  const { type, action, id, attributes, at } = event;
+  const from = attributes["image"];
+  return {
+    ...(type === "container" && { status: action, id, ...(from !== undefined && { from }) }),
+    ...(type === "image" && { status: action, id }),
+    Type: type,
+    Action: action,
+    Actor: { ID: id, Attributes: attributes },
+    scope: "local",
+    time: Number(at / 1_000_000_000n),
+    timeNano: Number(at),
+  };
+}
+
+async function* watch(events: Events, c: Ctx, filters: Filters): AsyncGenerator<unknown> {
+  const since = parseTime("since", c.req.query("since"));
+  const until = parseTime("until", c.req.query("until"));
+  if (since !== undefined && until !== undefined && until < since)
+    throw invalid(`\`since\` time (${c.req.query("since")}) cannot be after \`until\` time (${c.req.query("until")})`);
+  const subscription = {
+    ...(since !== undefined && { since }),
+    ...(until !== undefined && { until }),
+    signal: c.env.signal,
+  };
+  for await (const event of events.watch(subscription)) if (matches(event, filters)) yield wire(event);
+}
+
+export function systemRouter(facts: SystemFacts, events: Events): Hono<Env> {
+  return new Hono<Env>()
+    .get("/_ping", (c) => ping(c.req.method === "HEAD" ? null : "OK"))
+    .get("/version", () => json(version(facts)))
+    .get("/info", async () => json(await facts.info()))
+    .get("/events", (c) => {
+      const filters = parseFilters(c.req.query("filters"), EVENT_FILTERS);
+      return jsonLines(watch(events, c, filters), "\n");
+    });
+}

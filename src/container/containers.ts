@@ -1,0 +1,486 @@
+/**
+ * The life of a container, from create to remove: the only writer of State.
+ *
+ * What holds kernel resources is in launch.ts; here is who may do what when. A container's lock is held while its state changes, never
+ * while somebody waits for its process to end.
+ */
+
+import type { Duplex } from "node:stream";
+import { setTimeout as timeout } from "node:timers/promises";
+import type { Digest } from "../base/digest.ts";
+import { conflict, invalid, kindOf, messageOf, notModified } from "../base/errors.ts";
+import { newId } from "../base/ids.ts";
+import { Locks } from "../base/lock.ts";
+import type { Logger } from "../base/logger.ts";
+import type { ImageConfig } from "../base/oci.ts";
+import type { Events } from "../events.ts";
+import type { Exit, Task } from "../runtime/runtime.ts";
+import { signalNumber } from "../runtime/signals.ts";
+import type { Snapshotter } from "../store/snapshot.ts";
+import { type ContainerRequest, type HostConfig, mergeConfig } from "./config.ts";
+import { startFailure } from "./failure.ts";
+import type { Launcher } from "./launch.ts";
+import { randomName } from "./names.ts";
+import { type Container, checkName, type Records } from "./records.ts";
+import { type Ended, NEVER, transition } from "./state.ts";
+import { type Coupling, type CouplingEnd, couple } from "./stdio.ts";
+
+export interface ContainerImage {
+  readonly id: Digest;
+  readonly config: ImageConfig;
+}
+
+export interface ContainersOptions {
+  readonly records: Records;
+  readonly launcher: Launcher;
+  readonly snapshotter: Snapshotter;
+  readonly events: Events;
+  readonly log: Logger;
+  /** @throws notFound in Docker's words, on which clients pull */
+  readonly findImage: (reference: string) => ContainerImage;
+}
+
+export type WaitCondition = "not-running" | "next-exit" | "removed";
+
+export interface WaitResult {
+  readonly code: number;
+  readonly error: string;
+}
+
+export interface AttachRequest extends Coupling {
+  readonly stdout: boolean;
+  readonly stderr: boolean;
+}
+
+/** How long a killed process may take to be gone, ms. */
+const KILL_GRACE_MS = 10_000;
+const DEFAULT_STOP_TIMEOUT_S = 10;
+
+interface Attachment {
+  readonly client: Duplex;
+  readonly request: AttachRequest;
+  readonly done: (end: CouplingEnd) => void;
+}
+
+export class Containers {
+  readonly #options: ContainersOptions;
+  readonly #locks = new Locks();
+  readonly #tasks = new Map<string, Task>();
+  /** Resolved when the process has ended and the state says so. */
+  readonly #exits = new Map<string, PromiseWithResolvers<WaitResult>>();
+  readonly #removals = new Map<string, PromiseWithResolvers<WaitResult>>();
+  /** Clients that attached before the start. */
+  readonly #attachments = new Map<string, Set<Attachment>>();
+
+  constructor(options: ContainersOptions) {
+    this.#options = options;
+  }
+
+  get records(): Records {
+    return this.#options.records;
+  }
+
+  get(reference: string): Container {
+    return this.records.get(reference);
+  }
+
+  /** The task of a running container. @throws conflict */
+  task(container: Container): Task {
+    const task = this.#tasks.get(container.id);
+    if (!task) throw conflict(`container ${container.id} is not running`);
+    return task;
+  }
+
+  findTask(id: string): Task | undefined {
+    return this.#tasks.get(id);
+  }
+
+  /** For images: who uses one. */
+  usersOf(imageId: Digest): readonly { readonly id: string; readonly running: boolean }[] {
+    return this.records
+      .all()
+      .filter((container) => container.imageId === imageId)
+      .map(({ id, state }) => ({ id, running: state.phase === "running" }));
+  }
+
+  #emit(container: Container, action: string, attributes: Readonly<Record<string, string>> = {}): void {
+    const { labels, image } = container.config;
+    this.#options.events.emit("container", action, container.id, {
+      ...labels,
+      ...attributes,
+      image,
+      name: container.name,
+    });
+  }
+
+  /** For other parts of this room: an exec's events are its container's. */
+  emit = (container: Container, action: string, attributes?: Readonly<Record<string, string>>): void =>
+    this.#emit(container, action, attributes);
+
+  /** Nothing is mounted, no process exists afterwards. @throws notFound, conflict, invalid */
+  async create(
+    name: string | undefined,
+    request: ContainerRequest,
+    host: HostConfig,
+  ): Promise<{ readonly id: string; readonly warnings: readonly string[] }> {
+    const { records, snapshotter, launcher } = this.#options;
+    const image = this.#options.findImage(request.image);
+    const id = newId();
+    const chosen = name === undefined ? randomName((taken) => records.isTaken(taken)) : checkName(name);
+    await using _ = await this.#locks.acquire(`name:${chosen}`);
+    records.checkFree(chosen);
+    const config = mergeConfig(image.config.config, request, launcher.defaultHostname(id, host));
+    const container: Container = {
+      id,
+      name: chosen,
+      created: new Date().toISOString(),
+      imageId: image.id,
+      config:
+        host.namespaces.uts === "host" || host.namespaces.network === "host"
+          ? launcher.withHostname(config, request)
+          : config,
+      host,
+      state: { phase: "created" },
+      restartCount: 0,
+      endpoint: undefined,
+    };
+    await launcher.check(container);
+    await using undo = new AsyncDisposableStack();
+    undo.defer(() => records.remove(id));
+    await records.writeFiles(id, { "config.v2.json": container.config, "hostconfig.json": container.host });
+    undo.defer(() => snapshotter.removeSnapshot(id));
+    await snapshotter.prepare(id, image.config.rootfs.diff_ids);
+    records.save(container);
+    undo.move();
+    this.#emit(container, "create");
+    return { id, warnings: warningsOf(image.config) };
+  }
+
+  /** @throws notModified when it runs already; invalid, internal when its process cannot be made: nothing is left behind then */
+  async start(reference: string): Promise<void> {
+    const { id } = this.get(reference);
+    await using _ = await this.#locks.acquire(id);
+    const container = this.get(id);
+    if (container.state.phase === "running") throw notModified("container is already running");
+    if (container.state.phase === "removing") throw conflict("container is marked for removal and cannot be started");
+    if (container.state.phase === "dead") throw conflict("container is marked for removal and cannot be started");
+    try {
+      await this.#launch(container);
+    } catch (error) {
+      throw await this.#startFailed(container, error);
+    }
+  }
+
+  async #launch(container: Container): Promise<void> {
+    const { launcher, records, log } = this.#options;
+    await using undo = new AsyncDisposableStack();
+    undo.defer(() => launcher.cleanup(container.id));
+    const { task, endpoint } = await launcher.create(container);
+    undo.defer(async () => {
+      await task.kill(9).catch(() => {});
+      await task.exited;
+      await task.delete();
+    });
+    await this.#attachWaiting(container, task);
+    await task.go();
+    const startedAt = new Date().toISOString();
+    const last = "last" in container.state ? container.state.last : undefined;
+    const state = { phase: "running", pid: task.pid, startedAt, ...(last && { last }) } as const;
+    const running = records.save({ ...container, state: transition(container.state, state), endpoint });
+    undo.move();
+    this.#watch(running, task);
+    this.#networkEvent(running, "connect");
+    this.#emit(running, "start");
+    log.debug("container started", { id: container.id, pid: task.pid });
+  }
+
+  async #startFailed(container: Container, thrown: unknown): Promise<Error> {
+    const { error, exitCode } = startFailure(thrown);
+    this.#options.log.warn("container did not start", { id: container.id, error });
+    const now = new Date().toISOString();
+    const last: Ended = { code: exitCode, startedAt: NEVER, finishedAt: now, oomKilled: false, error: error.message };
+    const phase = container.state.phase === "created" ? "created" : "exited";
+    this.records.save({ ...container, state: { phase, last }, endpoint: undefined });
+    for (const { client, done } of this.#takeAttachments(container.id)) {
+      client.end();
+      done("ended");
+    }
+    this.#settleExit(container.id, { code: exitCode, error: error.message });
+    if (container.host.autoRemove) await this.#remove(container.id);
+    return error;
+  }
+
+  #networkEvent({ id, host, endpoint }: Container, action: "connect" | "disconnect"): void {
+    if (endpoint)
+      this.#options.events.emit("network", action, endpoint.networkId, {
+        container: id,
+        name: host.namespaces.network,
+        type: this.#options.launcher.networkType(host.namespaces.network),
+      });
+  }
+
+  /** From here on the process's end is this container's. */
+  #watch(container: Container, task: Task): void {
+    this.#tasks.set(container.id, task);
+    void task.exited.then((exit) => this.#ended(container.id, task, exit));
+  }
+
+  async #ended(id: string, task: Task, exit: Exit): Promise<void> {
+    const { launcher, log } = this.#options;
+    let autoRemove = false;
+    {
+      await using _ = await this.#locks.acquire(id);
+      const container = this.records.find(id);
+      if (!container || this.#tasks.get(id) !== task) return;
+      this.#tasks.delete(id);
+      const { oomKilled } = await launcher.cleanup(id).catch((error) => {
+        log.error("clean-up failed", { id, error });
+        return { oomKilled: false };
+      });
+      await task.delete();
+      const startedAt = container.state.phase === "running" ? container.state.startedAt : NEVER;
+      const last: Ended = { code: exit.code, startedAt, finishedAt: exit.at.toISOString(), oomKilled, error: "" };
+      const state = transition(container.state, { phase: "exited", last });
+      const ended = this.records.save({ ...container, state, endpoint: undefined });
+      const seconds = Math.round((exit.at.getTime() - Date.parse(startedAt)) / 1000);
+      this.#emit(ended, "die", { exitCode: String(exit.code), execDuration: String(Math.max(0, seconds)) });
+      this.#networkEvent(container, "disconnect");
+      this.#settleExit(id, { code: exit.code, error: "" });
+      autoRemove = container.host.autoRemove;
+      if (autoRemove) await this.#remove(id).catch((error) => log.error("automatic removal failed", { id, error }));
+    }
+    void launcher.releaseLayers().catch((error) => log.warn("layers stay mounted", { error: messageOf(error) }));
+  }
+
+  #settleExit(id: string, result: WaitResult): void {
+    this.#exits.get(id)?.resolve(result);
+    this.#exits.delete(id);
+  }
+
+  #promise(map: Map<string, PromiseWithResolvers<WaitResult>>, id: string): Promise<WaitResult> {
+    const known = map.get(id) ?? Promise.withResolvers<WaitResult>();
+    map.set(id, known);
+    return known.promise;
+  }
+
+  /** @returns a promise that settles when the condition holds; it is registered before this returns */
+  wait(reference: string, condition: WaitCondition): Promise<WaitResult> {
+    const { id, state } = this.get(reference);
+    if (condition === "removed") return this.#promise(this.#removals, id);
+    if (condition === "not-running" && state.phase !== "running")
+      return Promise.resolve({ code: state.last?.code ?? 0, error: state.last?.error ?? "" });
+    return this.#promise(this.#exits, id);
+  }
+
+  /**
+   * Sends the stop signal, then SIGKILL when the time is over. Goes on when the caller leaves.
+   * @param timeoutS  undefined: the container's own; -1: never kill
+   * @throws notModified when it does not run
+   */
+  async stop(reference: string, options: { readonly timeoutS?: number; readonly signal?: string } = {}): Promise<void> {
+    const container = this.get(reference);
+    if (container.state.phase !== "running") throw notModified("container is already stopped");
+    await this.#stop(container, options);
+    this.#emit(container, "stop");
+  }
+
+  async #stop(container: Container, { timeoutS, signal }: { timeoutS?: number; signal?: string }): Promise<void> {
+    const task = this.task(container);
+    const ended = this.#promise(this.#exits, container.id);
+    const number = signalNumber(signal || container.config.stopSignal || "SIGTERM");
+    const seconds = timeoutS ?? container.config.stopTimeoutS ?? DEFAULT_STOP_TIMEOUT_S;
+    await this.#signal(container, task, number);
+    if (seconds < 0) await ended;
+    else if (!(await settlesWithin(ended, seconds * 1000))) {
+      await this.#signal(container, task, 9);
+      if (!(await settlesWithin(ended, KILL_GRACE_MS)))
+        throw conflict(`container ${container.id} did not end within ${KILL_GRACE_MS / 1000} seconds of the kill`);
+    }
+  }
+
+  async #signal(container: Container, task: Task, signal: number): Promise<void> {
+    this.#emit(container, "kill", { signal: String(signal) });
+    await task.kill(signal).catch((error: unknown) => {
+      if (kindOf(error) !== "notFound") throw error; // it has just ended
+    });
+  }
+
+  /** @param signal  name or number; SIGKILL waits until the container has ended. @throws conflict, invalid */
+  async kill(reference: string, signal: string): Promise<void> {
+    const container = this.get(reference);
+    const number = signalNumber(signal || "SIGKILL");
+    if (container.state.phase !== "running")
+      throw conflict(`cannot kill container: ${reference}: container ${container.id} is not running`);
+    const ended = this.#promise(this.#exits, container.id);
+    await this.#signal(container, this.task(container), number);
+    if (number === 9) await settlesWithin(ended, KILL_GRACE_MS);
+  }
+
+  async restart(reference: string, options: { readonly timeoutS?: number; readonly signal?: string }): Promise<void> {
+    const container = this.get(reference);
+    if (container.state.phase === "running") await this.#stop(container, options);
+    await this.start(container.id);
+    this.#emit(container, "restart");
+  }
+
+  async rename(reference: string, name: string): Promise<void> {
+    const { id } = this.get(reference);
+    if (name === "") throw invalid("Neither old nor new names may be empty");
+    const bare = checkName(name);
+    await using _name = await this.#locks.acquire(`name:${bare}`);
+    await using _ = await this.#locks.acquire(id);
+    const container = this.get(id);
+    if (container.name === bare) throw invalid("Renaming a container with the same name as its current name");
+    this.records.checkFree(bare);
+    const renamed = this.records.save({ ...container, name: bare });
+    this.#emit(renamed, "rename", { oldName: `/${container.name}` });
+  }
+
+  /** @throws conflict while it runs, unless `force` */
+  async remove(reference: string, force: boolean): Promise<void> {
+    const container = this.get(reference);
+    if (container.state.phase === "removing")
+      throw conflict(`removal of container ${reference} is already in progress`);
+    if (container.state.phase === "running") {
+      if (!force)
+        throw conflict(
+          `cannot remove container ${JSON.stringify(`/${container.name}`)}: container is running: stop the container before removing or force remove`,
+        );
+      await this.kill(container.id, "SIGKILL").catch((error: unknown) => {
+        if (kindOf(error) !== "conflict") throw error; // it has just ended by itself
+      });
+    }
+    await using _ = await this.#locks.acquire(container.id);
+    if (this.records.find(container.id)) await this.#remove(container.id); // --rm may have been faster
+  }
+
+  /** The lock is held. */
+  async #remove(id: string): Promise<void> {
+    const { records, snapshotter } = this.#options;
+    const container = this.get(id);
+    const last = container.state.phase === "running" ? undefined : container.state.last;
+    const removing = transition(container.state, { phase: "removing", ...(last && { last }) });
+    records.save({ ...container, state: removing });
+    for (const { client, done } of this.#takeAttachments(id)) {
+      client.end();
+      done("ended");
+    }
+    try {
+      await snapshotter.removeSnapshot(id);
+      await records.remove(id);
+    } catch (error) {
+      records.save({ ...container, state: transition(removing, { phase: "dead", ...(last && { last }) }) });
+      throw error;
+    }
+    const result = { code: last?.code ?? 0, error: last?.error ?? "" };
+    this.#settleExit(id, result);
+    this.#removals.get(id)?.resolve(result);
+    this.#removals.delete(id);
+    this.#emit(container, "destroy");
+  }
+
+  async resize(reference: string, rows: number, columns: number): Promise<void> {
+    const container = this.get(reference);
+    await this.task(container).resize(rows, columns);
+    this.#emit(container, "resize", { height: String(rows), width: String(columns) });
+  }
+
+  /** Couples a client with the container's stdio: now, or when it starts. @returns when that is over */
+  async attach(container: Container, client: Duplex, request: AttachRequest): Promise<CouplingEnd> {
+    this.#emit(container, "attach");
+    const task = this.#tasks.get(container.id);
+    const end = task
+      ? await this.#couple(client, task, request)
+      : await this.#attachLater(container.id, client, request);
+    if (end === "detached") this.#emit(container, "detach");
+    return end;
+  }
+
+  async #couple(client: Duplex, task: Task, request: AttachRequest): Promise<CouplingEnd> {
+    const { stdin, stdout, stderr } = request;
+    try {
+      return await couple(client, await task.attach({ stdin, stdout, stderr }), request);
+    } catch (error) {
+      this.#options.log.debug("attach ended", { error });
+      return "ended";
+    }
+  }
+
+  #attachLater(id: string, client: Duplex, request: AttachRequest): Promise<CouplingEnd> {
+    const { promise, resolve } = Promise.withResolvers<CouplingEnd>();
+    const attachment = { client, request, done: resolve };
+    const waiting = this.#attachments.get(id) ?? new Set<Attachment>();
+    this.#attachments.set(id, waiting.add(attachment));
+    client.once("close", () => {
+      if (waiting.delete(attachment)) resolve("left");
+    });
+    return promise;
+  }
+
+  #takeAttachments(id: string): readonly Attachment[] {
+    const waiting = this.#attachments.get(id);
+    this.#attachments.delete(id);
+    const taken = [...(waiting ?? [])];
+    waiting?.clear();
+    return taken;
+  }
+
+  /** Before the program runs, so that its first byte is not missed. */
+  async #attachWaiting(container: Container, task: Task): Promise<void> {
+    for (const { client, request, done } of this.#takeAttachments(container.id)) {
+      const { stdin, stdout, stderr } = request;
+      const stream = await task.attach({ stdin, stdout, stderr });
+      void couple(client, stream, request).then(done);
+    }
+  }
+
+  /** At start, before the API answers: finds what ran on without a daemon, and what ended meanwhile. */
+  async restore(): Promise<void> {
+    const { records, launcher, log } = this.#options;
+    for (const container of records.all()) {
+      try {
+        if (container.state.phase === "running") await this.#adopt(container);
+        else if (container.state.phase === "removing" || container.state.phase === "dead")
+          await this.#finishRemoval(container);
+        else await launcher.cleanup(container.id); // a start that the crash cut short
+      } catch (error) {
+        log.error("cannot restore container", { id: container.id, error });
+      }
+    }
+    await launcher.sweep(new Set(this.#tasks.keys()));
+  }
+
+  async #adopt(container: Container): Promise<void> {
+    const { launcher, log } = this.#options;
+    const task = await launcher.adopt(container);
+    log.debug("container found again", { id: container.id, pid: task.pid });
+    this.#watch(container, task);
+  }
+
+  async #finishRemoval(container: Container): Promise<void> {
+    await this.#options.launcher.cleanup(container.id);
+    await this.#options.snapshotter.removeSnapshot(container.id);
+    await this.records.remove(container.id);
+  }
+}
+
+/** Parts of an image's configuration that this engine does not act on yet; whoever creates a container is told. */
+function warningsOf({ config }: ImageConfig): readonly string[] {
+  const volumes = Object.keys(config?.Volumes ?? {});
+  return [
+    ...(config?.Healthcheck?.Test && config.Healthcheck.Test[0] !== "NONE"
+      ? ["The image's HEALTHCHECK is not run yet."]
+      : []),
+    ...(volumes.length > 0
+      ? [`Volumes of the image are not separate yet: ${volumes.join(", ")} stay in the container's layer.`]
+      : []),
+  ];
+}
+
+async function settlesWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
+  const cancel = new AbortController();
+  const late = timeout(ms, false, { signal: cancel.signal }).catch(() => false);
+  const settled = await Promise.race([promise.then(() => true), late]);
+  cancel.abort();
+  return settled;
+}

@@ -1,0 +1,159 @@
+/** Processes that join a running container. Kept in memory: an exec is nothing without the client that started it, but readable a while after. */
+
+import type { Duplex } from "node:stream";
+import { conflict, notFound } from "../base/errors.ts";
+import { newId } from "../base/ids.ts";
+import type { Logger } from "../base/logger.ts";
+import type { Runtime, Task } from "../runtime/runtime.ts";
+import type { ProcessConfig } from "./config.ts";
+import type { Containers } from "./containers.ts";
+import { startFailure } from "./failure.ts";
+import type { Launcher } from "./launch.ts";
+import type { Container } from "./records.ts";
+import { couple, parseDetachKeys } from "./stdio.ts";
+
+export interface ExecConfig extends ProcessConfig {
+  readonly privileged: boolean;
+  /** Docker's spelling; empty for the default. */
+  readonly detachKeys: string;
+}
+
+export interface Exec {
+  readonly id: string;
+  readonly containerId: string;
+  readonly config: ExecConfig;
+  /** 0 before it started. */
+  readonly pid: number;
+  readonly running: boolean;
+  /** Undefined while it has not ended. */
+  readonly exitCode: number | undefined;
+}
+
+/** How long an exec that ended can still be inspected, ms. Docker's five minutes. */
+const KEPT_MS = 5 * 60_000;
+
+export interface ExecStart {
+  readonly tty: boolean;
+  readonly consoleSize: readonly [rows: number, columns: number];
+}
+
+export class Execs {
+  readonly #execs = new Map<string, Exec>();
+  readonly #tasks = new Map<string, Task>();
+
+  constructor(
+    readonly containers: Containers,
+    readonly launcher: Launcher,
+    readonly runtime: Runtime,
+    readonly log: Logger,
+  ) {}
+
+  /** @throws notFound */
+  get(id: string): Exec {
+    const exec = this.#execs.get(id);
+    if (!exec) throw notFound(`No such exec instance: ${id}`);
+    return exec;
+  }
+
+  /** Ids of the execs of a container that have not been forgotten. */
+  of(containerId: string): readonly string[] {
+    return [...this.#execs.values()].filter((exec) => exec.containerId === containerId).map(({ id }) => id);
+  }
+
+  /** @throws conflict when the container does not run */
+  create(reference: string, config: ExecConfig): string {
+    const container = this.containers.get(reference);
+    if (container.state.phase !== "running") throw conflict(`container ${container.id} is not running`);
+    const id = newId();
+    this.#execs.set(id, { id, containerId: container.id, config, pid: 0, running: false, exitCode: undefined });
+    this.#emit(container, "exec_create", id, config);
+    return id;
+  }
+
+  #emit(container: Container, action: string, execID: string, { entrypoint, cmd }: ExecConfig): void {
+    this.containers.emit(container, `${action}: ${[...entrypoint, ...cmd].join(" ")}`, { execID });
+  }
+
+  #change(id: string, change: Partial<Exec>): void {
+    this.#execs.set(id, { ...this.get(id), ...change });
+  }
+
+  /** @throws conflict when it was started before, or its container has ended */
+  check(id: string): Exec {
+    const exec = this.get(id);
+    if (exec.running || exec.exitCode !== undefined) throw conflict(`exec ${id} has already run`);
+    this.containers.task(this.containers.get(exec.containerId));
+    return exec;
+  }
+
+  /**
+   * Makes the process and returns when the program runs.
+   * @param client  gets the output and gives the input; undefined to run detached
+   * @returns a promise of the coupling's end; at once when detached
+   * @throws invalid when the program cannot be executed; the exec then shows exit code 126 or 127
+   */
+  async start(id: string, client: Duplex | undefined, consoleSize: ExecStart["consoleSize"]): Promise<Promise<void>> {
+    const exec = this.check(id);
+    const container = this.containers.get(exec.containerId);
+    this.#change(id, { running: true });
+    await using undo = new AsyncDisposableStack();
+    try {
+      const task = await this.launcher.createExec(container, id, exec.config, consoleSize);
+      undo.defer(async () => {
+        await task.kill(9).catch(() => {});
+        await task.exited;
+        await task.delete();
+      });
+      const { attachStdin: stdin, attachStdout: stdout, attachStderr: stderr } = exec.config;
+      const stream = client && (await task.attach({ stdin, stdout, stderr }));
+      await task.go();
+      undo.move();
+      this.#watch(container, id, task);
+      this.#emit(container, "exec_start", id, exec.config);
+      if (!client || !stream) return Promise.resolve();
+      const detachKeys = exec.config.tty ? parseDetachKeys(exec.config.detachKeys) : undefined;
+      return couple(client, stream, { stdin, detachKeys }).then((end) => {
+        if (end === "detached") this.containers.emit(container, "exec_detach", { execID: id });
+      });
+    } catch (thrown) {
+      const { error, exitCode } = startFailure(thrown, "OCI runtime exec failed: exec failed");
+      this.#finish(id, exitCode);
+      throw error;
+    }
+  }
+
+  #watch(container: Container, id: string, task: Task): void {
+    this.#tasks.set(id, task);
+    this.#change(id, { pid: task.pid });
+    void task.exited.then(async ({ code }) => {
+      this.#tasks.delete(id);
+      this.#finish(id, code);
+      this.containers.emit(container, "exec_die", { execID: id, exitCode: String(code) });
+      await task.delete();
+    });
+  }
+
+  #finish(id: string, exitCode: number): void {
+    this.#change(id, { running: false, exitCode });
+    setTimeout(() => this.#execs.delete(id), KEPT_MS).unref();
+  }
+
+  /** @throws conflict when it does not run */
+  async resize(id: string, rows: number, columns: number): Promise<void> {
+    const exec = this.get(id);
+    const task = this.#tasks.get(id);
+    if (!task) throw conflict(`exec ${exec.id} is not running`);
+    await task.resize(rows, columns);
+  }
+
+  /** Execs of an earlier daemon run on; nobody can inspect them, but what they leave in the run directory has to go. */
+  async restore(): Promise<void> {
+    for (const id of await this.runtime.list()) {
+      if (!id.includes("/")) continue;
+      const task = await this.runtime.find(id);
+      void task?.exited
+        .then(() => task.delete())
+        .catch((error) => this.log.warn("exec left its run directory behind", { id, error }));
+    }
+  }
+}

@@ -1,0 +1,308 @@
+/**
+ * What a container holds while it runs: addresses, cgroups, mounts, files in /etc, and the task. Made in order by `create`, given back by
+ * `cleanup`, which may be called at any time and any number of times.
+ */
+
+import { hostname as hostHostname } from "node:os";
+import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { hasCode, invalid, notImplemented, unavailable } from "../base/errors.ts";
+import type { Logger } from "../base/logger.ts";
+import type { LogDriver } from "../log/driver.ts";
+import type { Endpoint } from "../network/driver.ts";
+import type { NetworkName, Networks } from "../network/networks.ts";
+import type { Runtime, Task } from "../runtime/runtime.ts";
+import type { Snapshotter } from "../store/snapshot.ts";
+import { capabilityNames, type CapabilitySet, capabilitySet } from "./capabilities.ts";
+import type { HostConfig, ProcessConfig, Resources, Ulimit } from "./config.ts";
+import { type Device, hostDevices, mappedDevices } from "./devices.ts";
+import { hostsFile, parseExtraHost, type Resolver, resolvFile } from "./etc-files.ts";
+import { DEVICE_RULES, type DeviceRule, NAMESPACED_SYSCTLS } from "./isolation.ts";
+import { type CgroupPlace, containerPlan, execPlan, type Isolation } from "./plan.ts";
+import type { Container, Records } from "./records.ts";
+import { parseSecurity, type Security } from "./security.ts";
+
+/** Cgroups of containers, by container id. */
+export interface ContainerCgroups {
+  /** Idempotent. @returns where the container's processes have to enter */
+  create(id: string, limits: Resources & { readonly devices: readonly DeviceRule[] }): Promise<readonly CgroupPlace[]>;
+  places(id: string): readonly CgroupPlace[];
+  /** Whether the kernel has killed a process of it for memory. */
+  oomKilled(id: string): Promise<boolean>;
+  /** Kills what is left in it and removes it. Idempotent. */
+  remove(id: string): Promise<void>;
+  /** Ids of all that there are. */
+  list(): Promise<readonly string[]>;
+}
+
+/** What the daemon's configuration says where a request is silent. */
+export interface LaunchDefaults {
+  readonly init: boolean;
+  readonly noNewPrivileges: boolean;
+  readonly ulimits: readonly Ulimit[];
+  readonly resolver: Resolver;
+}
+
+export interface LauncherOptions {
+  readonly records: Records;
+  readonly runtime: Runtime;
+  readonly cgroups: ContainerCgroups;
+  readonly snapshotter: Snapshotter;
+  readonly networks: Networks;
+  readonly logs: Readonly<Record<HostConfig["log"]["driver"], LogDriver>>;
+  readonly log: Logger;
+  readonly defaults: LaunchDefaults;
+  /** A folder that exists; roots are mounted on it in their own mount namespaces. */
+  readonly rootfs: string;
+  /** The program that `--init` runs. */
+  readonly initPath: string;
+  /** What the engine has itself. */
+  readonly capabilities: CapabilitySet;
+  /** @returns a compiled profile. @param profile  undefined for the daemon's default; JSON text otherwise */
+  readonly seccomp: (profile: string | undefined, capabilities: readonly string[]) => Uint8Array | undefined;
+}
+
+export class Launcher {
+  readonly #options: LauncherOptions;
+  /** Containers whose layers have to stay mounted: running, or on the way. */
+  readonly #live = new Set<string>();
+
+  constructor(options: LauncherOptions) {
+    this.#options = options;
+  }
+
+  defaultHostname(id: string, { namespaces }: HostConfig): string {
+    return namespaces.network === "host" || namespaces.uts === "host" ? hostHostname() : id.slice(0, 12);
+  }
+
+  networkType(name: NetworkName): string {
+    return this.#options.networks.get(name).driver.name;
+  }
+
+  logDriver({ host }: Container): LogDriver {
+    return this.#options.logs[host.log.driver];
+  }
+
+  logPath(container: Container): string {
+    return container.host.log.driver === "none"
+      ? ""
+      : join(this.#options.records.folder(container.id), `${container.id}-json.log`);
+  }
+
+  /** Everything about a request that can be told before anything is made. @throws invalid, notImplemented */
+  async check(container: Container): Promise<void> {
+    const { host } = container;
+    this.#isolation(host);
+    this.logDriver(container).target(this.logPath(container), host.log.options);
+    checkSysctls(host);
+    for (const entry of host.extraHosts)
+      if (parseExtraHost(entry).address === "host-gateway")
+        throw notImplemented("--add-host host-gateway is not supported yet");
+    for (const { source, createSource, propagation } of host.binds) {
+      if (propagation.endsWith("shared")) throw notImplemented(`bind propagation ${propagation} is not supported yet`);
+      if (!createSource && !(await exists(source)))
+        throw invalid(`invalid mount config for type "bind": bind source path does not exist: ${source}`);
+    }
+  }
+
+  #isolation(host: HostConfig, privileged = host.privileged): Isolation & { readonly security: Security } {
+    const { defaults, capabilities, seccomp } = this.#options;
+    const security = parseSecurity(host.securityOpt, defaults.noNewPrivileges);
+    const set = capabilitySet({ privileged, add: host.capAdd, drop: host.capDrop }, capabilities);
+    const confined = !privileged && security.seccomp !== "unconfined";
+    const profile = security.seccomp === "default" ? undefined : security.seccomp;
+    return {
+      capabilities: set,
+      seccomp: confined ? seccomp(profile, capabilityNames(set)) : undefined,
+      noNewPrivileges: security.noNewPrivileges,
+      security,
+    };
+  }
+
+  /** Makes the task, connected and ready to go. After a throw, `cleanup` gives back what there is. */
+  async create(container: Container): Promise<{ readonly task: Task; readonly endpoint: Endpoint }> {
+    const { id, config, host } = container;
+    const { networks, snapshotter, runtime, rootfs, initPath, defaults, records } = this.#options;
+    this.#live.add(id);
+    const devices = (await Promise.all(host.devices.map(mappedDevices))).flat();
+    const endpoint = await networks.reserve(host.namespaces.network, id);
+    const [cgroups, rootMounts, nodes] = await Promise.all([
+      this.#createCgroups(container, devices),
+      snapshotter.mounts(id, rootfs),
+      host.privileged ? hostDevices() : [],
+      this.#writeEtc(container, endpoint),
+      createSources(host),
+    ]);
+    const plan = containerPlan({
+      config,
+      host,
+      rootMounts,
+      rootfs,
+      log: this.logDriver(container).target(this.logPath(container), host.log.options),
+      cgroups,
+      isolation: this.#isolation(host),
+      devices: [...nodes, ...devices.map(({ node }) => node)],
+      ulimits: mergeUlimits(defaults.ulimits, host.ulimits),
+      folder: records.folder(id),
+      init: (host.init ?? defaults.init) && host.namespaces.pid === "private" ? initPath : undefined,
+    });
+    const task = await runtime.create(id, plan);
+    try {
+      await networks.connect(id, task.pid);
+      await resizeTo(task, config, host.consoleSize);
+    } catch (error) {
+      await abandon(task);
+      throw error;
+    }
+    return { task, endpoint };
+  }
+
+  #createCgroups({ id, host }: Container, devices: readonly Device[]): Promise<readonly CgroupPlace[]> {
+    const all: DeviceRule = { allow: true, type: "a", major: -1, minor: -1, access: "rwm" };
+    const rules = host.privileged ? [all] : [...DEVICE_RULES, ...devices.map(({ rule }) => rule)];
+    return this.#options.cgroups.create(id, { ...host.resources, devices: rules });
+  }
+
+  async #writeEtc({ id, config, host }: Container, { address }: Endpoint): Promise<void> {
+    const { records, defaults } = this.#options;
+    const folder = records.folder(id);
+    const ofHost = host.namespaces.network === "host";
+    const hostHosts = ofHost ? await readFile("/etc/hosts", "utf8") : undefined;
+    const own = {
+      servers: host.dns.length > 0 ? host.dns : defaults.resolver.servers,
+      search: host.dnsSearch.length > 0 ? host.dnsSearch : defaults.resolver.search,
+      options: host.dnsOptions.length > 0 ? host.dnsOptions : defaults.resolver.options,
+    };
+    const hostResolv = await readFile("/etc/resolv.conf", "utf8").catch(() => "");
+    const files = {
+      hostname: `${config.hostname}\n`,
+      hosts: hostsFile({ ...config, address, extraHosts: host.extraHosts }, hostHosts),
+      "resolv.conf": resolvFile(own, hostResolv, !ofHost),
+    };
+    await mkdir(folder, { recursive: true });
+    for (const [name, text] of Object.entries(files)) {
+      await writeFile(join(folder, name), text);
+      await chmod(join(folder, name), 0o644);
+    }
+  }
+
+  /** A process that joins a running container, ready to go. @throws PlanError */
+  async createExec(
+    container: Container,
+    id: string,
+    process: ProcessConfig & { readonly privileged: boolean },
+    consoleSize: HostConfig["consoleSize"],
+  ): Promise<Task> {
+    const { runtime, cgroups } = this.#options;
+    const { state, host, config } = container;
+    if (state.phase !== "running") throw invalid(`container ${container.id} is not running`);
+    const plan = execPlan({
+      process,
+      hostname: config.hostname,
+      pid: state.pid,
+      groups: host.groupAdd,
+      cgroups: cgroups.places(container.id),
+      isolation: this.#isolation(host, host.privileged || process.privileged),
+    });
+    const task = await runtime.create(`${container.id}/${id}`, plan);
+    await resizeTo(task, process, consoleSize).catch(async (error) => {
+      await abandon(task);
+      throw error;
+    });
+    return task;
+  }
+
+  /** The process of a container that the database calls running; one that vanished counts as killed. */
+  async adopt({ id, endpoint, host }: Container): Promise<Task> {
+    const { runtime, networks } = this.#options;
+    const task = await runtime.find(id);
+    this.#live.add(id);
+    if (endpoint) networks.adopt(host.namespaces.network, id, endpoint);
+    return task ?? goneTask;
+  }
+
+  /** Gives back all that a container holds while it runs. Idempotent. */
+  async cleanup(id: string): Promise<{ readonly oomKilled: boolean }> {
+    const { networks, cgroups } = this.#options;
+    const oomKilled = await cgroups.oomKilled(id);
+    const results = await Promise.allSettled([networks.release(id), cgroups.remove(id)]);
+    this.#live.delete(id);
+    for (const result of results) if (result.status === "rejected") throw result.reason;
+    return { oomKilled };
+  }
+
+  /** Layers that nobody uses any more need not stay mounted. */
+  releaseLayers(): Promise<void> {
+    return this.#options.snapshotter.release(this.#live);
+  }
+
+  /** At start: what a crash left of containers that do not run. */
+  async sweep(running: ReadonlySet<string>): Promise<void> {
+    const { runtime, cgroups, log } = this.#options;
+    for (const id of await runtime.list()) {
+      const [container = ""] = id.split("/");
+      if (running.has(container)) continue;
+      log.info("removing what is left of a container", { id });
+      const task = await runtime.find(id);
+      if (task) await abandon(task);
+    }
+    for (const id of await cgroups.list()) if (!running.has(id)) await cgroups.remove(id);
+    await this.releaseLayers();
+  }
+}
+
+/** Stands for a process that ended while nobody looked and left no word. */
+const goneTask: Task = {
+  pid: 0,
+  exited: Promise.resolve({ code: 137, signal: 9, at: new Date() }),
+  go: async () => {},
+  attach: () => Promise.reject(unavailable("the container's process is gone")),
+  resize: async () => {},
+  kill: async () => {},
+  async *logChanges() {},
+  delete: async () => {},
+};
+
+async function abandon(task: Task): Promise<void> {
+  await task.kill(9).catch(() => {}); // it has ended by itself
+  await task.exited;
+  await task.delete();
+}
+
+const resizeTo = async (
+  task: Task,
+  { tty }: ProcessConfig,
+  [rows, columns]: HostConfig["consoleSize"],
+): Promise<void> => {
+  if (tty && rows > 0 && columns > 0) await task.resize(rows, columns);
+};
+
+const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );
+
+async function createSources({ binds }: HostConfig): Promise<void> {
+  for (const { source, createSource } of binds)
+    if (createSource)
+      await mkdir(source, { recursive: true }).catch((error) => {
+        if (!hasCode(error, "EEXIST")) throw error; // a file, or anything else but a directory
+      });
+}
+
+const mergeUlimits = (defaults: readonly Ulimit[], own: readonly Ulimit[]): readonly Ulimit[] => [
+  ...defaults.filter(({ name }) => !own.some((limit) => limit.name === name)),
+  ...own,
+];
+
+/** A sysctl that is not a namespace's would change the host. @throws invalid */
+function checkSysctls({ sysctls, namespaces }: HostConfig): void {
+  for (const name of Object.keys(sysctls)) {
+    const allowed =
+      (namespaces.ipc !== "host" && NAMESPACED_SYSCTLS.ipc.test(name)) ||
+      (namespaces.network !== "host" && NAMESPACED_SYSCTLS.net.test(name)) ||
+      (namespaces.uts !== "host" && name === "kernel.domainname");
+    if (!allowed) throw invalid(`sysctl ${JSON.stringify(name)} is not in a separate kernel namespace`);
+  }
+}

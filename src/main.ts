@@ -1,0 +1,19 @@
+/** The command line's first fork: `bosun daemon` is the engine, everything else is a client of one. */
+
+const USAGE = `Usage:  bosun COMMAND
+
+  daemon    run the engine (see 'bosun daemon --help')
+
+and as a client of an engine, as with docker:`;
+
+async function main(argv: readonly string[]): Promise<number> {
+  const [command, ...rest] = argv;
+  if (command === "daemon") {
+    const { runDaemon } = await import("./daemon.ts");
+    return runDaemon(rest);
+  }
+  const { runClient } = await import("./cli/main.ts");
+  return runClient(argv, USAGE);
+}
+
+process.exitCode = await main(process.argv.slice(2));

@@ -1,0 +1,20 @@
+/** What this is, and what it was built from. */
+
+import packageFile from "../package.json" with { type: "json" };
+
+/** The commit of the checkout, without starting git; `unknown` in a copy that is none. */
+async function commitOf(root: URL): Promise<string> {
+  const read = (path: string) =>
+    Bun.file(new URL(path, root))
+      .text()
+      .catch(() => "");
+  const head = (await read(".git/HEAD")).trim();
+  const hash = head.startsWith("ref: ") ? await read(`.git/${head.slice(5)}`) : head;
+  return hash.trim().slice(0, 7) || "unknown";
+}
+
+export const VERSION = {
+  engine: packageFile.version,
+  commit: await commitOf(new URL("../", import.meta.url)),
+  bun: Bun.version,
+} as const;
