@@ -1,0 +1,255 @@
+/**
+ * What the snapshotters that keep layers and snapshots as files have in common.
+ *
+ *   <root>/layers/<diffId>/      tar, and erofs or fs/: see wasm/unpack.ts
+ *   <root>/snapshots/<key>/      snapshot.json; diff/ and work/ of its overlay
+ *   <runRoot>/layers/<diffId>    where a layer of format `erofs` is mounted, once for all containers
+ *
+ * A directory that starts `new-` or `rm-` is unfinished or half gone, and swept at start.
+ */
+
+import { constants } from "node:fs";
+import { access, mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type Digest, hexOf, isDigest } from "../base/digest.ts";
+import { conflict, corrupt, hasCode, invalid, notFound } from "../base/errors.ts";
+import { syncDirectory } from "../base/files.ts";
+import { Locks } from "../base/lock.ts";
+import { detachMount } from "../base/native.ts";
+import type { LayerFormat } from "../wasm/unpack.ts";
+import type { Workers } from "../wasm/workers.ts";
+import { mountsBelow } from "./mountinfo.ts";
+import type { Mount, Snapshotter } from "./snapshot.ts";
+import { changesOf, usageOf } from "./upper.ts";
+
+export interface SnapshotterOptions {
+  /** Directory on a disk that overlay can have its upper directory on. */
+  readonly root: string;
+  /** Directory for mounts; gone after a reboot. */
+  readonly runRoot: string;
+  readonly workers: Workers;
+  /** Most bytes that a layer's tar may have. Default: 64 GiB. */
+  readonly maxLayerBytes?: number;
+}
+
+interface Snapshot {
+  /** From the bottom layer to the top one. */
+  readonly layers: readonly Digest[];
+  readonly readonly: boolean;
+}
+
+const MAX_LAYER_BYTES = 64 * 2 ** 30;
+const KEY = /^(?!new-|rm-)[A-Za-z0-9][A-Za-z0-9_.-]{0,199}$/;
+
+export class DiskSnapshotter implements Snapshotter {
+  readonly #layers: string;
+  readonly #snapshots: string;
+  readonly #mounts: string;
+  readonly #options: SnapshotterOptions;
+  readonly #locks = new Locks();
+  readonly #unpacking = new Map<Digest, Promise<void>>();
+
+  /** @param format  what new layers become; those that are there are used in the format that they have */
+  constructor(
+    readonly name: string,
+    readonly format: LayerFormat,
+    options: SnapshotterOptions,
+  ) {
+    this.#options = options;
+    this.#layers = join(options.root, "layers");
+    this.#snapshots = join(options.root, "snapshots");
+    this.#mounts = join(options.runRoot, "layers");
+  }
+
+  has(diffId: Digest): Promise<boolean> {
+    return exists(this.#layer(diffId));
+  }
+
+  #layer(diffId: Digest): string {
+    return join(this.#layers, hexOf(diffId));
+  }
+
+  /** Of two callers with one diffId the second waits for the first, whose progress and signal count. */
+  unpack(blobPath: string, diffId: Digest, options: Parameters<Snapshotter["unpack"]>[2] = {}): Promise<void> {
+    const running = this.#unpacking.get(diffId);
+    if (running !== undefined) return running;
+    const unpacking = this.#unpack(blobPath, diffId, options).finally(() => this.#unpacking.delete(diffId));
+    this.#unpacking.set(diffId, unpacking);
+    return unpacking;
+  }
+
+  async #unpack(blob: string, diffId: Digest, options: Parameters<Snapshotter["unpack"]>[2]): Promise<void> {
+    if (await this.has(diffId)) return;
+    await mkdir(this.#layers, { recursive: true, mode: 0o700 });
+    const directory = join(this.#layers, `new-${hexOf(diffId)}-${process.pid}`);
+    await using undo = new AsyncDisposableStack();
+    undo.defer(() => rm(directory, { recursive: true, force: true }));
+    await rm(directory, { recursive: true, force: true });
+    await mkdir(directory, { mode: 0o700 });
+    const maxTarBytes = this.#options.maxLayerBytes ?? MAX_LAYER_BYTES;
+    await this.#options.workers.unpack({ blob, directory, diffId, format: this.format, maxTarBytes }, options);
+    await syncDirectory(directory);
+    await rename(directory, this.#layer(diffId));
+    await syncDirectory(this.#layers);
+  }
+
+  async prepare(key: string, layers: readonly Digest[], options: { readonly readonly?: boolean } = {}): Promise<void> {
+    if (!KEY.test(key))
+      throw invalid(`Cannot make snapshot ${JSON.stringify(key)}: it cannot be the name of a directory`);
+    await using _ = await this.#locks.acquire("");
+    for (const diffId of layers)
+      if (!(await this.has(diffId))) throw notFound(`Cannot make snapshot ${key}: there is no layer ${diffId}`);
+    if (await exists(this.#snapshot(key))) throw conflict(`Cannot make snapshot ${key}: it exists`);
+    const directory = join(this.#snapshots, `new-${key}`);
+    await rm(directory, { recursive: true, force: true });
+    // Others may look at a container's changes, but not through the layers' own directory.
+    await mkdir(directory, { recursive: true, mode: 0o711 });
+    await mkdir(join(directory, "diff"), { mode: 0o755 });
+    await mkdir(join(directory, "work"), { mode: 0o700 });
+    const snapshot: Snapshot = { layers, readonly: options.readonly ?? false };
+    await writeFile(join(directory, "snapshot.json"), JSON.stringify(snapshot));
+    await rename(directory, this.#snapshot(key));
+  }
+
+  #snapshot(key: string): string {
+    return join(this.#snapshots, key);
+  }
+
+  async #read(key: string): Promise<Snapshot> {
+    if (!KEY.test(key)) throw notFound(`There is no snapshot ${JSON.stringify(key)}`);
+    const path = join(this.#snapshot(key), "snapshot.json");
+    const text = await readFile(path, "utf8").catch((error: unknown) => {
+      throw hasCode(error, "ENOENT") ? notFound(`There is no snapshot ${key}`) : error;
+    });
+    return parseSnapshot(path, text);
+  }
+
+  async mounts(key: string, target: string): Promise<readonly Mount[]> {
+    const { layers, readonly } = await this.#read(key);
+    const parts = await Promise.all(layers.map((diffId) => this.#layerMount(diffId)));
+    const lower = parts.map((part) => part.lower).reverse();
+    const directory = this.#snapshot(key);
+    const upper = join(directory, "diff");
+    const work = join(directory, "work");
+    const shared = parts.flatMap(({ mount }) => (mount === undefined ? [] : [mount]));
+    if (layers.length === 0) return [{ type: "bind", source: upper, target, readonly }];
+    // An overlay wants two directories: under a single layer, an empty one.
+    if (readonly) return [...shared, { type: "overlay", lower: [...lower, upper], target }];
+    return [...shared, { type: "overlay", lower, upper, work, target }];
+  }
+
+  async #layerMount(diffId: Digest): Promise<{ lower: string; mount?: Mount }> {
+    const directory = this.#layer(diffId);
+    const index = join(directory, "erofs");
+    if (!(await exists(index))) return { lower: join(directory, "fs") };
+    const target = join(this.#mounts, hexOf(diffId));
+    return { lower: target, mount: { type: "layer", index, device: join(directory, "tar"), target } };
+  }
+
+  async *changes(key: string): ReturnType<Snapshotter["changes"]> {
+    const { layers } = await this.#read(key);
+    const parts = await Promise.all(layers.map((diffId) => this.#layerMount(diffId)));
+    yield* changesOf(join(this.#snapshot(key), "diff"), parts);
+  }
+
+  async usage(key: string): Promise<{ readonly bytes: number; readonly inodes: number }> {
+    await this.#read(key);
+    return usageOf(join(this.#snapshot(key), "diff"));
+  }
+
+  async removeSnapshot(key: string): Promise<void> {
+    if (!KEY.test(key)) return;
+    await using _ = await this.#locks.acquire("");
+    await remove(this.#snapshots, key);
+  }
+
+  async removeLayer(diffId: Digest): Promise<void> {
+    await using _ = await this.#locks.acquire("");
+    for await (const [key, { layers }] of this.#records())
+      if (layers.includes(diffId)) throw conflict(`Cannot remove layer ${diffId}: snapshot ${key} uses it`);
+    await this.#unmount(hexOf(diffId));
+    await remove(this.#layers, hexOf(diffId));
+  }
+
+  async *#records(): AsyncIterable<readonly [key: string, snapshot: Snapshot]> {
+    for (const key of await names(this.#snapshots)) if (KEY.test(key)) yield [key, await this.#read(key)];
+  }
+
+  async #unmount(hex: string): Promise<void> {
+    const target = join(this.#mounts, hex);
+    for (const mount of await mountsBelow(this.#mounts)) if (mount === target) await unmount(target);
+  }
+
+  async release(running: ReadonlySet<string>): Promise<void> {
+    await using _ = await this.#locks.acquire("");
+    const needed = new Set<string>();
+    for await (const [key, { layers }] of this.#records())
+      if (running.has(key)) for (const diffId of layers) needed.add(join(this.#mounts, hexOf(diffId)));
+    for (const mount of await mountsBelow(this.#mounts)) if (!needed.has(mount)) await unmount(mount);
+  }
+
+  async *list(): ReturnType<Snapshotter["list"]> {
+    for (const hex of await names(this.#layers)) {
+      const name = `sha256:${hex}`;
+      const directory = join(this.#layers, hex);
+      if (isDigest(name)) yield { name, kind: "layer", bytes: (await usageOf(directory)).bytes };
+    }
+    for await (const [name] of this.#records()) yield { name, kind: "snapshot", bytes: (await this.usage(name)).bytes };
+  }
+
+  async sweep(): Promise<void> {
+    for (const directory of [this.#layers, this.#snapshots])
+      for (const name of await names(directory))
+        if (/^(new|rm)-/.test(name)) await rm(join(directory, name), { recursive: true, force: true });
+  }
+}
+
+function parseSnapshot(path: string, text: string): Snapshot {
+  const value: unknown = JSON.parse(text);
+  if (typeof value === "object" && value !== null && "layers" in value && "readonly" in value) {
+    const { layers, readonly } = value;
+    if (Array.isArray(layers) && typeof readonly === "boolean") {
+      const digests = layers.filter((layer) => typeof layer === "string").filter(isDigest);
+      if (digests.length === layers.length) return { layers: digests, readonly };
+    }
+  }
+  throw corrupt(`Cannot read ${path}: it is not a snapshot's record`);
+}
+
+const exists = (path: string): Promise<boolean> =>
+  access(path, constants.F_OK).then(
+    () => true,
+    (error: unknown) => {
+      if (hasCode(error, "ENOENT", "ENOTDIR")) return false;
+      throw error;
+    },
+  );
+
+/** @returns names in a directory; none when it is missing */
+async function names(directory: string): Promise<string[]> {
+  return readdir(directory).catch((error: unknown) => {
+    if (hasCode(error, "ENOENT")) return [];
+    throw error;
+  });
+}
+
+/** Never removes more than the mount and the empty directory that it was on. */
+async function unmount(target: string): Promise<void> {
+  detachMount(target);
+  await rmdir(target).catch((error: unknown) => {
+    if (!hasCode(error, "ENOENT", "EBUSY", "ENOTEMPTY")) throw error;
+  });
+}
+
+/** Takes it out of sight at once, so that a crash leaves nothing half removed under its name. */
+async function remove(directory: string, name: string): Promise<void> {
+  const gone = join(directory, `rm-${name}`);
+  await rm(gone, { recursive: true, force: true });
+  try {
+    await rename(join(directory, name), gone);
+  } catch (error) {
+    if (hasCode(error, "ENOENT")) return;
+    throw error;
+  }
+  await rm(gone, { recursive: true, force: true });
+}

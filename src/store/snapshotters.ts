@@ -1,0 +1,89 @@
+/** Which snapshotter this host can have. */
+
+import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { messageOf, unavailable } from "../base/errors.ts";
+import { openMount } from "../base/native.ts";
+import { erofsOf } from "../wasm/erofs.ts";
+import { TarReader } from "../wasm/tar.ts";
+import type { Snapshotter } from "./snapshot.ts";
+import type { SnapshotterOptions } from "./snapshot-disk.ts";
+import { ErofsSnapshotter } from "./snapshot-erofs.ts";
+import { OverlaySnapshotter } from "./snapshot-overlay.ts";
+
+export type Driver = "auto" | "erofs" | "overlay";
+
+/** @throws unavailable when the driver that was asked for does not work here */
+export async function openSnapshotter(driver: Driver, options: SnapshotterOptions): Promise<Snapshotter> {
+  await mkdir(options.root, { recursive: true, mode: 0o711 });
+  if (driver === "overlay") return new OverlaySnapshotter(options);
+  const reason = await probeErofs(options.root);
+  if (reason === undefined) return new ErofsSnapshotter(options);
+  if (driver === "auto") return new OverlaySnapshotter(options);
+  throw unavailable(`Cannot use the storage driver erofs: ${reason}. It needs Linux 6.12 with EROFS_FS`);
+}
+
+const NAME = "probe";
+const CONTENT = "bosun\n";
+
+/** A tar of one file. Source: POSIX.1-2018 pax, "ustar Interchange Format". */
+function probeTar(): Buffer {
+  const tar = Buffer.alloc(2048);
+  const fields: readonly (readonly [offset: number, text: string])[] = [
+    [0, NAME],
+    [100, "0000644"],
+    [108, "0000000"],
+    [116, "0000000"],
+    [124, CONTENT.length.toString(8).padStart(11, "0")],
+    [136, "00000000000"],
+    [148, " ".repeat(8)],
+    [156, "0"],
+    [257, "ustar\x0000"],
+  ];
+  for (const [offset, text] of fields) tar.write(text, offset, "latin1");
+  const sum = tar.subarray(0, 512).reduce((total, byte) => total + byte, 0);
+  tar.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148, "latin1");
+  tar.write(CONTENT, 512);
+  return tar;
+}
+
+/**
+ * Tries what a layer needs: an EROFS index in a file, with a tar as its device, whose contents can be read. The mount is attached nowhere.
+ * @param directory  where layers would be
+ * @returns          why it does not work; undefined when it does
+ */
+export async function probeErofs(directory: string): Promise<string | undefined> {
+  const place = await mkdtemp(join(directory, "new-probe-"));
+  try {
+    const tar = await TarReader.open();
+    tar.write(probeTar());
+    tar.finish();
+    const index = erofsOf(tar);
+    if (index === undefined) return "the index of a plain file cannot be made";
+    writeFileSync(join(place, "tar"), probeTar());
+    writeFileSync(join(place, "erofs"), index);
+    return tryMount(join(place, "erofs"), join(place, "tar"));
+  } catch (error) {
+    return messageOf(error);
+  } finally {
+    await rm(place, { recursive: true, force: true });
+  }
+}
+
+function tryMount(index: string, device: string): string | undefined {
+  const mount = openMount("erofs", ["ro", `source=${index}`, `device=${device}`]);
+  try {
+    const file = openSync(`/proc/self/fd/${mount}/${NAME}`, "r");
+    try {
+      const content = readFileSync(file, "utf8");
+      return content === CONTENT
+        ? undefined
+        : `a file reads ${JSON.stringify(content)}, want ${JSON.stringify(CONTENT)}`;
+    } finally {
+      closeSync(file);
+    }
+  } finally {
+    closeSync(mount);
+  }
+}

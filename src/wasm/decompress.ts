@@ -1,0 +1,102 @@
+/**
+ * A layer's blob as a plain tar: gzip (any number of members), zstd (any number of frames) or as it is, told by the first bytes rather than
+ * the media type, which images get wrong. Native libraries do it where they are installed; Bun's own zlib is always there.
+ */
+
+import { closeSync, createReadStream, openSync, type ReadStream, readSync } from "node:fs";
+import type { Transform } from "node:stream";
+import { createGunzip, createZstdDecompress } from "node:zlib";
+import { corrupt, messageOf } from "../base/errors.ts";
+import { openIsal } from "./isal.ts";
+import { openZstd } from "./zstd.ts";
+
+/** A pull source of bytes. */
+export interface Decompressor extends Disposable {
+  /** Fills `into` from its start. @returns bytes written, 0 at the end. @throws corrupt */
+  read(into: Uint8Array): number | Promise<number>;
+  /** Bytes of the blob that were read so far. */
+  readonly consumed: number;
+}
+
+export type Compression = "gzip" | "zstd" | "none";
+
+/** @param head  the first 4 bytes or more. Sources: RFC 1952, RFC 8878 (skippable frames may come first). */
+export function compressionOf(head: Uint8Array): Compression {
+  const [a = 0, b = 0, c = 0, d = 0] = head;
+  if (a === 0x1f && b === 0x8b) return "gzip";
+  if (a === 0x28 && b === 0xb5 && c === 0x2f && d === 0xfd) return "zstd";
+  if ((a & 0xf0) === 0x50 && b === 0x2a && c === 0x4d && d === 0x18) return "zstd";
+  return "none";
+}
+
+/** @param native  false: without libisal and libzstd, for tests and comparison */
+export function openDecompressor(path: string, native = true): Decompressor {
+  const head = new Uint8Array(4);
+  const fd = openSync(path, "r");
+  try {
+    readSync(fd, head, 0, 4, 0);
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+  const compression = compressionOf(head);
+  if (compression === "none") return new Plain(fd);
+  const opened = native ? (compression === "gzip" ? openIsal(fd) : openZstd(fd)) : undefined;
+  if (opened !== undefined) return opened;
+  closeSync(fd);
+  return new Streamed(path, compression);
+}
+
+class Plain implements Decompressor {
+  consumed = 0;
+  constructor(readonly fd: number) {}
+  read(into: Uint8Array): number {
+    const size = readSync(this.fd, into, 0, into.length, null);
+    this.consumed += size;
+    return size;
+  }
+  [Symbol.dispose](): void {
+    closeSync(this.fd);
+  }
+}
+
+/** Bun's zlib. Chunks of 1 MiB: smaller ones cost twice the time. */
+class Streamed implements Decompressor {
+  readonly #file: ReadStream;
+  readonly #stream: Transform;
+  readonly #chunks: AsyncIterator<Uint8Array>;
+  readonly #path: string;
+  #rest: Uint8Array = new Uint8Array(0);
+
+  constructor(path: string, compression: "gzip" | "zstd") {
+    this.#path = path;
+    this.#file = createReadStream(path, { highWaterMark: 1 << 18 });
+    this.#stream =
+      compression === "gzip" ? createGunzip({ chunkSize: 1 << 20 }) : createZstdDecompress({ chunkSize: 1 << 20 });
+    this.#file.on("error", (error) => this.#stream.destroy(error));
+    this.#chunks = this.#file.pipe(this.#stream)[Symbol.asyncIterator]();
+  }
+
+  get consumed(): number {
+    return this.#file.bytesRead;
+  }
+
+  async read(into: Uint8Array): Promise<number> {
+    while (this.#rest.length === 0) {
+      const { done, value } = await this.#chunks.next().catch((error: unknown) => {
+        throw corrupt(`Cannot decompress ${this.#path}: ${messageOf(error)}`, { cause: error });
+      });
+      if (done === true) return 0;
+      this.#rest = new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+    }
+    const size = Math.min(into.length, this.#rest.length);
+    into.set(this.#rest.subarray(0, size));
+    this.#rest = this.#rest.subarray(size);
+    return size;
+  }
+
+  [Symbol.dispose](): void {
+    this.#stream.destroy();
+    this.#file.destroy();
+  }
+}

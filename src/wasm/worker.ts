@@ -1,0 +1,36 @@
+/** A Worker's side of the pool in workers.ts: one job at a time. */
+
+import { kindOf, messageOf } from "../base/errors.ts";
+import { type UnpackJob, unpack } from "./unpack.ts";
+import type { Reply } from "./workers.ts";
+
+declare const self: Worker;
+
+/** Report progress every so many bytes of the blob. */
+const STEP = 4 << 20;
+
+export interface Order {
+  readonly job: UnpackJob;
+  /** One Int32; set to 1 by the owner to stop the job: a busy Worker reads no messages. */
+  readonly cancel: SharedArrayBuffer;
+}
+
+self.onmessage = ({ data: { job, cancel } }: MessageEvent<Order>) => {
+  const flag = new Int32Array(cancel);
+  let told = 0;
+  const reply = (message: Reply): void => self.postMessage(message);
+  const watcher = {
+    progress(bytes: number) {
+      if (bytes < told + STEP) return;
+      told = bytes;
+      reply({ type: "progress", bytes });
+    },
+    check() {
+      if (Atomics.load(flag, 0) !== 0) throw new Error("stopped");
+    },
+  };
+  unpack(job, watcher).then(
+    (result) => reply({ type: "done", result }),
+    (error: unknown) => reply({ type: "failed", kind: kindOf(error), message: messageOf(error) }),
+  );
+};

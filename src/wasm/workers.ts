@@ -1,0 +1,102 @@
+/**
+ * A pool of Workers that unpack layers. They are started when there is work, used again, and do not keep the process alive. A Worker that dies
+ * takes its job with it, and nothing else.
+ */
+
+import { availableParallelism } from "node:os";
+import { BosunError, type ErrorKind, internal } from "../base/errors.ts";
+import type { Unpacked, UnpackJob } from "./unpack.ts";
+import type { Order } from "./worker.ts";
+
+export type Reply =
+  | { readonly type: "progress"; readonly bytes: number }
+  | { readonly type: "done"; readonly result: Unpacked }
+  | { readonly type: "failed"; readonly kind: ErrorKind; readonly message: string };
+
+export interface UnpackOptions {
+  /** Bytes of the blob done so far, now and then. */
+  readonly onProgress?: (bytes: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+interface Task extends UnpackOptions {
+  readonly job: UnpackJob;
+  readonly resolve: (result: Unpacked) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export class Workers implements Disposable {
+  readonly #script: URL;
+  readonly #size: number;
+  readonly #idle: Worker[] = [];
+  readonly #waiting: Task[] = [];
+  #busy = 0;
+
+  /** @param size  Workers at most; a job keeps about one processor busy */
+  constructor(options: { readonly size?: number; readonly script?: URL } = {}) {
+    this.#size = options.size ?? Math.max(2, Math.min(4, availableParallelism()));
+    this.#script = options.script ?? new URL("./worker.ts", import.meta.url);
+  }
+
+  /** @throws corrupt, unavailable (disk full), internal (the Worker died), or the signal's reason */
+  unpack(job: UnpackJob, options: UnpackOptions = {}): Promise<Unpacked> {
+    options.signal?.throwIfAborted();
+    const { promise, resolve, reject } = Promise.withResolvers<Unpacked>();
+    this.#waiting.push({ job, ...options, resolve, reject });
+    this.#next();
+    return promise;
+  }
+
+  #next(): void {
+    if (this.#busy >= this.#size) return;
+    const task = this.#waiting.shift();
+    if (task === undefined) return;
+    if (task.signal?.aborted === true) {
+      task.reject(task.signal.reason);
+      this.#next();
+      return;
+    }
+    this.#busy++;
+    this.#run(this.#idle.pop() ?? new Worker(this.#script), task);
+  }
+
+  #run(worker: Worker, task: Task): void {
+    const cancel = new SharedArrayBuffer(4);
+    const stop = (): void => void Atomics.store(new Int32Array(cancel), 0, 1);
+    const end = (settle: () => void, alive: boolean): void => {
+      task.signal?.removeEventListener("abort", stop);
+      worker.onmessage = worker.onerror = null;
+      worker.removeEventListener("close", die);
+      this.#busy--;
+      if (alive) {
+        worker.unref();
+        this.#idle.push(worker);
+      } else worker.terminate();
+      settle();
+      this.#next();
+    };
+    const die = (event: Event): void => {
+      const why = event instanceof ErrorEvent ? event.message : "it ended";
+      end(() => task.reject(internal(`Cannot unpack ${task.job.diffId}: its worker died: ${why}`)), false);
+    };
+    worker.onmessage = ({ data }: MessageEvent<Reply>) => {
+      if (data.type === "progress") task.onProgress?.(data.bytes);
+      else if (data.type === "done") end(() => task.resolve(data.result), true);
+      else
+        end(
+          () => task.reject(task.signal?.aborted ? task.signal.reason : new BosunError(data.kind, data.message)),
+          true,
+        );
+    };
+    worker.onerror = die;
+    worker.addEventListener("close", die);
+    task.signal?.addEventListener("abort", stop);
+    worker.ref();
+    worker.postMessage({ job: task.job, cancel } satisfies Order);
+  }
+
+  /** Ends the Workers that are idle; busy ones end with their job. */
+  [Symbol.dispose](): void {
+    for (const worker of this.#idle.splice(0)) worker.terminate();
+  }
+}
