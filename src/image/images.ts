@@ -12,11 +12,15 @@ import {
   type Reference,
   withDefaultTag,
 } from "../base/reference.ts";
+import type { Bytes } from "../base/streams.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { ContentStore } from "../store/content.ts";
 import type { Database } from "../store/database.ts";
 import type { Snapshotter } from "../store/snapshot.ts";
+import { addBuiltIn } from "./built-in.ts";
 import { type ImageFilters, imageFilter } from "./filter.ts";
+import { Intake } from "./intake.ts";
+import { Loader, type LoadOptions } from "./load.ts";
 import { parseConfig, type StoredConfig } from "./manifest.ts";
 import { hostPlatform } from "./platform.ts";
 import { type Pulled, Puller, type PullOptions } from "./pull.ts";
@@ -41,6 +45,8 @@ export interface ImagesOptions {
   readonly emit: (event: ImageEvent) => void;
   /** Containers made from an image. */
   readonly inUse: (imageId: Digest) => readonly ImageUser[];
+  /** A folder on the disk of the stores, in which archives are spooled; made when missing. */
+  readonly scratch: string;
   /** The machine's own unless given. */
   readonly platform?: Platform;
   readonly limits?: Partial<TransferLimits>;
@@ -107,21 +113,26 @@ export class Images {
   readonly #records: ImageRecords;
   readonly #sweeper: Sweeper;
   readonly #puller: Puller;
+  readonly #intake: Intake;
+  readonly #loader: Loader;
   /** Configurations by image; immutable, so never stale. */
   readonly #configs = new Map<Digest, StoredConfig>();
 
   constructor(options: ImagesOptions) {
-    const { content, snapshotter, registry, platform = hostPlatform() } = options;
+    const { content, snapshotter, registry, scratch, platform = hostPlatform() } = options;
     this.#options = options;
     this.#records = new ImageRecords(options.database);
     this.#sweeper = new Sweeper(this.#records, content, snapshotter);
     const transfers = new Transfers(registry, content, snapshotter, { ...defaultTransferLimits, ...options.limits });
+    this.#intake = new Intake(content, snapshotter, this.#records, this.#sweeper);
+    this.#loader = new Loader(this.#intake, this.#records, scratch, platform);
     this.#puller = new Puller(registry, content, snapshotter, this.#records, this.#sweeper, transfers, platform);
   }
 
-  /** Removes every blob and layer that no image needs. Call it at start, after the stores have swept. */
-  sweep(): Promise<void> {
-    return this.#sweeper.sweep();
+  /** Removes every blob and layer that no image needs, and leftovers of a load. Call it at start, after the stores have swept. */
+  async sweep(): Promise<void> {
+    await this.#loader.sweep();
+    await this.#sweeper.sweep();
   }
 
   /** Brings an image; see Puller.pull for its errors. */
@@ -140,6 +151,22 @@ export class Images {
     const pulled: Pulled[] = [];
     for (const tag of tags) pulled.push(await this.pull({ domain, path, tag }, options));
     return pulled;
+  }
+
+  /** Takes the images of an archive; see Loader.load for its errors. */
+  load(tar: Bytes, options: LoadOptions = {}): Promise<void> {
+    return this.#loader.load(tar, {
+      ...options,
+      onImage: async (id) => this.#emit("load", await this.#config(id), id, id),
+    });
+  }
+
+  /**
+   * Makes the image `bosun/hello:latest`, which needs no network. Idempotent.
+   * @param program  a static executable for this machine
+   */
+  addBuiltIn(program: Uint8Array): Promise<Digest> {
+    return addBuiltIn(program, this.#options.content, this.#intake, this.#sweeper);
   }
 
   /**

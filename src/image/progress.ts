@@ -13,13 +13,16 @@ export type OnProgress = (progress: Progress) => void;
 /** Shortest time between two counts of one layer, ms. */
 const interval = 100;
 
-/** @returns a counter that passes on at most ten counts a second, and the last one always. */
+/** @returns a counter that passes on at most ten counts a second, the last one always, and none twice. */
 export function counter(report: (current: number) => void, total: number): (current: number) => void {
-  let last = Number.NEGATIVE_INFINITY;
-  return (current) => {
+  let told = Number.NaN;
+  let at = Number.NEGATIVE_INFINITY;
+  return (count) => {
+    const current = Math.min(count, total);
     const now = performance.now();
-    if (current < total && now - last < interval) return;
-    last = now;
+    if (current === told || (current < total && now - at < interval)) return;
+    told = current;
+    at = now;
     report(current);
   };
 }

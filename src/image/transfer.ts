@@ -118,10 +118,7 @@ export class Transfers {
     report({ id, status: "Download complete", detail: {} });
     using _ = await this.#unpacks.acquire(signal);
     const total = blob.size;
-    const onProgress = counter(
-      (current) => report({ id, status: "Extracting", detail: { current: Math.min(current, total), total } }),
-      total,
-    );
+    const onProgress = counter((current) => report({ id, status: "Extracting", detail: { current, total } }), total);
     onProgress(0);
     await this.snapshotter.unpack(path, diffId, { onProgress, signal });
     onProgress(total);

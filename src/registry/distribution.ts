@@ -54,7 +54,8 @@ export class DistributionRegistry implements Registry {
       const answer = await this.#ask(host, documentRequest("HEAD", reference), reference, access);
       await answer.discard();
       // Not every registry has HEAD, and its errors have no text: GET tells.
-      return answer.status === 200 ? describedBy(answer.headers) : undefined;
+      const described = answer.status === 200 ? describedBy(answer.headers) : undefined;
+      return reference.digest === undefined || reference.digest === described?.digest ? described : undefined;
     });
     return found ?? (await this.document(reference, access)).descriptor;
   }
@@ -64,7 +65,7 @@ export class DistributionRegistry implements Registry {
       const answer = await this.#ask(host, documentRequest("GET", reference), reference, access);
       if (answer.status !== 200) throw await failureOf(answer, reference);
       const bytes = await collect(answer.body, this.#transport.limits.documentBytes);
-      const mediaType = answer.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase() ?? "";
+      const mediaType = mediaTypeOf(answer.headers);
       const digest = digestOf(bytes);
       if (reference.digest !== undefined && digest !== reference.digest)
         throw corrupt(`manifest verification failed for digest ${reference.digest}: got ${digest}`);
@@ -196,11 +197,14 @@ const documentRequest = (method: "GET" | "HEAD", { path, digest, tag = "latest" 
   headers: { accept: documentTypes.join(", ") },
 });
 
+const mediaTypeOf = (headers: Headers): string =>
+  (headers.get("content-type") ?? "").split(";", 1)[0]?.trim().toLowerCase() ?? "";
+
 /** @returns undefined unless the headers say all of it */
 function describedBy(headers: Headers): Document["descriptor"] | undefined {
   const digest = headers.get("docker-content-digest") ?? "";
   const size = Number(headers.get("content-length") ?? Number.NaN);
-  const mediaType = headers.get("content-type") ?? "";
+  const mediaType = mediaTypeOf(headers);
   return isDigest(digest) && Number.isSafeInteger(size) && size > 0 ? { mediaType, digest, size } : undefined;
 }
 
@@ -219,20 +223,16 @@ function rangeStart(answer: Answer, size: number): number {
 function exactly({ body, request }: Answer, size: number): Bytes {
   let seen = 0;
   return body.pipeThrough(
-    new TransformStream<Uint8Array, Uint8Array>(
-      {
-        transform(chunk, out) {
-          seen += chunk.byteLength;
-          if (seen > size) throw corrupt(failed(request, `got more than the promised ${size} bytes`));
-          out.enqueue(chunk);
-        },
-        flush() {
-          if (seen < size) throw unavailable(failed(request, `unexpected EOF: got ${seen} of ${size} bytes`));
-        },
+    new TransformStream<Uint8Array, Uint8Array>({
+      transform(chunk, out) {
+        seen += chunk.byteLength;
+        if (seen > size) throw corrupt(failed(request, `got more than the promised ${size} bytes`));
+        out.enqueue(chunk);
       },
-      { highWaterMark: 0 },
-      { highWaterMark: 0 },
-    ),
+      flush() {
+        if (seen < size) throw unavailable(failed(request, `unexpected EOF: got ${seen} of ${size} bytes`));
+      },
+    }),
   );
 }
 

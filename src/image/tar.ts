@@ -1,0 +1,223 @@
+/**
+ * Tar archives of images, as they stream by. This is the envelope around layers, read entry by entry; layers themselves go through the WASM
+ * engine. Source: POSIX.1-2018 pax, "ustar Interchange Format" and "pax Header Block"; GNU tar manual, "Basic Tar Format".
+ */
+
+import { corrupt } from "../base/errors.ts";
+import type { Bytes } from "../base/streams.ts";
+
+export interface TarEntry {
+  /** As written in the archive: not to be trusted as a path. */
+  readonly name: string;
+  readonly type: "file" | "directory" | "symlink" | "hardlink" | "other";
+  readonly linkName: string;
+  /** Bytes of the body. */
+  readonly size: number;
+  /** To be read before the next entry is asked for; what is left of it is passed over. */
+  readonly body: AsyncIterable<Uint8Array>;
+}
+
+const blockBytes = 512;
+/** Bytes of an extended header. */
+const largestMeta = 1 << 20;
+
+const types: Readonly<Record<string, TarEntry["type"]>> = {
+  "0": "file",
+  "\0": "file",
+  "7": "file",
+  "1": "hardlink",
+  "2": "symlink",
+  "5": "directory",
+};
+
+const malformed = (why: string) => corrupt(`Cannot read the archive: ${why}`);
+
+/** Bytes in the portions that a tar has. */
+class Portions {
+  #rest: Uint8Array = new Uint8Array();
+  readonly #reader;
+
+  constructor(source: Bytes) {
+    this.#reader = source.getReader();
+  }
+
+  /** @returns at most `size` bytes, at least 1; undefined at the end. */
+  async some(size: number): Promise<Uint8Array | undefined> {
+    while (this.#rest.byteLength === 0) {
+      const next = await this.#reader.read();
+      if (next.done) return undefined;
+      this.#rest = next.value;
+    }
+    const piece = this.#rest.subarray(0, size);
+    this.#rest = this.#rest.subarray(piece.byteLength);
+    return piece;
+  }
+
+  /** @returns `size` bytes, or fewer at the end. */
+  async exactly(size: number): Promise<Uint8Array> {
+    const pieces: Uint8Array[] = [];
+    let left = size;
+    while (left > 0) {
+      const piece = await this.some(left);
+      if (!piece) break;
+      pieces.push(piece);
+      left -= piece.byteLength;
+    }
+    const [only] = pieces;
+    return only && pieces.length === 1 ? only : Buffer.concat(pieces);
+  }
+
+  async skip(size: number): Promise<void> {
+    for (let left = size; left > 0; ) {
+      const piece = await this.some(left);
+      if (!piece) throw malformed("it ends too early");
+      left -= piece.byteLength;
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#reader.cancel();
+  }
+}
+
+const textOf = (field: Uint8Array): string => {
+  const end = field.indexOf(0);
+  return new TextDecoder().decode(end < 0 ? field : field.subarray(0, end));
+};
+
+/** Octal digits, or with the top bit set a big-endian number (GNU). */
+function numberOf(field: Uint8Array): number {
+  const [first = 0] = field;
+  if (first === 0x80) return field.subarray(1).reduce((value, byte) => value * 256 + byte, 0);
+  const digits = textOf(field).trim();
+  if (!/^[0-7]*$/.test(digits)) throw malformed("a number is malformed");
+  return Number.parseInt(digits || "0", 8);
+}
+
+interface Header {
+  readonly name: string;
+  readonly flag: string;
+  readonly size: number;
+  readonly linkName: string;
+}
+
+function parseHeader(block: Uint8Array): Header {
+  if (block.byteLength < blockBytes) throw malformed("it ends too early");
+  const sum = block.reduce((total, byte, at) => total + (at >= 148 && at < 156 ? 0x20 : byte), 0);
+  if (sum !== numberOf(block.subarray(148, 156))) throw malformed("a header's checksum is wrong");
+  const isPosix = textOf(block.subarray(257, 263)) === "ustar";
+  const prefix = isPosix ? textOf(block.subarray(345, 500)) : "";
+  const name = textOf(block.subarray(0, 100));
+  const size = numberOf(block.subarray(124, 136));
+  return {
+    name: prefix ? `${prefix}/${name}` : name,
+    flag: String.fromCharCode(block[156] ?? 0),
+    size: checkedSize(size),
+    linkName: textOf(block.subarray(157, 257)),
+  };
+}
+
+function checkedSize(size: number): number {
+  if (!Number.isSafeInteger(size) || size < 0) throw malformed("a size is out of range");
+  return size;
+}
+
+/** `length key=value\n`, repeated; `length` counts all of the record. */
+function parsePax(bytes: Uint8Array): ReadonlyMap<string, string> {
+  const records = new Map<string, string>();
+  for (let at = 0; at < bytes.byteLength; ) {
+    const space = bytes.indexOf(0x20, at);
+    const length = Number(new TextDecoder().decode(bytes.subarray(at, Math.max(at, space))) || Number.NaN);
+    const end = at + length;
+    if (!Number.isSafeInteger(length) || end <= space || end > bytes.byteLength || bytes[end - 1] !== 0x0a)
+      throw malformed("an extended header is malformed");
+    const record = new TextDecoder().decode(bytes.subarray(space + 1, end - 1));
+    const equals = record.indexOf("=");
+    if (equals < 1) throw malformed("an extended header is malformed");
+    records.set(record.slice(0, equals), record.slice(equals + 1));
+    at = end;
+  }
+  return records;
+}
+
+const padded = (size: number): number => Math.ceil(size / blockBytes) * blockBytes;
+
+/** What extended headers say of the entry that follows them. */
+interface Extension {
+  name?: string;
+  linkName?: string;
+  size?: number;
+}
+
+async function extend(extension: Extension, { flag, size }: Header, source: Portions): Promise<void> {
+  if (size > largestMeta) throw malformed("an extended header is too large");
+  const bytes = (await source.exactly(padded(size))).subarray(0, size);
+  if (bytes.byteLength < size) throw malformed("it ends too early");
+  if (flag === "L") extension.name = textOf(bytes);
+  if (flag === "K") extension.linkName = textOf(bytes);
+  if (flag !== "x") return;
+  const records = parsePax(bytes);
+  const [path, link, length] = [records.get("path"), records.get("linkpath"), records.get("size")];
+  if (path !== undefined) extension.name = path;
+  if (link !== undefined) extension.linkName = link;
+  if (length !== undefined) extension.size = checkedSize(/^\d+$/.test(length) ? Number(length) : Number.NaN);
+}
+
+/**
+ * @returns the entries in order
+ * @throws  corrupt where the archive is malformed or ends too early, and what the stream fails with
+ */
+export async function* readTar(bytes: Bytes): AsyncGenerator<TarEntry, void> {
+  const source = new Portions(bytes);
+  let extension: Extension = {};
+  try {
+    for (;;) {
+      const block = await source.exactly(blockBytes);
+      // Two blocks of zeros end a tar; one is enough for every reader, and some writers leave both out.
+      if (block.byteLength === 0 || block.every((byte) => byte === 0)) return;
+      const header = parseHeader(block);
+      if ("LKxg".includes(header.flag)) {
+        await extend(extension, header, source);
+        continue;
+      }
+      const type = types[header.flag] ?? "other";
+      const size = type === "file" || type === "other" ? (extension.size ?? header.size) : 0;
+      let left = size;
+      const body = {
+        async *[Symbol.asyncIterator]() {
+          while (left > 0) {
+            const piece = await source.some(left);
+            if (!piece) throw malformed("it ends too early");
+            left -= piece.byteLength;
+            yield piece;
+          }
+        },
+      };
+      const { name = header.name, linkName = header.linkName } = extension;
+      yield { name, type, linkName, size, body };
+      await source.skip(left + padded(size) - size);
+      extension = {};
+    }
+  } finally {
+    await source.close();
+  }
+}
+
+const octal = (value: number, width: number): string => `${value.toString(8).padStart(width - 1, "0")}\0`;
+
+/**
+ * A tar of one executable file, the same bytes every time.
+ * @param name  at most 99 bytes
+ */
+export function tarOfProgram(name: string, content: Uint8Array): Uint8Array {
+  const header = Buffer.alloc(blockBytes);
+  const numbers = octal(0o755, 8) + octal(0, 8) + octal(0, 8) + octal(content.byteLength, 12) + octal(0, 12);
+  header.write(name, 0, 99);
+  header.write(numbers, 100);
+  header.write("        0", 148);
+  header.write("ustar\x0000", 257);
+  const sum = header.reduce((total, byte) => total + byte, 0);
+  header.write(`${octal(sum, 7)} `, 148);
+  const padding = Buffer.alloc(padded(content.byteLength) - content.byteLength);
+  return Buffer.concat([header, content, padding, Buffer.alloc(2 * blockBytes)]);
+}

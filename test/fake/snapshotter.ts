@@ -1,0 +1,79 @@
+/** A snapshotter that keeps nothing but names and sizes; it does check diffIds. */
+
+import { gunzipSync, zstdDecompressSync } from "node:zlib";
+import { type Digest, digestOf } from "../../src/base/digest.ts";
+import { conflict, corrupt, messageOf, notFound } from "../../src/base/errors.ts";
+import type { Mount, Snapshotter } from "../../src/store/snapshot.ts";
+
+function plain(bytes: Uint8Array): Uint8Array {
+  if (bytes[0] === 0x1f && bytes[1] === 0x8b) return gunzipSync(bytes);
+  if (bytes[0] === 0x28 && bytes[1] === 0xb5) return zstdDecompressSync(bytes);
+  return bytes;
+}
+
+export class FakeSnapshotter implements Snapshotter {
+  readonly name = "fake";
+  readonly layers = new Map<Digest, Uint8Array>();
+  readonly snapshots = new Map<string, readonly Digest[]>();
+  /** How often a layer was really unpacked. */
+  unpacked = 0;
+  /** Called before each unpacking; may wait, or throw. */
+  beforeUnpack: (diffId: Digest) => Promise<void> = async () => {};
+
+  async has(diffId: Digest): Promise<boolean> {
+    return this.layers.has(diffId);
+  }
+
+  async unpack(path: string, diffId: Digest, options: Parameters<Snapshotter["unpack"]>[2] = {}): Promise<void> {
+    await this.beforeUnpack(diffId);
+    options.signal?.throwIfAborted();
+    if (this.layers.has(diffId)) return;
+    const blob = await Bun.file(path).bytes();
+    let tar: Uint8Array;
+    try {
+      tar = plain(blob);
+    } catch (error) {
+      throw corrupt(`Cannot unpack ${diffId}: ${messageOf(error)}`);
+    }
+    if (digestOf(tar) !== diffId) throw corrupt(`Cannot unpack ${diffId}: got ${digestOf(tar)}`);
+    options.onProgress?.(blob.byteLength);
+    this.unpacked++;
+    this.layers.set(diffId, tar);
+  }
+
+  async prepare(key: string, layers: readonly Digest[]): Promise<void> {
+    if (this.snapshots.has(key)) throw conflict(`snapshot ${key} exists`);
+    const missing = layers.find((layer) => !this.layers.has(layer));
+    if (missing) throw notFound(`no layer ${missing}`);
+    this.snapshots.set(key, layers);
+  }
+
+  async mounts(): Promise<readonly Mount[]> {
+    return [];
+  }
+
+  async *changes(): AsyncGenerator<never> {}
+
+  async usage(): Promise<{ bytes: number; inodes: number }> {
+    return { bytes: 0, inodes: 0 };
+  }
+
+  async removeSnapshot(key: string): Promise<void> {
+    this.snapshots.delete(key);
+  }
+
+  async removeLayer(diffId: Digest): Promise<void> {
+    if ([...this.snapshots.values()].some((layers) => layers.includes(diffId)))
+      throw conflict(`layer ${diffId} is in use`);
+    this.layers.delete(diffId);
+  }
+
+  async release(): Promise<void> {}
+
+  async *list(): AsyncGenerator<{ name: string; kind: "layer" | "snapshot"; bytes: number }> {
+    for (const [name, tar] of this.layers) yield { name, kind: "layer", bytes: tar.byteLength };
+    for (const name of this.snapshots.keys()) yield { name, kind: "snapshot", bytes: 0 };
+  }
+
+  async sweep(): Promise<void> {}
+}

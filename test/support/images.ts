@@ -1,0 +1,64 @@
+/** The image room over fakes: everything a test of it needs, cleaned up at the end of the test's scope. */
+
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type ImageEvent, Images, type ImagesOptions } from "../../src/image/images.ts";
+import type { Progress } from "../../src/image/progress.ts";
+import { imageMigrations } from "../../src/image/records.ts";
+import type { ImageUser } from "../../src/image/removal.ts";
+import { DistributionRegistry } from "../../src/registry/distribution.ts";
+import type { Limits } from "../../src/registry/transport.ts";
+import { Database } from "../../src/store/database.ts";
+import { FakeContent } from "../fake/content.ts";
+import { FakeRegistry } from "../fake/registry.ts";
+import { FakeSnapshotter } from "../fake/snapshotter.ts";
+
+/** Bounds that let a test of them end soon. */
+export const impatient: Partial<Limits> = { attempts: 2, backoffMs: 5, headersMs: 400, idleMs: 400, longestWaitMs: 50 };
+
+export class ImageRoom implements AsyncDisposable {
+  readonly content = new FakeContent();
+  readonly snapshotter = new FakeSnapshotter();
+  readonly database = new Database(":memory:", imageMigrations);
+  readonly events: ImageEvent[] = [];
+  readonly progress: Progress[] = [];
+  readonly users = new Map<string, readonly ImageUser[]>();
+  readonly images: Images;
+
+  private constructor(
+    readonly registry: FakeRegistry,
+    options: Partial<ImagesOptions>,
+  ) {
+    this.images = new Images({
+      database: this.database,
+      content: this.content,
+      snapshotter: this.snapshotter,
+      registry: new DistributionRegistry({ userAgent: "Bosun/test", limits: impatient }),
+      emit: (event) => this.events.push(event),
+      inUse: (id) => this.users.get(id) ?? [],
+      scratch: join(tmpdir(), `bosun-scratch-${process.pid}`),
+      platform: { os: "linux", architecture: "amd64" },
+      ...options,
+      limits: { backoffMs: 5, ...options.limits },
+    });
+  }
+
+  static async open(options: Partial<ImagesOptions> = {}): Promise<ImageRoom> {
+    return new ImageRoom(await FakeRegistry.start(), options);
+  }
+
+  readonly onProgress = (progress: Progress): void => {
+    this.progress.push(progress);
+  };
+
+  /** Every line of progress that was told, without counts. */
+  lines(): readonly string[] {
+    return this.progress.map(({ id, status }) => (id === undefined ? status : `${id}: ${status}`));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.database.close();
+    await this.registry[Symbol.asyncDispose]();
+    await this.content[Symbol.asyncDispose]();
+  }
+}
