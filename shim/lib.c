@@ -1,6 +1,7 @@
 /* libbosun: the few system calls that the daemon needs itself and Bun does not have. Called through bun:ffi; every function returns
  * 0 or more, or -errno. Pointers are read during the call only. */
 #include "sys.h"
+#include <linux/bpf.h>
 #include <linux/netlink.h>
 #include <pthread.h>
 #include <sys/file.h>
@@ -22,6 +23,7 @@ EXPORT int bosun_close (int fd);
 EXPORT int bosun_pidfd_open (int pid);
 EXPORT int bosun_pidfd_kill (int pidfd, int signal);
 EXPORT int bosun_statfs (const char *path, uint64_t *out);
+EXPORT int bosun_device_filter (const char *cgroup, const void *code, uint64_t size);
 EXPORT void *bosun_alloc (uint64_t size);
 EXPORT void bosun_free (void *memory);
 EXPORT int64_t bosun_netlink (int protocol, int netns_pid, const void *request, uint64_t size, void *out, uint64_t room);
@@ -108,6 +110,28 @@ bosun_statfs (const char *path, uint64_t *out)
                         info.f_bavail, info.f_files, info.f_ffree };
   memcpy (out, fields, sizeof fields);
   return 0;
+}
+
+/* Lets the BPF program CODE (struct bpf_insn[], SIZE bytes) decide about devices in the v2 cgroup at path CGROUP, for as long as that
+ * cgroup exists. See bpf(2), BPF_CGROUP_DEVICE. */
+int
+bosun_device_filter (const char *cgroup, const void *code, uint64_t size)
+{
+  union bpf_attr load = { .prog_type = BPF_PROG_TYPE_CGROUP_DEVICE,
+                          .insns = (uint64_t) (uintptr_t) code,
+                          .insn_cnt = (uint32_t) (size / sizeof (struct bpf_insn)),
+                          .license = (uint64_t) (uintptr_t) "Apache" };
+  cleanup_close int directory = open (cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (directory < 0)
+    return -errno;
+  cleanup_close int program = (int) syscall (SYS_bpf, BPF_PROG_LOAD, &load, sizeof load);
+  if (program < 0)
+    return -errno;
+  union bpf_attr attach = { .target_fd = (uint32_t) directory,
+                            .attach_bpf_fd = (uint32_t) program,
+                            .attach_type = BPF_CGROUP_DEVICE,
+                            .attach_flags = BPF_F_ALLOW_MULTI };
+  return checked ((int) syscall (SYS_bpf, BPF_PROG_ATTACH, &attach, sizeof attach));
 }
 
 /* Memory that the caller of these functions may give as OUT: what a JavaScript engine owns may move. */

@@ -15,6 +15,7 @@ const SYMBOLS = {
   bosun_close: { args: ["i32"], returns: "i32" },
   bosun_pidfd_open: { args: ["i32"], returns: "i32" },
   bosun_pidfd_kill: { args: ["i32", "i32"], returns: "i32" },
+  bosun_device_filter: { args: ["ptr", "ptr", "u64"], returns: "i32" },
   bosun_statfs: { args: ["ptr", "ptr"], returns: "i32" },
   bosun_alloc: { args: ["u64"], returns: "ptr" },
   bosun_free: { args: ["ptr"], returns: "void" },
@@ -101,6 +102,15 @@ export function signalProcess(pid: number, signal: number, isWanted: () => boole
   } finally {
     closeFd(fd);
   }
+}
+
+/** Lets a BPF program decide about devices in a v2 cgroup. @param code  `struct bpf_insn[]` @throws KernelError */
+export function attachDeviceFilter(cgroup: string, code: Uint8Array): void {
+  withMemory(code.byteLength, (at, view) => {
+    new Uint8Array(view).set(code);
+    const result = library().bosun_device_filter(cString(cgroup), at, BigInt(code.byteLength));
+    checked(`set the device filter of ${cgroup}`, result);
+  });
 }
 
 export interface FileSystem {

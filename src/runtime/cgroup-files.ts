@@ -1,0 +1,140 @@
+/** What both generations of cgroups have in common: directories, files of one value, and processes that end. */
+
+import { mkdir, readdir, readFile, rmdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { hasCode, internal, invalid, messageOf, notFound } from "../base/errors.ts";
+
+const REMOVE_TIMEOUT_MS = 5000;
+const REMOVE_PAUSE_MS = 2;
+
+/** @throws invalid unless `path` is absolute, below the root and without `..` */
+export function checkPath(path: string): string {
+  if (!/^(\/[^/\0]+)+$/.test(path) || path.split("/").some((part) => part === "." || part === ".."))
+    throw invalid(`invalid cgroup ${JSON.stringify(path)}: want an absolute path below the root`);
+  return path;
+}
+
+/** `/a/b/c` → `/a`, `/a/b`, `/a/b/c` */
+export const lineage = (path: string): string[] =>
+  path
+    .split("/")
+    .slice(1)
+    .map((_, index, parts) => `/${parts.slice(0, index + 1).join("/")}`);
+
+/** Makes one directory. @returns whether it was missing */
+export async function makeDirectory(path: string): Promise<boolean> {
+  try {
+    await mkdir(path);
+    return true;
+  } catch (error) {
+    if (hasCode(error, "EEXIST")) return false;
+    throw internal(`Cannot make cgroup ${path}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** @returns the text without the newline at its end; undefined when there is no such file, or it has nothing to say */
+export const readValue = (directory: string, name: string): Promise<string | undefined> =>
+  readFile(join(directory, name), "utf8").then(
+    (text) => text.trimEnd(),
+    (error) => {
+      if (hasCode(error, "ENOENT", "ENODEV", "EOPNOTSUPP")) return undefined;
+      throw error;
+    },
+  );
+
+/** @returns 0 when there is none; undefined means no limit: `max`, `-1` or a number that cannot be met */
+export async function readNumber(directory: string, name: string): Promise<number> {
+  return Number((await readValue(directory, name)) ?? 0);
+}
+
+const UNLIMITED_FROM = 2 ** 62;
+
+export async function readLimit(directory: string, name: string): Promise<number | undefined> {
+  const value = await readValue(directory, name);
+  const limit = value === undefined || value === "max" ? -1 : Number(value);
+  return limit < 0 || limit >= UNLIMITED_FROM ? undefined : limit;
+}
+
+/** Lines `key value`. */
+export async function readTable(directory: string, name: string): Promise<Record<string, number>> {
+  const lines = ((await readValue(directory, name)) ?? "").split("\n");
+  return Object.fromEntries(
+    lines.flatMap((line) => {
+      const [key = "", value] = line.split(" ");
+      return value === undefined ? [] : [[key, Number(value)]];
+    }),
+  );
+}
+
+/** @throws invalid when the kernel refuses the value, notFound when the cgroup is gone */
+export async function writeValue(directory: string, name: string, value: string): Promise<void> {
+  try {
+    await writeFile(join(directory, name), value);
+  } catch (error) {
+    if (hasCode(error, "ENOENT", "ENODEV") && !(await exists(directory)))
+      throw notFound(`no cgroup ${directory}`, { cause: error });
+    const text = `Cannot set ${name} to ${JSON.stringify(value)} in ${directory}: ${messageOf(error)}`;
+    throw invalid(text, { cause: error });
+  }
+}
+
+/** A process moves from one subordinate cgroup to the next while they are listed; a second look costs nothing. */
+export async function processesBelow(directory: string): Promise<number[]> {
+  const pids = new Set<number>();
+  for (const inner of [directory, ...(await descendants(directory))])
+    for (const line of ((await readValue(inner, "cgroup.procs")) ?? "").split("\n")) if (line) pids.add(Number(line));
+  return [...pids];
+}
+
+export const exists = (directory: string): Promise<boolean> =>
+  readdir(directory).then(
+    () => true,
+    () => false,
+  );
+
+/** Subordinate cgroups, the outer ones first. */
+async function descendants(directory: string): Promise<string[]> {
+  const entries = await readdir(directory, { withFileTypes: true }).catch((error) => {
+    if (hasCode(error, "ENOENT", "ENODEV")) return [];
+    throw error;
+  });
+  const inner = entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(directory, name));
+  return (await Promise.all(inner.map(async (path) => [path, ...(await descendants(path))]))).flat();
+}
+
+/** Sends SIGKILL to all that are in `directory` and below. @returns how many there were */
+export async function killBelow(directory: string): Promise<number> {
+  const pids = await processesBelow(directory);
+  for (const pid of pids)
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch (error) {
+      if (!hasCode(error, "ESRCH")) throw error;
+    }
+  return pids.length;
+}
+
+async function tryRemove(directory: string): Promise<boolean> {
+  for (const path of [...(await descendants(directory)).reverse(), directory])
+    try {
+      await rmdir(path);
+    } catch (error) {
+      if (hasCode(error, "EBUSY", "ENOTEMPTY")) return false;
+      if (!hasCode(error, "ENOENT")) throw error;
+    }
+  return true;
+}
+
+/**
+ * Removes a cgroup and those below it. A process that was killed counts until it is reaped: v1 has no event for that, so it is asked
+ * again until a deadline.
+ * @throws internal
+ */
+export async function removeTree(directory: string): Promise<void> {
+  const deadline = Date.now() + REMOVE_TIMEOUT_MS;
+  while (!(await tryRemove(directory))) {
+    if (Date.now() > deadline) throw internal(`Cannot remove cgroup ${directory}: it does not become empty`);
+    await killBelow(directory);
+    await Bun.sleep(REMOVE_PAUSE_MS);
+  }
+}

@@ -1,0 +1,241 @@
+/** cgroups of the first generation: a tree per controller. A container gets a cgroup of the same path in every tree. */
+
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { internal, notFound } from "../base/errors.ts";
+import type {
+  BlockStats,
+  CgroupFeatures,
+  CgroupLayout,
+  CgroupLimits,
+  CgroupStats,
+  Cgroups,
+  DeviceRule,
+} from "./cgroup.ts";
+import {
+  checkPath,
+  exists,
+  killBelow,
+  lineage,
+  makeDirectory,
+  processesBelow,
+  readLimit,
+  readNumber,
+  readTable,
+  readValue,
+  removeTree,
+  writeValue,
+} from "./cgroup-files.ts";
+
+type Layout = Extract<CgroupLayout, { version: 1 }>;
+
+/** USER_HZ, in which cpuacct.stat counts. Source: asm-generic/param.h. */
+const TICK_NS = 1e7;
+const FREEZE_TIMEOUT_MS = 10_000;
+const FREEZE_PAUSE_MS = 1;
+
+/** As the files `devices.allow` and `devices.deny` take it. */
+function ruleText({ type, major, minor, access }: DeviceRule): string {
+  const number = (value: number) => (value < 0 ? "*" : String(value));
+  return type === "a" ? "a *:* rwm" : `${type} ${number(major)}:${number(minor)} ${access}`;
+}
+
+/** `MAJOR:MINOR Read N` lines of blkio.throttle files. */
+function blockTable(text: string | undefined): Map<string, { read: number; write: number }> {
+  const table = new Map<string, { read: number; write: number }>();
+  for (const line of (text ?? "").split("\n")) {
+    const [device = "", kind, value] = line.split(" ");
+    if (value === undefined) continue;
+    const row = table.get(device) ?? { read: 0, write: 0 };
+    if (kind === "Read") row.read = Number(value);
+    if (kind === "Write") row.write = Number(value);
+    table.set(device, row);
+  }
+  return table;
+}
+
+export class CgroupsV1 implements Cgroups {
+  readonly version = 1;
+  readonly features: CgroupFeatures;
+  readonly #roots: readonly string[];
+  readonly #byController: ReadonlyMap<string, string>;
+
+  constructor({ hierarchies, unified }: Layout) {
+    this.#roots = [...hierarchies.map(({ mount }) => mount), ...(unified === undefined ? [] : [unified])];
+    this.#byController = new Map(
+      hierarchies.flatMap(({ mount, controllers }) => controllers.map((name) => [name, mount] as const)),
+    );
+    const has = (controller: string, file?: string): boolean => {
+      const mount = this.#byController.get(controller);
+      return mount !== undefined && (file === undefined || readdirSync(mount).includes(file));
+    };
+    this.features = {
+      memory: has("memory"),
+      swap: has("memory", "memory.memsw.limit_in_bytes"),
+      cpuShares: has("cpu", "cpu.shares"),
+      cpuQuota: has("cpu", "cpu.cfs_quota_us"),
+      cpuset: has("cpuset"),
+      pids: has("pids"),
+      devices: has("devices"),
+      freezer: has("freezer"),
+    };
+  }
+
+  #directories(path: string): string[] {
+    return this.#roots.map((root) => join(root, checkPath(path)));
+  }
+
+  /** @returns undefined when the controller is not there */
+  #directory(controller: string, path: string): string | undefined {
+    const mount = this.#byController.get(controller);
+    return mount === undefined ? undefined : join(mount, checkPath(path));
+  }
+
+  async create(path: string, limits: CgroupLimits): Promise<readonly string[]> {
+    await using undo = new AsyncDisposableStack();
+    for (const root of this.#roots)
+      for (const each of lineage(checkPath(path))) {
+        const isNew = await makeDirectory(join(root, each));
+        if (isNew && each === path) undo.defer(() => removeTree(join(root, each)));
+        if (isNew && root === this.#byController.get("cpuset")) await this.#inheritCpuset(join(root, each));
+      }
+    await this.update(path, limits);
+    for (const rule of limits.devices ?? []) await this.#setDevice(path, rule);
+    undo.move();
+    return this.entrances(path);
+  }
+
+  /** A new cpuset is empty, and lets no process in. */
+  async #inheritCpuset(directory: string): Promise<void> {
+    for (const name of ["cpuset.cpus", "cpuset.mems"]) {
+      const above = await readValue(join(directory, ".."), name);
+      if (above) await writeValue(directory, name, above);
+    }
+  }
+
+  async #setDevice(path: string, rule: DeviceRule): Promise<void> {
+    const directory = this.#directory("devices", path);
+    if (directory !== undefined)
+      await writeValue(directory, rule.allow ? "devices.allow" : "devices.deny", ruleText(rule));
+  }
+
+  async update(path: string, limits: CgroupLimits): Promise<void> {
+    const set = async (controller: string, name: string, value: number | string | undefined) => {
+      const directory = this.#directory(controller, path);
+      if (value !== undefined && directory !== undefined) await writeValue(directory, name, String(value));
+    };
+    await this.#setMemory(path, limits);
+    await set("memory", "memory.soft_limit_in_bytes", limits.memoryReservation);
+    await set("cpu", "cpu.shares", limits.cpuShares);
+    await set("cpu", "cpu.cfs_period_us", limits.cpuPeriod);
+    await set("cpu", "cpu.cfs_quota_us", limits.cpuQuota);
+    await set("cpuset", "cpuset.cpus", limits.cpusetCpus || undefined);
+    await set("cpuset", "cpuset.mems", limits.cpusetMems || undefined);
+    await set("blkio", "blkio.weight", limits.blkioWeight);
+    const { pidsLimit } = limits;
+    await set("pids", "pids.max", pidsLimit !== undefined && pidsLimit <= 0 ? "max" : pidsLimit);
+  }
+
+  /** Memory never exceeds memory with swap, so what grows is set from the outside in, what shrinks from the inside out. */
+  async #setMemory(path: string, { memory, memorySwap }: CgroupLimits): Promise<void> {
+    const directory = this.#directory("memory", path);
+    if (directory === undefined) return;
+    const files: [string, number | undefined][] = [
+      ["memory.limit_in_bytes", memory],
+      ["memory.memsw.limit_in_bytes", this.features.swap ? memorySwap : undefined],
+    ];
+    const now = (await readLimit(directory, "memory.memsw.limit_in_bytes")) ?? Number.POSITIVE_INFINITY;
+    const wanted = memorySwap === undefined || memorySwap < 0 ? Number.POSITIVE_INFINITY : memorySwap;
+    if (memorySwap !== undefined && wanted > now) files.reverse();
+    for (const [name, value] of files) if (value !== undefined) await writeValue(directory, name, String(value));
+  }
+
+  async entrances(path: string): Promise<readonly string[]> {
+    return this.#directories(path).map((directory) => join(directory, "cgroup.procs"));
+  }
+
+  #anyDirectory(path: string): string {
+    const directory = this.#directory("pids", path) ?? this.#directories(path)[0];
+    if (directory === undefined) throw internal("Cannot find a cgroup hierarchy");
+    return directory;
+  }
+
+  processes(path: string): Promise<readonly number[]> {
+    return processesBelow(this.#anyDirectory(path));
+  }
+
+  /** What is frozen dies when it is thawed. */
+  async kill(path: string): Promise<void> {
+    await killBelow(this.#anyDirectory(path));
+    const freezer = this.#directory("freezer", path);
+    if (freezer !== undefined && (await exists(freezer))) await writeValue(freezer, "freezer.state", "THAWED");
+  }
+
+  /** Tasks that start others while they are being frozen need the order again; there is no event for the end of it. */
+  async freeze(path: string): Promise<void> {
+    const freezer = this.#directory("freezer", path);
+    if (freezer === undefined) throw internal("Cannot pause: the freezer cgroup is not mounted");
+    const deadline = Date.now() + FREEZE_TIMEOUT_MS;
+    for (;;) {
+      await writeValue(freezer, "freezer.state", "FROZEN");
+      if ((await readValue(freezer, "freezer.state")) === "FROZEN") return;
+      if (Date.now() > deadline) {
+        await writeValue(freezer, "freezer.state", "THAWED");
+        throw internal(`Cannot pause ${path}: its processes do not stop`);
+      }
+      await Bun.sleep(FREEZE_PAUSE_MS);
+    }
+  }
+
+  async thaw(path: string): Promise<void> {
+    const freezer = this.#directory("freezer", path);
+    if (freezer !== undefined) await writeValue(freezer, "freezer.state", "THAWED");
+  }
+
+  async stats(path: string): Promise<CgroupStats> {
+    if (!(await exists(this.#anyDirectory(path)))) throw notFound(`no cgroup ${path}`);
+    const at = (controller: string) => this.#directory(controller, path) ?? "/nonexistent";
+    const ticks = await readTable(at("cpuacct"), "cpuacct.stat");
+    const throttling = await readTable(at("cpu"), "cpu.stat");
+    return {
+      cpu: {
+        total: await readNumber(at("cpuacct"), "cpuacct.usage"),
+        user: (ticks.user ?? 0) * TICK_NS,
+        system: (ticks.system ?? 0) * TICK_NS,
+        periods: throttling.nr_periods ?? 0,
+        throttledPeriods: throttling.nr_throttled ?? 0,
+        throttledNs: throttling.throttled_time ?? 0,
+      },
+      memory: {
+        usage: await readNumber(at("memory"), "memory.usage_in_bytes"),
+        limit: await readLimit(at("memory"), "memory.limit_in_bytes"),
+        peak: await readNumber(at("memory"), "memory.max_usage_in_bytes"),
+        failures: await readNumber(at("memory"), "memory.failcnt"),
+        detail: await readTable(at("memory"), "memory.stat"),
+      },
+      pids: { current: await readNumber(at("pids"), "pids.current"), limit: await readLimit(at("pids"), "pids.max") },
+      block: await this.#blockStats(at("blkio")),
+    };
+  }
+
+  async #blockStats(directory: string): Promise<BlockStats[]> {
+    const bytes = blockTable(await readValue(directory, "blkio.throttle.io_service_bytes_recursive"));
+    const counts = blockTable(await readValue(directory, "blkio.throttle.io_serviced_recursive"));
+    return [...bytes].map(([device, { read, write }]) => {
+      const [major = 0, minor = 0] = device.split(":").map(Number);
+      const count = counts.get(device) ?? { read: 0, write: 0 };
+      return { major, minor, readBytes: read, writeBytes: write, reads: count.read, writes: count.write };
+    });
+  }
+
+  async oomKills(path: string): Promise<number> {
+    const table = await readTable(this.#directory("memory", path) ?? "/nonexistent", "memory.oom_control");
+    return table.oom_kill ?? 0;
+  }
+
+  async remove(path: string): Promise<void> {
+    const directories = this.#directories(path);
+    if (await exists(this.#anyDirectory(path))) await this.kill(path);
+    await Promise.all(directories.map(removeTree));
+  }
+}
