@@ -218,7 +218,7 @@ function setTime(to: Overrides, text: usize, length: u32): i32 {
   return fault.NONE;
 }
 
-/** Length of a `GNU.sparse.` keyword's rest tells most of them apart; the first letter the others. */
+/** What follows `GNU.sparse.`: name, map, major, minor, size, realsize, offset, numbytes, numblocks. Told by length and two letters. */
 function setSparse(to: Overrides, key: usize, length: u32, value: usize, size: u32): i32 {
   to.given |= KEY.SPARSE;
   const first = load<u8>(key);
@@ -228,7 +228,7 @@ function setSparse(to: Overrides, key: usize, length: u32, value: usize, size: u
   }
   if (length == 3 && first == 0x6d) return mapNumbers(to, value, size); // map
   if (!decimal(value, size) || decimalValue < 0) return fault.BAD_NUMBER;
-  if (length == 5 && first == 0x6d) to.sparseMajor = decimalValue; // major
+  if (length == 5 && first == 0x6d && load<u8>(key + 1) == 0x61) to.sparseMajor = decimalValue; // major
   else if ((length == 4 && first == 0x73) || (length == 8 && first == 0x72)) to.realSize = decimalValue; // size, realsize
   else if ((length == 6 && first == 0x6f) || (length == 8 && first == 0x6e && load<u8>(key + 3) == 0x62)) mapNumber(to); // offset, numbytes
   return fault.NONE;

@@ -17,6 +17,7 @@ const IDLE: u32 = 0;
 const EXTENSION: u32 = 1;
 const MAP: u32 = 2;
 const MOST_EXTENTS: u32 = 1 << 20;
+const MOST: i64 = 9007199254740992; // 2^53
 
 let state: u32 = IDLE;
 let node: Inode = changetype<Inode>(0);
@@ -99,7 +100,7 @@ export function mapBlock(at: usize): i32 {
     const byte = <u32>load<u8>(at + i);
     if (byte - 0x30 <= 9) {
       digits = (digits < 0 ? 0 : digits * 10) + byte - 0x30;
-      if (digits > 1 << 53) return fault.BAD_SPARSE_MAP;
+      if (digits > MOST) return fault.BAD_SPARSE_MAP;
     } else if (byte != 0x0a || digits < 0 || !line()) return fault.BAD_SPARSE_MAP;
   }
   return state == MAP ? fault.NONE : done();

@@ -18,7 +18,7 @@ import { link, place } from "./whiteout";
 
 const BLOCK: u32 = 512;
 /** No size, offset or time beyond this many: JavaScript's numbers hold them all. */
-const MOST: i64 = 1 << 53;
+const MOST: i64 = 9007199254740992; // 2^53
 
 let header: usize = 0;
 let filled: u32 = 0;

@@ -1,0 +1,398 @@
+/** What every Snapshotter does. Run by snapshotter-*.test.ts, one for each implementation. Needs root: it mounts what it makes. */
+
+import { describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { chmod, chown, lstat, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { kindOf } from "../../src/base/errors.ts";
+import type { Snapshotter } from "../../src/store/snapshot.ts";
+import type { SnapshotterOptions } from "../../src/store/snapshot-disk.ts";
+import { Workers } from "../../src/wasm/workers.ts";
+import { makeFolder } from "../support/folder.ts";
+import { isMounted, mounted } from "../support/mounts.ts";
+import { file, folder, layerOf, symlink as link, type TestLayer, tarOf } from "../support/tar.ts";
+
+const BASE = layerOf(
+  tarOf(
+    folder("./", { mode: 0o755 }),
+    folder("etc/", { mode: 0o750, uid: 5, gid: 6 }),
+    file("etc/passwd", "root\n"),
+    file("etc/group", "wheel\n"),
+    folder("opt/"),
+    folder("opt/app/"),
+    file("opt/app/a", "a"),
+    file("opt/app/b", "b"),
+    link("bin", "usr/bin"),
+    folder("usr/bin/"),
+    file("usr/bin/sh", "#!"),
+  ),
+);
+const TOP = layerOf(
+  tarOf(file("etc/.wh.group"), file("opt/app/.wh..wh..opq"), file("opt/app/c", "c"), file("new", "n")),
+);
+
+const workers = new Workers({ size: 2 });
+
+interface Setup {
+  readonly snapshotter: Snapshotter;
+  readonly root: string;
+  readonly options: SnapshotterOptions;
+  /** Unpacks a layer. */
+  add(layer: TestLayer): Promise<void>;
+  /** Mounts a snapshot at a new place. */
+  mount(key: string): Promise<AsyncDisposable & { readonly path: string }>;
+}
+
+const kind = (promise: Promise<unknown>): Promise<string> =>
+  promise.then(
+    () => "none",
+    (error: unknown) => kindOf(error),
+  );
+
+async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const item of items) all.push(item);
+  return all;
+}
+
+/** @param open  makes a snapshotter in an empty place; opening it again sees what is there */
+export function snapshotterSuite(name: string, open: (options: SnapshotterOptions) => Snapshotter): void {
+  const withSnapshotter = (body: (setup: Setup) => Promise<void>) => async () => {
+    await using place = await makeFolder();
+    const root = join(place.path, "root");
+    const options = { root, runRoot: join(place.path, "run"), workers };
+    const snapshotter = open(options);
+    let mounts = 0;
+    const add = async (layer: TestLayer): Promise<void> => {
+      const blob = join(place.path, `blob-${layer.diffId.slice(7, 19)}`);
+      await writeFile(blob, layer.blob);
+      await snapshotter.unpack(blob, layer.diffId);
+    };
+    const mount = async (key: string) => {
+      const path = join(place.path, `mnt${mounts++}`);
+      return { path, ...(await mounted(snapshotter, key, path)) };
+    };
+    await body({ snapshotter, root, options, add, mount });
+  };
+
+  describe(name, () => {
+    test(
+      "mounts() shows the layers merged, upper ones hiding lower ones",
+      withSnapshotter(async ({ snapshotter, add, mount }) => {
+        // In the wrong order: layers depend on no other.
+        await add(TOP);
+        await add(BASE);
+        await snapshotter.prepare("c", [BASE.diffId, TOP.diffId]);
+        await using at = await mount("c");
+        expect((await readdir(at.path)).sort()).toEqual(["bin", "etc", "new", "opt", "usr"]);
+        expect(await readdir(join(at.path, "etc"))).toEqual(["passwd"]);
+        expect(await readdir(join(at.path, "opt/app"))).toEqual(["c"]);
+        expect(await readFile(join(at.path, "bin/sh"), "utf8")).toBe("#!");
+        expect(await lstat(join(at.path, "etc"))).toMatchObject({ uid: 0, gid: 0, mode: 0o40755 });
+      }),
+    );
+
+    test(
+      "mounts() gives a top that keeps what is written, also in a new process",
+      withSnapshotter(async ({ snapshotter, options, add, mount, root }) => {
+        await add(BASE);
+        await snapshotter.prepare("c", [BASE.diffId]);
+        {
+          await using at = await mount("c");
+          await writeFile(join(at.path, "etc/passwd"), "changed\n");
+          await rm(join(at.path, "etc/group"));
+        }
+        const again = open(options);
+        await again.sweep();
+        const path = join(root, "again");
+        await using _ = await mounted(again, "c", path);
+        expect(await readFile(join(path, "etc/passwd"), "utf8")).toBe("changed\n");
+        expect(existsSync(join(path, "etc/group"))).toBe(false);
+      }),
+    );
+
+    test(
+      "mounts() keeps two snapshots of the same layers apart",
+      withSnapshotter(async ({ snapshotter, add, mount }) => {
+        await add(BASE);
+        await snapshotter.prepare("a", [BASE.diffId]);
+        await snapshotter.prepare("b", [BASE.diffId]);
+        await using a = await mount("a");
+        await using b = await mount("b");
+        await writeFile(join(a.path, "only-a"), "");
+        expect(existsSync(join(b.path, "only-a"))).toBe(false);
+      }),
+    );
+
+    for (const layers of [0, 1, 2])
+      test(
+        `mounts() refuses writing when the snapshot is read-only, with ${layers} layers`,
+        withSnapshotter(async ({ snapshotter, add, mount }) => {
+          const all = [BASE, TOP].slice(0, layers);
+          for (const layer of all) await add(layer);
+          await snapshotter.prepare(
+            "r",
+            all.map(({ diffId }) => diffId),
+            { readonly: true },
+          );
+          await using at = await mount("r");
+          expect(existsSync(join(at.path, "etc/passwd"))).toBe(layers > 0);
+          await expect(writeFile(join(at.path, "x"), "")).rejects.toThrow("EROFS");
+        }),
+      );
+
+    test(
+      "mounts() gives an empty writable directory when there are no layers",
+      withSnapshotter(async ({ snapshotter, mount }) => {
+        await snapshotter.prepare("scratch", []);
+        await using at = await mount("scratch");
+        expect(await readdir(at.path)).toEqual([]);
+        await writeFile(join(at.path, "x"), "");
+        expect(await collect(snapshotter.changes("scratch"))).toEqual([{ path: "/x", kind: "added" }]);
+      }),
+    );
+
+    test(
+      "mounts() shows 100 layers",
+      withSnapshotter(async ({ snapshotter, add, mount }) => {
+        const layers = Array.from({ length: 100 }, (_, i) =>
+          layerOf(tarOf(file(`f${i}`, `${i}`), file("last", `${i}`))),
+        );
+        await Promise.all(layers.map(add));
+        await snapshotter.prepare(
+          "many",
+          layers.map(({ diffId }) => diffId),
+        );
+        await using at = await mount("many");
+        expect((await readdir(at.path)).length).toBe(101);
+        expect(await readFile(join(at.path, "last"), "utf8")).toBe("99");
+      }),
+    );
+
+    test(
+      "unpack() is idempotent, and shares the work of two callers",
+      withSnapshotter(async ({ snapshotter, add }) => {
+        expect(await snapshotter.has(BASE.diffId)).toBe(false);
+        await Promise.all([add(BASE), add(BASE)]);
+        await add(BASE);
+        expect(await snapshotter.has(BASE.diffId)).toBe(true);
+        const layers = (await collect(snapshotter.list())).filter((each) => each.kind === "layer");
+        expect(layers.map((each) => each.name)).toEqual([BASE.diffId]);
+      }),
+    );
+
+    const bad: readonly (readonly [what: string, layer: TestLayer])[] = [
+      ["its tar has another diffId", { ...BASE, diffId: TOP.diffId }],
+      ["its tar is hostile", layerOf(tarOf(file("../../etc/cron.d/x", "* * * * *")))],
+      ["its tar is cut short", layerOf(BASE.tar.subarray(0, 1000))],
+      ["its gzip is cut short", { ...BASE, blob: BASE.blob.subarray(0, BASE.blob.length - 20) }],
+      ["its gzip is damaged", { ...BASE, blob: Buffer.concat([BASE.blob.subarray(0, 100), BASE.blob.subarray(101)]) }],
+      ["it is no tar at all", layerOf(Buffer.from("x".repeat(3000)))],
+    ];
+    for (const [what, layer] of bad)
+      test(
+        `unpack() says corrupt and leaves nothing when ${what}`,
+        withSnapshotter(async ({ snapshotter, add, root }) => {
+          expect(await kind(add(layer))).toBe("corrupt");
+          expect(await snapshotter.has(layer.diffId)).toBe(false);
+          expect(await readdir(join(root, "layers"))).toEqual([]);
+        }),
+      );
+
+    test(
+      "unpack() stops and leaves nothing when its signal does",
+      withSnapshotter(async ({ snapshotter, root }) => {
+        await mkdir(root, { recursive: true });
+        const blob = join(root, "blob");
+        await writeFile(blob, BASE.blob);
+        const stop = AbortSignal.abort(new Error("enough"));
+        await expect(snapshotter.unpack(blob, BASE.diffId, { signal: stop })).rejects.toThrow("enough");
+        expect(await readdir(join(root, "layers"))).toEqual([]);
+      }),
+    );
+
+    test(
+      "prepare() says conflict when the key is taken, notFound when a layer is missing, invalid when it is no name",
+      withSnapshotter(async ({ snapshotter, add }) => {
+        await add(BASE);
+        await snapshotter.prepare("c", [BASE.diffId]);
+        expect(await kind(snapshotter.prepare("c", [BASE.diffId]))).toBe("conflict");
+        expect(await kind(snapshotter.prepare("d", [TOP.diffId]))).toBe("notFound");
+        for (const key of ["", "../x", "a/b", "new-x", "rm-x"])
+          expect(await kind(snapshotter.prepare(key, []))).toBe("invalid");
+      }),
+    );
+
+    test(
+      "mounts(), changes() and usage() say notFound when there is no such snapshot",
+      withSnapshotter(async ({ snapshotter }) => {
+        expect(await kind(snapshotter.mounts("no", "/mnt"))).toBe("notFound");
+        expect(await kind(collect(snapshotter.changes("no")))).toBe("notFound");
+        expect(await kind(snapshotter.usage("no"))).toBe("notFound");
+      }),
+    );
+
+    test(
+      "changes() tells what the top adds, modifies and deletes",
+      withSnapshotter(async ({ snapshotter, add, mount }) => {
+        await add(BASE);
+        await add(TOP);
+        await snapshotter.prepare("c", [BASE.diffId, TOP.diffId]);
+        expect(await collect(snapshotter.changes("c"))).toEqual([]);
+        {
+          await using at = await mount("c");
+          await writeFile(join(at.path, "etc/passwd"), "x");
+          await writeFile(join(at.path, "etc/group"), "again: TOP hid it");
+          await rm(join(at.path, "new"));
+          await rm(join(at.path, "opt"), { recursive: true });
+          await mkdir(join(at.path, "opt/fresh"), { recursive: true });
+          await symlink("/etc", join(at.path, "soft"));
+          await chmod(join(at.path, "usr/bin"), 0o700);
+          await writeFile(join(at.path, "gone"), "");
+          await rm(join(at.path, "gone"));
+        }
+        expect(await collect(snapshotter.changes("c"))).toEqual([
+          { path: "/etc", kind: "modified" },
+          { path: "/etc/group", kind: "added" },
+          { path: "/etc/passwd", kind: "modified" },
+          { path: "/new", kind: "deleted" },
+          { path: "/opt", kind: "modified" },
+          { path: "/opt/app", kind: "deleted" },
+          { path: "/opt/fresh", kind: "added" },
+          { path: "/soft", kind: "added" },
+          { path: "/usr", kind: "modified" },
+          { path: "/usr/bin", kind: "modified" },
+        ]);
+      }),
+    );
+
+    test(
+      "changes() tells of a directory replaced by a file, and of a file replaced by a directory",
+      withSnapshotter(async ({ snapshotter, add, mount }) => {
+        await add(BASE);
+        await snapshotter.prepare("c", [BASE.diffId]);
+        {
+          await using at = await mount("c");
+          await rm(join(at.path, "opt"), { recursive: true });
+          await writeFile(join(at.path, "opt"), "");
+          await rm(join(at.path, "etc/passwd"));
+          await mkdir(join(at.path, "etc/passwd"));
+          await writeFile(join(at.path, "moved"), "m");
+          await rename(join(at.path, "moved"), join(at.path, "etc/group"));
+        }
+        expect(await collect(snapshotter.changes("c"))).toEqual([
+          { path: "/etc", kind: "modified" },
+          { path: "/etc/group", kind: "modified" },
+          { path: "/etc/passwd", kind: "modified" },
+          { path: "/opt", kind: "modified" },
+        ]);
+      }),
+    );
+
+    test(
+      "usage() counts what is written, and each inode once",
+      withSnapshotter(async ({ snapshotter, add, mount }) => {
+        await add(BASE);
+        await snapshotter.prepare("c", [BASE.diffId]);
+        expect(await snapshotter.usage("c")).toEqual({ bytes: 0, inodes: 0 });
+        {
+          await using at = await mount("c");
+          await writeFile(join(at.path, "file"), "x".repeat(5000));
+          await mkdir(join(at.path, "dir"));
+          Bun.spawnSync(["ln", join(at.path, "file"), join(at.path, "dir/same")]);
+          await chown(join(at.path, "dir"), 1, 1);
+        }
+        expect(await snapshotter.usage("c")).toEqual({ bytes: 5000, inodes: 2 });
+      }),
+    );
+
+    test(
+      "removeSnapshot() takes it away, and is silent when it is gone",
+      withSnapshotter(async ({ snapshotter, add, root }) => {
+        await add(BASE);
+        await snapshotter.prepare("c", [BASE.diffId]);
+        await snapshotter.removeSnapshot("c");
+        await snapshotter.removeSnapshot("c");
+        await snapshotter.removeSnapshot("../layers");
+        expect(await readdir(join(root, "snapshots"))).toEqual([]);
+        expect(await snapshotter.has(BASE.diffId)).toBe(true);
+      }),
+    );
+
+    test(
+      "removeLayer() says conflict while a snapshot uses it, then takes it and its mount away",
+      withSnapshotter(async ({ snapshotter, add, mount, root }) => {
+        await add(BASE);
+        await snapshotter.prepare("c", [BASE.diffId]);
+        const shared = (await snapshotter.mounts("c", "/mnt")).flatMap((each) =>
+          each.type === "layer" ? [each.target] : [],
+        );
+        {
+          await using _ = await mount("c");
+        }
+        expect(await kind(snapshotter.removeLayer(BASE.diffId))).toBe("conflict");
+        for (const target of shared) expect(await isMounted(target)).toBe(true);
+        await snapshotter.removeSnapshot("c");
+        await snapshotter.removeLayer(BASE.diffId);
+        await snapshotter.removeLayer(BASE.diffId);
+        for (const target of shared) expect(await isMounted(target)).toBe(false);
+        expect(await readdir(join(root, "layers"))).toEqual([]);
+      }),
+    );
+
+    test(
+      "release() unmounts the layers that nobody needs, and no others",
+      withSnapshotter(async ({ snapshotter, add, mount }) => {
+        await add(BASE);
+        await add(TOP);
+        await snapshotter.prepare("a", [BASE.diffId]);
+        await snapshotter.prepare("b", [BASE.diffId, TOP.diffId]);
+        const targets = (await snapshotter.mounts("b", "/mnt")).flatMap((each) =>
+          each.type === "layer" ? [each.target] : [],
+        );
+        await using at = await mount("a");
+        {
+          await using _ = await mount("b");
+        }
+        const state = () => Promise.all(targets.map(isMounted));
+        expect(await state()).toEqual(targets.map(() => true));
+        await snapshotter.release(new Set(["a"]));
+        expect(await state()).toEqual([true, false].slice(0, targets.length));
+        expect(await readFile(join(at.path, "etc/passwd"), "utf8")).toBe("root\n");
+        await snapshotter.release(new Set());
+        expect(await state()).toEqual(targets.map(() => false));
+        // The container has its own reference: it is not disturbed.
+        expect(await readFile(join(at.path, "etc/passwd"), "utf8")).toBe("root\n");
+      }),
+    );
+
+    test(
+      "list() tells layers and snapshots with their sizes",
+      withSnapshotter(async ({ snapshotter, add }) => {
+        expect(await collect(snapshotter.list())).toEqual([]);
+        await add(BASE);
+        await snapshotter.prepare("c", [BASE.diffId]);
+        const found = await collect(snapshotter.list());
+        expect(found.map((each) => [each.name, each.kind])).toEqual([
+          [BASE.diffId, "layer"],
+          ["c", "snapshot"],
+        ]);
+        expect(found[0]?.bytes).toBeGreaterThan(BASE.tar.length);
+        expect(found[1]?.bytes).toBe(0);
+      }),
+    );
+
+    test(
+      "sweep() removes what a crash left, and nothing else",
+      withSnapshotter(async ({ snapshotter, options, add, root }) => {
+        await add(BASE);
+        await snapshotter.prepare("c", [BASE.diffId]);
+        for (const left of ["layers/new-x", "layers/rm-y", "snapshots/new-z/diff", "snapshots/rm-c/work"])
+          await mkdir(join(root, left), { recursive: true });
+        await open(options).sweep();
+        expect(await readdir(join(root, "layers"))).toEqual([BASE.diffId.slice(7)]);
+        expect(await readdir(join(root, "snapshots"))).toEqual(["c"]);
+      }),
+    );
+  });
+}
