@@ -4,7 +4,7 @@
  */
 
 import type { Digest } from "../base/digest.ts";
-import { corrupt, invalid, kindOf } from "../base/errors.ts";
+import { corrupt, invalid } from "../base/errors.ts";
 import { shortId } from "../base/ids.ts";
 import { documentTypes } from "../base/media-types.ts";
 import type { Descriptor, Manifest, Platform } from "../base/oci.ts";
@@ -18,7 +18,7 @@ import { chooseManifest } from "./platform.ts";
 import type { OnProgress } from "./progress.ts";
 import type { ImageRecords, Layer } from "./records.ts";
 import type { Sweeper } from "./sweep.ts";
-import type { LayerSource, Transfers } from "./transfer.ts";
+import { type LayerSource, mayPass, type Transfers } from "./transfer.ts";
 
 export interface PullOptions {
   /** Whose image of an index; the machine's own unless given. */
@@ -80,7 +80,7 @@ export class Puller {
       await this.sweeper.discard({ blobs: found.blobs });
       return pulled;
     } catch (error) {
-      const mayResume = kindOf(error) === "unavailable" || options.signal?.aborted === true;
+      const mayResume = mayPass(error) || options.signal?.aborted === true;
       const blobs = mayResume ? found.documents : [...found.documents, ...found.blobs];
       // What cannot be removed now goes with the sweep at the next start; what went wrong first is what counts.
       await this.sweeper.discard({ blobs, layers: found.layers }).catch(() => {});

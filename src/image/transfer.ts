@@ -4,7 +4,7 @@
  */
 
 import type { Digest } from "../base/digest.ts";
-import { kindOf } from "../base/errors.ts";
+import { BosunError, hasCode } from "../base/errors.ts";
 import { shortId } from "../base/ids.ts";
 import type { Descriptor } from "../base/oci.ts";
 import type { Reference } from "../base/reference.ts";
@@ -46,6 +46,10 @@ interface Shared {
 
 type Job = LayerSource & { readonly access: Access; readonly signal: AbortSignal; readonly report: OnProgress };
 
+/** @returns whether a later attempt may get further: what broke is the way to the registry, not the disk. */
+export const mayPass = (error: unknown): boolean =>
+  error instanceof BosunError && error.kind === "unavailable" && !hasCode(error.cause, "ENOSPC", "EDQUOT", "EFBIG");
+
 export class Transfers {
   readonly #downloads: Semaphore;
   readonly #unpacks: Semaphore;
@@ -67,6 +71,7 @@ export class Transfers {
    */
   async fetch(source: LayerSource, access: Access, onProgress: OnProgress): Promise<void> {
     const { signal } = access;
+    // A function of its own, so that two calls with one callback are two listeners.
     const report: OnProgress = (progress) => onProgress(progress);
     const shared = this.#join(source, access);
     shared.listeners.add(report);
@@ -125,7 +130,7 @@ export class Transfers {
     report({ id, status: "Pull complete", detail: {} });
   }
 
-  /** Goes on where the last attempt broke off; an attempt that got further does not count. */
+  /** Goes on where the last attempt broke off; an attempt that got further counts as the first. */
   async #download(job: Job, id: string): Promise<Blob> {
     const { signal, report } = job;
     using _ = await this.#downloads.acquire(signal);
@@ -140,7 +145,7 @@ export class Transfers {
         signal.throwIfAborted();
         if (reached > farthest) attempt = 1;
         farthest = Math.max(farthest, reached);
-        if (kindOf(error) !== "unavailable" || attempt >= this.limits.attempts) throw error;
+        if (!mayPass(error) || attempt >= this.limits.attempts) throw error;
         const wait = this.limits.backoffMs * 2 ** (attempt - 1);
         const seconds = Math.ceil(wait / 1000);
         report({ id, status: `Retrying in ${seconds} second${seconds === 1 ? "" : "s"}`, detail: {} });

@@ -89,7 +89,7 @@ export class DistributionRegistry implements Registry {
       }
       if (answer.status !== 200 && answer.status !== 206) throw await failureOf(answer, repository);
       const start = answer.status === 206 ? rangeStart(answer, blob.size) : 0;
-      return { start, body: exactly(answer, blob.size - start) };
+      return { start, body: atLeast(answer, blob.size - start) };
     });
   }
 
@@ -219,20 +219,29 @@ function rangeStart(answer: Answer, size: number): number {
   return Number(start);
 }
 
-/** The body, which must have `size` bytes: fewer are a broken connection, more a lie. */
-function exactly({ body, request }: Answer, size: number): Bytes {
+/**
+ * A body that ends before `size` bytes is a broken connection, even where the server claimed that this was all. Nothing is queued: what
+ * came before the break can be kept.
+ */
+function atLeast({ body, request }: Answer, size: number): Bytes {
+  const reader = body.getReader();
   let seen = 0;
-  return body.pipeThrough(
-    new TransformStream<Uint8Array, Uint8Array>({
-      transform(chunk, out) {
-        seen += chunk.byteLength;
-        if (seen > size) throw corrupt(failed(request, `got more than the promised ${size} bytes`));
-        out.enqueue(chunk);
+  return new ReadableStream(
+    {
+      async pull(out) {
+        const piece = await reader.read();
+        if (piece.value) {
+          seen += piece.value.byteLength;
+          out.enqueue(piece.value);
+        } else if (seen < size) {
+          throw unavailable(failed(request, `unexpected EOF: got ${seen} of ${size} bytes`));
+        } else {
+          out.close();
+        }
       },
-      flush() {
-        if (seen < size) throw unavailable(failed(request, `unexpected EOF: got ${seen} of ${size} bytes`));
-      },
-    }),
+      cancel: (reason) => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
   );
 }
 

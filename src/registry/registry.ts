@@ -46,8 +46,8 @@ export interface Registry {
   document(reference: Reference, access?: Access): Promise<Document>;
 
   /**
-   * Opens a blob of a repository at `offset` bytes. The body ends after exactly `blob.size - start` bytes or fails: unavailable when
-   * the connection broke or stalled, corrupt when there are more.
+   * Opens a blob of a repository at `offset` bytes. The body fails with unavailable when the connection breaks or stalls, or ends before
+   * `blob.size - start` bytes; that there are not more, and that they are right, is for the content store to say.
    * @returns `start`: the offset of the first byte, 0 when the registry cannot resume
    */
   blob(

@@ -80,7 +80,13 @@ export class FakeRegistry implements AsyncDisposable {
     if (path === "/v2/") response.writeHead(200).end("{}");
     else if (kind === "manifests") this.#document(`${repository} ${name}`, response);
     else if (kind === "blobs") this.#blob(name, headers.range, response);
+    else if (path.includes("/tags/list")) this.#tags(/^\/v2\/(.+)\/tags\/list/.exec(path)?.[1] ?? "", response);
     else refuse(response, 404, "UNSUPPORTED", "no such route");
+  }
+
+  #tags(name: string, response: ServerResponse): void {
+    const keys = [...this.#documents.keys()].filter((key) => key.startsWith(`${name} `) && !key.includes("sha256:"));
+    response.writeHead(200).end(JSON.stringify({ name, tags: keys.map((key) => key.slice(name.length + 1)) }));
   }
 
   #document(key: string, response: ServerResponse): void {
