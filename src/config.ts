@@ -32,6 +32,7 @@ export interface Config {
   readonly dnsSearch: readonly string[];
   readonly labels: readonly string[];
   readonly defaultUlimits: readonly Ulimit[];
+  readonly logDriver: "json-file" | "none";
   readonly logOptions: Readonly<Record<string, string>>;
   readonly init: boolean;
   readonly noNewPrivileges: boolean;
@@ -285,7 +286,7 @@ export function parseBytes(text: string): number {
 function toTls(values: Values): TlsConfig | undefined {
   const verify = values.flag("tlsverify", false);
   if (!verify && !values.flag("tls", false)) return undefined;
-  const home = `${process.env["DOCKER_CERT_PATH"] ?? `${process.env["HOME"] ?? "/root"}/.docker`}`;
+  const home = `${process.env.DOCKER_CERT_PATH ?? `${process.env.HOME ?? "/root"}/.docker`}`;
   return {
     verify,
     ca: values.text("tlscacert") ?? (verify ? `${home}/ca.pem` : undefined),
@@ -310,8 +311,6 @@ function toBridge(values: Values): BridgeConfig {
 }
 
 function toConfig(values: Values): Config {
-  const driver = values.text("log-driver") ?? "json-file";
-  if (driver !== "json-file" && driver !== "none") throw notImplemented(`log driver ${driver} is not supported yet`);
   const hosts = values.list("host");
   return Object.freeze({
     hosts: hosts.length > 0 ? hosts : [DEFAULT_HOST],
@@ -333,6 +332,7 @@ function toConfig(values: Values): Config {
     dnsSearch: values.list("dns-search"),
     labels: values.list("label"),
     defaultUlimits: values.list("default-ulimit").map(parseUlimit),
+    logDriver: values.choice("log-driver", "json-file", ["json-file", "none"]),
     logOptions: values.map("log-opt"),
     init: values.flag("init", false),
     noNewPrivileges: values.flag("no-new-privileges", false),

@@ -89,7 +89,7 @@ export async function runDaemon(argv: readonly string[]): Promise<number> {
     else await serve(config, createLogger(config.logLevel, config.logFormat));
     return 0;
   } catch (error) {
-    console.error(`failed to start daemon: ${messageOf(error)}`);
+    process.stderr.write(`failed to start daemon: ${messageOf(error)}\n`);
     return 1;
   }
 }

@@ -34,6 +34,11 @@ export class Events {
   readonly #watchers = new Set<(event: EngineEvent) => void>();
   #last = 0n;
 
+  /** How many follow. */
+  get watchers(): number {
+    return this.#watchers.size;
+  }
+
   emit(type: EventType, action: string, id: string, attributes: Readonly<Record<string, string>> = {}): void {
     const now = nowNs();
     this.#last = now > this.#last ? now : this.#last + 1n; // clients sort and resume by time: no two events share one

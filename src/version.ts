@@ -16,5 +16,7 @@ async function commitOf(root: URL): Promise<string> {
 export const VERSION = {
   engine: packageFile.version,
   commit: await commitOf(new URL("../", import.meta.url)),
+  /** When these files were written, RFC 3339: there is no other build of TypeScript. */
+  built: new Date(Bun.file(new URL("../package.json", import.meta.url)).lastModified).toISOString(),
   bun: Bun.version,
 } as const;

@@ -17,9 +17,9 @@ export interface ViewContext {
   readonly storageDriver: string;
   readonly usage: (id: string) => Promise<{ readonly bytes: number }>;
   /** Bytes of an image's layers. */
-  readonly imageSize: (imageId: string) => number;
-  /** Whether a container's image is the named one or descends from it. */
-  readonly isDescendant: (imageId: string, ancestor: string) => boolean;
+  readonly imageSize: (imageId: string) => Promise<number>;
+  /** Ids of the named image and of all that build on it; none for a name that is unknown. */
+  readonly descendants: (ancestor: string) => Promise<ReadonlySet<string>>;
 }
 
 const text = { type: "string" } as const;
@@ -112,7 +112,7 @@ function matchesName(name: string, pattern: string): boolean {
   }
 }
 
-function matches(container: Container, filters: Filters, view: ViewContext): boolean {
+function matches(container: Container, filters: Filters, family: ReadonlySet<string>, view: ViewContext): boolean {
   const { id, name, config, host, state } = container;
   const network = host.namespaces.network;
   const targets = [...host.binds.map(({ target }) => target), ...Object.keys(host.tmpfs)];
@@ -122,7 +122,7 @@ function matches(container: Container, filters: Filters, view: ViewContext): boo
     filters.any("name", (value) => matchesName(name, value)) &&
     filters.any("status", (value) => value === state.phase) &&
     filters.any("exited", (value) => state.phase === "exited" && state.last.code === Number(value)) &&
-    filters.any("ancestor", (value) => view.isDescendant(container.imageId, value)) &&
+    filters.any("ancestor", () => family.has(container.imageId)) &&
     filters.any("network", (value) => network === value || view.networkId(network).startsWith(value)) &&
     filters.any("volume", (value) => targets.includes(value) || host.binds.some(({ source }) => source === value)) &&
     filters.any("expose", (value) => config.exposedPorts.some((port) => port === value || port === `${value}/tcp`)) &&
@@ -146,7 +146,9 @@ export async function list(all: readonly Container[], options: ListOptions, view
   const { filters } = options;
   checkFilters(filters);
   const newest = all.toSorted((one, other) => (one.created < other.created ? 1 : -1));
-  const shown = between(newest, filters).filter((container) => matches(container, filters, view));
+  const families = await Promise.all(filters.get("ancestor").map((ancestor) => view.descendants(ancestor)));
+  const family = new Set(families.flatMap((ids) => [...ids]));
+  const shown = between(newest, filters).filter((container) => matches(container, filters, family, view));
   const everything =
     options.all || options.limit > 0 || filters.get("status").length + filters.get("exited").length > 0;
   const wanted = everything ? shown : shown.filter(({ state }) => state.phase === "running");
@@ -157,8 +159,8 @@ export async function list(all: readonly Container[], options: ListOptions, view
   return stringifyList(
     await Promise.all(
       summaries.map(async (one) => {
-        const { bytes } = await view.usage(one.Id);
-        return { ...one, SizeRw: bytes, SizeRootFs: bytes + view.imageSize(one.ImageID) };
+        const [{ bytes }, image] = await Promise.all([view.usage(one.Id), view.imageSize(one.ImageID)]);
+        return { ...one, SizeRw: bytes, SizeRootFs: bytes + image };
       }),
     ),
   );
@@ -396,8 +398,14 @@ function networkSettingsOf(container: Container, view: ViewContext) {
   };
 }
 
-/** @param sizeRw  bytes of the writable layer, when they were asked for */
-export function inspect(container: Container, view: ViewContext, sizeRw: number | undefined) {
+/** Bytes of the writable layer, and of all that the container sees. */
+export interface Sizes {
+  readonly rw: number;
+  readonly rootFs: number;
+}
+
+/** @param sizes  when they were asked for */
+export function inspect(container: Container, view: ViewContext, sizes: Sizes | undefined) {
   const { id, name, created, imageId, config, state, restartCount } = container;
   const [path = "", ...args] = [...config.entrypoint, ...config.cmd];
   const folder = view.folder(id);
@@ -423,7 +431,7 @@ export function inspect(container: Container, view: ViewContext, sizeRw: number 
     ExecIDs: execIds.length > 0 ? execIds : null,
     HostConfig: hostConfigOf(container),
     GraphDriver: { Name: view.storageDriver, Data: null },
-    ...(sizeRw !== undefined && { SizeRw: sizeRw, SizeRootFs: sizeRw + view.imageSize(imageId) }),
+    ...(sizes && { SizeRw: sizes.rw, SizeRootFs: sizes.rootFs }),
     Mounts: mountsOf(container),
     Config: configOf(container),
     NetworkSettings: networkSettingsOf(container, view),

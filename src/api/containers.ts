@@ -7,12 +7,12 @@ import type { Containers, WaitCondition } from "../container/containers.ts";
 import type { Container } from "../container/records.ts";
 import { parseDetachKeys } from "../container/stdio.ts";
 import type { Snapshotter } from "../store/snapshot.ts";
+import { inspect, LIST_FILTERS, list, type ViewContext } from "./container-view.ts";
 import { apiVersion, type Ctx, type Env, empty, flag, integer, json, jsonBody, jsonText, param } from "./context.ts";
 import { toContainerRequest, toHostConfig } from "./create-request.ts";
 import { Document } from "./document.ts";
 import { parseFilters } from "./filters.ts";
 import { hijack, streamType } from "./hijack.ts";
-import { inspect, LIST_FILTERS, list, type ViewContext } from "./container-view.ts";
 import { type LogReader, logs, replay } from "./logs.ts";
 
 export interface ContainersApi {
@@ -106,10 +106,11 @@ async function remove(c: Ctx, { containers }: ContainersApi): Promise<Response> 
   return empty(204);
 }
 
-async function inspectOne(c: Ctx, { containers, snapshotter, view }: ContainersApi): Promise<Response> {
+async function inspectOne(c: Ctx, { containers, view }: ContainersApi): Promise<Response> {
   const container = containers.get(param(c, "id"));
-  const size = flag(c, "size") ? await snapshotter.usage(container.id) : undefined;
-  return json(inspect(container, view, size?.bytes));
+  if (!flag(c, "size")) return json(inspect(container, view, undefined));
+  const [{ bytes: rw }, image] = await Promise.all([view.usage(container.id), view.imageSize(container.imageId)]);
+  return json(inspect(container, view, { rw, rootFs: rw + image }));
 }
 
 async function prune(c: Ctx, { containers, snapshotter }: ContainersApi): Promise<Response> {

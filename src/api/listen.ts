@@ -185,7 +185,7 @@ const ready = (server: http.Server | https.Server, bind: () => void): Promise<vo
 
 /** How many sockets systemd passed, from file descriptor 3 on. Source: sd_listen_fds(3). */
 const passedSockets = (): number =>
-  Number(process.env["LISTEN_PID"]) === process.pid ? Number(process.env["LISTEN_FDS"] ?? 0) : 0;
+  Number(process.env.LISTEN_PID) === process.pid ? Number(process.env.LISTEN_FDS ?? 0) : 0;
 
 export interface ListenOptions {
   readonly tls: Tls | undefined;
@@ -236,7 +236,7 @@ async function listenUnix(server: http.Server | https.Server, path: string, grou
 
 async function listenTcp(server: http.Server | https.Server, address: string, secure: boolean): Promise<void> {
   const url = URL.parse(`http://${address || "127.0.0.1"}`);
-  if (!url || url.pathname !== "/") throw invalid(`invalid -H tcp://${address}: want address:port`);
+  if (url?.pathname !== "/") throw invalid(`invalid -H tcp://${address}: want address:port`);
   const port = Number(/:(\d+)$/.exec(address)?.[1] ?? (secure ? 2376 : 2375));
   await ready(server, () => server.listen(port, url.hostname.replace(/^\[|\]$/g, "")));
 }

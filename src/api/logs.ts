@@ -3,7 +3,7 @@
 import type { Duplex } from "node:stream";
 import { conflict, invalid, messageOf } from "../base/errors.ts";
 import type { Container } from "../container/records.ts";
-import { type LogDriver, type LogEntry, type ReadOptions } from "../log/driver.ts";
+import type { LogDriver, LogEntry, ReadOptions } from "../log/driver.ts";
 import { type Ctx, flag } from "./context.ts";
 import { frame, STDERR, STDOUT, SYSTEM_ERROR } from "./frames.ts";
 import { RAW, streamType } from "./hijack.ts";

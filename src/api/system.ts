@@ -83,8 +83,8 @@ function matches(event: EngineEvent, filters: Filters): boolean {
   const named = (name: "container" | "image" | "network" | "volume") =>
     filters.any(name, (value) => {
       if (event.type === name)
-        return event.id === value || event.id.startsWith(value) || event.attributes["name"] === value;
-      return name === "image" && event.attributes["image"] === value;
+        return event.id === value || event.id.startsWith(value) || event.attributes.name === value;
+      return name === "image" && event.attributes.image === value;
     });
   return (
     filters.any("type", (value) => value === event.type) &&
@@ -100,7 +100,7 @@ function matches(event: EngineEvent, filters: Filters): boolean {
 
 function wire(event: EngineEvent) {
   const { type, action, id, attributes, at } = event;
-  const from = attributes["image"];
+  const from = attributes.image;
   return {
     ...(type === "container" && { status: action, id, ...(from !== undefined && { from }) }),
     ...(type === "image" && { status: action, id }),

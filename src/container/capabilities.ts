@@ -6,7 +6,9 @@ import { CAPABILITIES, DEFAULT_CAPABILITIES } from "./isolation.ts";
 /** Bit n is capability n. */
 export type CapabilitySet = bigint;
 
-const bit = (name: string): CapabilitySet => 1n << BigInt(CAPABILITIES.findIndex((known) => known === name));
+const NUMBERS: ReadonlyMap<string, number> = new Map(CAPABILITIES.map((name, number) => [name, number]));
+
+const bit = (name: string): CapabilitySet => 1n << BigInt(NUMBERS.get(name) ?? CAPABILITIES.length);
 
 const DEFAULTS: CapabilitySet = DEFAULT_CAPABILITIES.reduce((set, name) => set | bit(name), 0n);
 
@@ -15,7 +17,7 @@ function normal(list: string, text: string): string {
   const upper = text.toUpperCase();
   if (upper === "ALL" || upper === "CAP_ALL") return "ALL";
   const name = upper.startsWith("CAP_") ? upper : `CAP_${upper}`;
-  if (!CAPABILITIES.some((known) => known === name)) throw invalid(`invalid ${list}: unknown capability: "${name}"`);
+  if (!NUMBERS.has(name)) throw invalid(`invalid ${list}: unknown capability: "${name}"`);
   return name;
 }
 

@@ -37,7 +37,7 @@ export interface ContainersOptions {
   readonly events: Events;
   readonly log: Logger;
   /** @throws notFound in Docker's words, on which clients pull */
-  readonly findImage: (reference: string) => ContainerImage;
+  readonly findImage: (reference: string) => Promise<ContainerImage>;
 }
 
 export type WaitCondition = "not-running" | "next-exit" | "removed";
@@ -91,8 +91,10 @@ export class Containers {
     return task;
   }
 
-  findTask(id: string): Task | undefined {
-    return this.#tasks.get(id);
+  /** Yields while the container writes its log, ends when it has ended. */
+  async *logChanges({ id }: Container, signal: AbortSignal): AsyncGenerator<void> {
+    const task = this.#tasks.get(id);
+    if (task) yield* task.logChanges(signal);
   }
 
   /** For images: who uses one. */
@@ -124,7 +126,7 @@ export class Containers {
     host: HostConfig,
   ): Promise<{ readonly id: string; readonly warnings: readonly string[] }> {
     const { records, snapshotter, launcher } = this.#options;
-    const image = this.#options.findImage(request.image);
+    const image = await this.#options.findImage(request.image);
     const id = newId();
     const chosen = name === undefined ? randomName((taken) => records.isTaken(taken)) : checkName(name);
     await using _ = await this.#locks.acquire(`name:${chosen}`);
@@ -135,10 +137,7 @@ export class Containers {
       name: chosen,
       created: new Date().toISOString(),
       imageId: image.id,
-      config:
-        host.namespaces.uts === "host" || host.namespaces.network === "host"
-          ? launcher.withHostname(config, request)
-          : config,
+      config,
       host,
       state: { phase: "created" },
       restartCount: 0,
@@ -174,7 +173,7 @@ export class Containers {
   async #launch(container: Container): Promise<void> {
     const { launcher, records, log } = this.#options;
     await using undo = new AsyncDisposableStack();
-    undo.defer(() => launcher.cleanup(container.id));
+    undo.defer(async () => void (await launcher.cleanup(container.id)));
     const { task, endpoint } = await launcher.create(container);
     undo.defer(async () => {
       await task.kill(9).catch(() => {});

@@ -3,8 +3,9 @@
 import { lstat, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { hasCode, invalid } from "../base/errors.ts";
+import type { DeviceRule } from "../runtime/cgroup.ts";
 import type { DeviceMapping } from "./config.ts";
-import type { DeviceNode, DeviceRule } from "./isolation.ts";
+import type { DeviceNode } from "./isolation.ts";
 
 /** Folders of /dev that hold no devices of the machine, or that a container has of its own. */
 const NOT_DEVICES = new Set(["pts", "shm", "fd", "mqueue", ".lxc", ".lxd-mounts", ".udev", "console"]);

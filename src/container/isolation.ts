@@ -3,6 +3,8 @@
  * Source: Moby's default OCI spec (daemon/pkg/oci/defaults.go, caps/defaults.go), runtime-spec config-linux.md "Default Devices".
  */
 
+import type { DeviceRule } from "../runtime/cgroup.ts";
+
 /** Docker's default capabilities. */
 export const DEFAULT_CAPABILITIES = [
   "CAP_CHOWN",
@@ -109,17 +111,6 @@ export const DEVICE_LINKS: readonly (readonly [target: string, path: string])[] 
   ["/proc/self/fd/2", "/dev/stderr"],
   ["pts/ptmx", "/dev/ptmx"],
 ];
-
-export interface DeviceRule {
-  readonly allow: boolean;
-  /** `a` is both. */
-  readonly type: "a" | "b" | "c";
-  /** -1 for any. */
-  readonly major: number;
-  readonly minor: number;
-  /** Of `r`, `w`, `m`. */
-  readonly access: string;
-}
 
 /** What a container may do with device nodes: make any, use the harmless ones. */
 export const DEVICE_RULES: readonly DeviceRule[] = [

@@ -3,37 +3,27 @@
  * `cleanup`, which may be called at any time and any number of times.
  */
 
-import { hostname as hostHostname } from "node:os";
 import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { hostname as hostHostname } from "node:os";
 import { join } from "node:path";
 import { hasCode, invalid, notImplemented, unavailable } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import type { LogDriver } from "../log/driver.ts";
 import type { Endpoint } from "../network/driver.ts";
 import type { NetworkName, Networks } from "../network/networks.ts";
+import type { DeviceRule } from "../runtime/cgroup.ts";
 import type { Runtime, Task } from "../runtime/runtime.ts";
+import type { SeccompFilter } from "../runtime/seccomp.ts";
 import type { Snapshotter } from "../store/snapshot.ts";
-import { capabilityNames, type CapabilitySet, capabilitySet } from "./capabilities.ts";
-import type { HostConfig, ProcessConfig, Resources, Ulimit } from "./config.ts";
+import { type CapabilitySet, capabilityNames, capabilitySet } from "./capabilities.ts";
+import type { ContainerCgroups } from "./cgroups.ts";
+import type { HostConfig, ProcessConfig, Ulimit } from "./config.ts";
 import { type Device, hostDevices, mappedDevices } from "./devices.ts";
 import { hostsFile, parseExtraHost, type Resolver, resolvFile } from "./etc-files.ts";
-import { DEVICE_RULES, type DeviceRule, NAMESPACED_SYSCTLS } from "./isolation.ts";
+import { DEVICE_RULES, NAMESPACED_SYSCTLS } from "./isolation.ts";
 import { type CgroupPlace, containerPlan, execPlan, type Isolation } from "./plan.ts";
 import type { Container, Records } from "./records.ts";
 import { parseSecurity, type Security } from "./security.ts";
-
-/** Cgroups of containers, by container id. */
-export interface ContainerCgroups {
-  /** Idempotent. @returns where the container's processes have to enter */
-  create(id: string, limits: Resources & { readonly devices: readonly DeviceRule[] }): Promise<readonly CgroupPlace[]>;
-  places(id: string): readonly CgroupPlace[];
-  /** Whether the kernel has killed a process of it for memory. */
-  oomKilled(id: string): Promise<boolean>;
-  /** Kills what is left in it and removes it. Idempotent. */
-  remove(id: string): Promise<void>;
-  /** Ids of all that there are. */
-  list(): Promise<readonly string[]>;
-}
 
 /** What the daemon's configuration says where a request is silent. */
 export interface LaunchDefaults {
@@ -59,7 +49,7 @@ export interface LauncherOptions {
   /** What the engine has itself. */
   readonly capabilities: CapabilitySet;
   /** @returns a compiled profile. @param profile  undefined for the daemon's default; JSON text otherwise */
-  readonly seccomp: (profile: string | undefined, capabilities: readonly string[]) => Uint8Array | undefined;
+  readonly seccomp: (profile: string | undefined, capabilities: readonly string[]) => SeccompFilter | undefined;
 }
 
 export class Launcher {
@@ -160,7 +150,7 @@ export class Launcher {
   #createCgroups({ id, host }: Container, devices: readonly Device[]): Promise<readonly CgroupPlace[]> {
     const all: DeviceRule = { allow: true, type: "a", major: -1, minor: -1, access: "rwm" };
     const rules = host.privileged ? [all] : [...DEVICE_RULES, ...devices.map(({ rule }) => rule)];
-    return this.#options.cgroups.create(id, { ...host.resources, devices: rules });
+    return this.#options.cgroups.create(id, host.resources, rules);
   }
 
   async #writeEtc({ id, config, host }: Container, { address }: Endpoint): Promise<void> {
@@ -201,7 +191,7 @@ export class Launcher {
       hostname: config.hostname,
       pid: state.pid,
       groups: host.groupAdd,
-      cgroups: cgroups.places(container.id),
+      cgroups: await cgroups.places(container.id),
       isolation: this.#isolation(host, host.privileged || process.privileged),
     });
     const task = await runtime.create(`${container.id}/${id}`, plan);

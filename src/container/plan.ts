@@ -6,13 +6,16 @@
 import type { LogTarget } from "../log/driver.ts";
 import * as op from "../runtime/ops.ts";
 import { CLONE, MS, type Op, type Plan, S_IF, UNLIMITED } from "../runtime/ops.ts";
+import type { SeccompFilter } from "../runtime/seccomp.ts";
 import type { Mount } from "../store/snapshot.ts";
 import type { CapabilitySet } from "./capabilities.ts";
 import {
   argvOf,
   type Bind,
   type ContainerConfig,
+  DEFAULT_PATH,
   type HostConfig,
+  mergeEnv,
   type ProcessConfig,
   rlimitNumber,
   type Ulimit,
@@ -37,7 +40,7 @@ export interface CgroupPlace {
 export interface Isolation {
   readonly capabilities: CapabilitySet;
   /** Compiled; undefined for none. */
-  readonly seccomp: Uint8Array | undefined;
+  readonly seccomp: SeccompFilter | undefined;
   readonly noNewPrivileges: boolean;
 }
 
@@ -255,7 +258,7 @@ function processOps(
   return [
     op.user(process.user, groups),
     ...(noNewPrivileges ? [op.noNewPrivileges()] : []),
-    ...(seccomp ? [op.seccomp(seccomp)] : []),
+    ...(seccomp ? [op.seccomp(seccomp.filter, seccomp.flags)] : []),
     op.caps(sets),
     op.cwd(process.workingDir || "/"),
     op.env(process.env),

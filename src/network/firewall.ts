@@ -7,7 +7,7 @@ import { internal, unavailable } from "../base/errors.ts";
 import { formatSubnet, type Subnet } from "./addresses.ts";
 
 async function nft(script: string): Promise<void> {
-  const program = Bun.which("nft", { PATH: `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin` });
+  const program = Bun.which("nft", { PATH: `${process.env.PATH ?? ""}:/usr/sbin:/sbin` });
   if (!program)
     throw unavailable(
       "nft is missing: install Debian's nftables, or start the daemon with --iptables=false --ip-masq=false",

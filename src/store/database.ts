@@ -3,7 +3,7 @@
  * lose the last commits but never half of one. A table has one writer, the room that owns its migration.
  */
 
-import { Database as Sqlite, type SQLQueryBindings } from "bun:sqlite";
+import { type SQLQueryBindings, Database as Sqlite } from "bun:sqlite";
 
 /** A step of the schema, applied once, in the order given. Never edit one that was released: add another. */
 export interface Migration {

@@ -1,0 +1,338 @@
+/** `bosun run`: create (pulling what is missing), attach, wait, start, in the order that loses neither output nor exit code. */
+
+import { readFileSync, writeFileSync } from "node:fs";
+import type net from "node:net";
+import { type Client, DaemonError } from "./client.ts";
+import type { Command } from "./command.ts";
+import { type Flags, type Specs, UsageError } from "./flags.ts";
+import { pull } from "./images.ts";
+import { followSize, printOutput, rawTerminal, sendInput, windowSize } from "./streams.ts";
+
+const FLAGS: Specs = {
+  "add-host": { kind: "list", help: "Add a host-to-IP mapping (host:ip)" },
+  attach: { kind: "list", short: "a", help: "Attach to STDIN, STDOUT or STDERR" },
+  "cap-add": { kind: "list", help: "Add Linux capabilities" },
+  "cap-drop": { kind: "list", help: "Drop Linux capabilities" },
+  cgroupns: { kind: "text", help: "Cgroup namespace to use (host|private)" },
+  cidfile: { kind: "text", help: "Write the container ID to the file" },
+  "cpu-period": { kind: "text", help: "Limit CPU CFS period, microseconds" },
+  "cpu-quota": { kind: "text", help: "Limit CPU CFS quota, microseconds" },
+  "cpu-shares": { kind: "text", short: "c", help: "CPU shares (relative weight)" },
+  cpus: { kind: "text", help: "Number of CPUs" },
+  "cpuset-cpus": { kind: "text", help: "CPUs in which to allow execution (0-3, 0,1)" },
+  detach: { kind: "bool", short: "d", help: "Run container in background and print container ID" },
+  "detach-keys": { kind: "text", help: "Override the key sequence for detaching" },
+  device: { kind: "list", help: "Add a host device to the container" },
+  dns: { kind: "list", help: "Set custom DNS servers" },
+  "dns-option": { kind: "list", help: "Set DNS options" },
+  "dns-search": { kind: "list", help: "Set custom DNS search domains" },
+  entrypoint: { kind: "text", help: "Overwrite the default ENTRYPOINT of the image" },
+  env: { kind: "list", short: "e", help: "Set environment variables" },
+  "env-file": { kind: "list", help: "Read in a file of environment variables" },
+  expose: { kind: "list", help: "Expose a port or a range of ports" },
+  "group-add": { kind: "list", help: "Add additional groups to join" },
+  hostname: { kind: "text", short: "h", help: "Container host name" },
+  init: { kind: "bool", help: "Run an init inside the container that forwards signals and reaps processes" },
+  interactive: { kind: "bool", short: "i", help: "Keep STDIN open even if not attached" },
+  ipc: { kind: "text", help: "IPC mode to use" },
+  label: { kind: "list", short: "l", help: "Set meta data on a container" },
+  "log-driver": { kind: "text", help: "Logging driver for the container" },
+  "log-opt": { kind: "list", help: "Log driver options" },
+  memory: { kind: "text", short: "m", help: "Memory limit, bytes" },
+  "memory-swap": { kind: "text", help: "Memory and swap limit, bytes; -1 for unlimited swap" },
+  name: { kind: "text", help: "Assign a name to the container" },
+  network: { kind: "text", help: "Connect a container to a network" },
+  net: { kind: "text", help: "The same as --network" },
+  "oom-score-adj": { kind: "text", help: "Tune host's OOM preferences (-1000 to 1000)" },
+  pid: { kind: "text", help: "PID namespace to use" },
+  "pids-limit": { kind: "text", help: "Tune container pids limit (-1 for unlimited)" },
+  platform: { kind: "text", help: "Set platform if server is multi-platform capable" },
+  privileged: { kind: "bool", help: "Give extended privileges to this container" },
+  pull: { kind: "text", help: "Pull image before running (always|missing|never)" },
+  "read-only": { kind: "bool", help: "Mount the container's root filesystem as read only" },
+  rm: { kind: "bool", help: "Remove the container when it exits" },
+  "security-opt": { kind: "list", help: "Security options" },
+  "shm-size": { kind: "text", help: "Size of /dev/shm" },
+  "sig-proxy": { kind: "bool", help: "Proxy received signals to the process (default true)" },
+  "stop-signal": { kind: "text", help: "Signal to stop the container" },
+  "stop-timeout": { kind: "text", help: "Timeout (in seconds) to stop a container" },
+  sysctl: { kind: "list", help: "Sysctl options" },
+  tmpfs: { kind: "list", help: "Mount a tmpfs directory" },
+  tty: { kind: "bool", short: "t", help: "Allocate a pseudo-TTY" },
+  ulimit: { kind: "list", help: "Ulimit options" },
+  user: { kind: "text", short: "u", help: "Username or UID (format: <name|uid>[:<group|gid>])" },
+  uts: { kind: "text", help: "UTS namespace to use" },
+  volume: { kind: "list", short: "v", help: "Bind mount a volume" },
+  workdir: { kind: "text", short: "w", help: "Working directory inside the container" },
+};
+
+/** Bytes from `64m`. @throws UsageError */
+function bytes(flags: Flags, name: string): number | undefined {
+  const text = flags.text(name);
+  if (text === undefined) return undefined;
+  if (text === "-1") return -1;
+  const [, digits, unit = ""] = /^(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?$/i.exec(text) ?? [];
+  if (digits === undefined)
+    throw new UsageError(`invalid argument "${text}" for "--${name}" flag: invalid size: '${text}'`);
+  return Math.floor(Number(digits) * 1024 ** " kmgt".indexOf(unit.toLowerCase() || " "));
+}
+
+/** `a=b` pairs; a bare name has no value. */
+const pairs = (items: readonly string[]): Record<string, string> =>
+  Object.fromEntries(
+    items.map((item) => {
+      const at = item.indexOf("=");
+      return at < 0 ? [item, ""] : [item.slice(0, at), item.slice(at + 1)];
+    }),
+  );
+
+/** A name without a value takes ours, as docker does; one that we do not have is left out. */
+function environment(flags: Flags): readonly string[] {
+  const fromFiles = flags.list("env-file").flatMap((path) =>
+    readFileSync(path, "utf8")
+      .split("\n")
+      .filter((line) => line.trim() !== "" && !line.startsWith("#")),
+  );
+  return [...fromFiles, ...flags.list("env")].flatMap((entry) => {
+    if (entry.includes("=")) return [entry];
+    const value = process.env[entry];
+    return value === undefined ? [] : [`${entry}=${value}`];
+  });
+}
+
+function ulimit(text: string): object {
+  const [, name, soft, hard] = /^(\w+)=(-?\d+)(?::(-?\d+))?$/.exec(text) ?? [];
+  if (!name || !soft) throw new UsageError(`invalid ulimit argument: ${text}`);
+  return { Name: name, Soft: Number(soft), Hard: Number(hard ?? soft) };
+}
+
+function device(text: string): object {
+  const [host = "", container = host, permissions = "rwm"] = text.split(":");
+  const bare = /^[rwm]+$/.test(container) && !container.startsWith("/");
+  return {
+    PathOnHost: host,
+    PathInContainer: bare ? host : container,
+    CgroupPermissions: bare ? container : permissions,
+  };
+}
+
+const securityOption = (text: string): string => {
+  const [, path] = /^seccomp=(.+)$/.exec(text) ?? [];
+  if (!path || ["unconfined", "builtin"].includes(path)) return text;
+  return `seccomp=${JSON.stringify(JSON.parse(readFileSync(path, "utf8")))}`;
+};
+
+function hostConfig(flags: Flags): object {
+  const systempaths = flags.list("security-opt").includes("systempaths=unconfined");
+  const security = flags.list("security-opt").filter((option) => option !== "systempaths=unconfined");
+  const tmpfs = flags.list("tmpfs").map((item): [string, string] => {
+    const [path = "", ...options] = item.split(":");
+    return [path, options.join(":")];
+  });
+  const logDriver = flags.text("log-driver");
+  return {
+    AutoRemove: flags.on("rm"),
+    Binds: flags.list("volume"),
+    CapAdd: flags.list("cap-add"),
+    CapDrop: flags.list("cap-drop"),
+    CgroupnsMode: flags.text("cgroupns"),
+    ConsoleSize: windowSize(),
+    ContainerIDFile: flags.text("cidfile"),
+    CpuPeriod: flags.number("cpu-period"),
+    CpuQuota: flags.number("cpu-quota"),
+    CpuShares: flags.number("cpu-shares"),
+    CpusetCpus: flags.text("cpuset-cpus"),
+    Devices: flags.list("device").map(device),
+    Dns: flags.list("dns"),
+    DnsOptions: flags.list("dns-option"),
+    DnsSearch: flags.list("dns-search"),
+    ExtraHosts: flags.list("add-host").map((entry) => entry.replace("=", ":")),
+    GroupAdd: flags.list("group-add"),
+    ...(flags.has("init") && { Init: flags.on("init") }),
+    IpcMode: flags.text("ipc"),
+    LogConfig: { Type: logDriver ?? "", Config: pairs(flags.list("log-opt")) },
+    Memory: bytes(flags, "memory"),
+    MemorySwap: bytes(flags, "memory-swap"),
+    NanoCpus: flags.has("cpus") ? Math.round((flags.number("cpus") ?? 0) * 1e9) : undefined,
+    NetworkMode: flags.text("network") ?? flags.text("net") ?? "default",
+    OomScoreAdj: flags.number("oom-score-adj"),
+    PidMode: flags.text("pid"),
+    PidsLimit: flags.number("pids-limit"),
+    Privileged: flags.on("privileged"),
+    ReadonlyRootfs: flags.on("read-only"),
+    SecurityOpt: security.map(securityOption),
+    ...(systempaths && { MaskedPaths: [], ReadonlyPaths: [] }),
+    ShmSize: bytes(flags, "shm-size"),
+    Sysctls: pairs(flags.list("sysctl")),
+    Tmpfs: Object.fromEntries(tmpfs),
+    UTSMode: flags.text("uts"),
+    Ulimits: flags.list("ulimit").map(ulimit),
+  };
+}
+
+interface Attached {
+  readonly stdin: boolean;
+  readonly stdout: boolean;
+  readonly stderr: boolean;
+}
+
+/** With -d nothing; as -a says; else the outputs, and the input with -i. @throws UsageError */
+function attachedTo(flags: Flags): Attached {
+  const asked = flags.list("attach").map((name) => name.toLowerCase());
+  const wrong = asked.find((name) => !["stdin", "stdout", "stderr"].includes(name));
+  if (wrong !== undefined) throw new UsageError("valid streams are STDIN, STDOUT and STDERR");
+  if (flags.on("detach")) {
+    if (asked.length > 0) throw new UsageError("conflicting options: cannot specify both --attach and --detach");
+    return { stdin: false, stdout: false, stderr: false };
+  }
+  if (asked.length === 0) return { stdin: flags.on("interactive"), stdout: true, stderr: true };
+  return { stdin: asked.includes("stdin"), stdout: asked.includes("stdout"), stderr: asked.includes("stderr") };
+}
+
+function createBody(flags: Flags, attached: Attached): object {
+  const [image, ...cmd] = flags.args;
+  const entrypoint = flags.text("entrypoint");
+  return {
+    Image: image,
+    Cmd: cmd.length > 0 ? cmd : null,
+    ...(entrypoint !== undefined && { Entrypoint: [entrypoint] }),
+    AttachStdin: attached.stdin,
+    AttachStdout: attached.stdout,
+    AttachStderr: attached.stderr,
+    Env: environment(flags),
+    ExposedPorts: Object.fromEntries(
+      flags.list("expose").map((port) => [port.includes("/") ? port : `${port}/tcp`, {}]),
+    ),
+    Hostname: flags.text("hostname"),
+    Labels: pairs(flags.list("label")),
+    OpenStdin: flags.on("interactive"),
+    StdinOnce: attached.stdin,
+    StopSignal: flags.text("stop-signal"),
+    StopTimeout: flags.number("stop-timeout"),
+    Tty: flags.on("tty"),
+    User: flags.text("user"),
+    WorkingDir: flags.text("workdir"),
+    HostConfig: hostConfig(flags),
+  };
+}
+
+interface Created {
+  readonly Id: string;
+  readonly Warnings: readonly string[] | null;
+}
+
+async function create(client: Client, flags: Flags, body: object): Promise<Created> {
+  const policy = flags.text("pull") ?? "missing";
+  const platform = flags.text("platform");
+  const query = { name: flags.text("name"), platform };
+  const image = flags.args[0] ?? "";
+  if (policy === "always") await pull(client, image, { platform, out: process.stderr });
+  try {
+    return await client.post<Created>("/containers/create", { query, json: body });
+  } catch (error) {
+    const missing = error instanceof DaemonError && error.status === 404 && /no such image/i.test(error.message);
+    if (!missing || policy === "never") throw error;
+  }
+  process.stderr.write(`Unable to find image '${image}' locally\n`);
+  await pull(client, image, { platform, out: process.stderr });
+  return client.post<Created>("/containers/create", { query, json: body });
+}
+
+interface Waited {
+  readonly StatusCode: number;
+  readonly Error?: { readonly Message: string };
+}
+
+/** docker's exit codes for a container that did not start. */
+function startFailureCode(message: string): number {
+  if (/executable file not found|no such file or directory/i.test(message)) return 127;
+  if (/permission denied|is a directory/i.test(message)) return 126;
+  return 125;
+}
+
+const FORWARDED: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGQUIT", "SIGUSR1", "SIGUSR2"];
+
+/** Signals to us are meant for the program. */
+function forwardSignals(client: Client, id: string): Disposable {
+  const forward = (signal: NodeJS.Signals) =>
+    void client.request("POST", `/containers/${id}/kill`, { query: { signal } }).catch(() => {}); // it may have ended
+  for (const signal of FORWARDED) process.on(signal, forward);
+  return {
+    [Symbol.dispose]() {
+      for (const signal of FORWARDED) process.off(signal, forward);
+    },
+  };
+}
+
+/** The order in which docker does it: attach and wait come before start, so that nothing is missed. */
+async function runAttached(client: Client, flags: Flags, id: string, attached: Attached): Promise<number> {
+  const tty = flags.on("tty");
+  const query = {
+    stream: "1",
+    stdin: attached.stdin ? "1" : "0",
+    stdout: attached.stdout ? "1" : "0",
+    stderr: attached.stderr ? "1" : "0",
+    detachKeys: flags.text("detach-keys"),
+  };
+  const stream: net.Socket = await client.hijack(`/containers/${id}/attach`, { query });
+  const condition = flags.on("rm") ? "removed" : "next-exit";
+  const waiting = await client.request("POST", `/containers/${id}/wait`, { query: { condition } });
+  using stack = new DisposableStack();
+  const output = printOutput(stream, tty);
+  if (tty && attached.stdin) stack.use(rawTerminal());
+  if (attached.stdin) stack.use(sendInput(stream));
+  if (!tty && flags.on("sig-proxy", true)) stack.use(forwardSignals(client, id));
+  await client.request("POST", `/containers/${id}/start`);
+  if (tty)
+    stack.use(
+      followSize((rows, columns) =>
+        client.request("POST", `/containers/${id}/resize`, { query: { h: `${rows}`, w: `${columns}` } }),
+      ),
+    );
+  await output;
+  stack.dispose();
+  stream.destroy();
+  const exit = await exitOf(client, id, waiting);
+  return exit;
+}
+
+/** After a detach the container runs on, and we leave with 0. */
+async function exitOf(client: Client, id: string, waiting: Response): Promise<number> {
+  const running = await client
+    .get<{ readonly State: { readonly Running: boolean } }>(`/containers/${id}/json`)
+    .then(({ State }) => State.Running)
+    .catch(() => false);
+  if (running) {
+    const soon = await Promise.race([waiting.clone().json() as Promise<Waited>, Bun.sleep(300).then(() => undefined)]);
+    if (!soon) return 0;
+  }
+  const { StatusCode, Error: failure } = (await waiting.json()) as Waited;
+  if (failure) process.stderr.write(`${failure.Message}\n`);
+  return StatusCode;
+}
+
+export const runCommand: Command = {
+  usage: "run [OPTIONS] IMAGE [COMMAND] [ARG...]",
+  summary: "Create and run a new container from an image",
+  flags: FLAGS,
+  args: [1, Number.POSITIVE_INFINITY],
+  stopAtArgument: true,
+  failureCode: 125,
+  async run(client, flags) {
+    const attached = attachedTo(flags);
+    const { Id: id, Warnings } = await create(client, flags, createBody(flags, attached));
+    for (const warning of Warnings ?? []) process.stderr.write(`WARNING: ${warning}\n`);
+    const cidfile = flags.text("cidfile");
+    if (cidfile !== undefined) writeFileSync(cidfile, id, { flag: "wx" });
+    try {
+      if (attached.stdin || attached.stdout || attached.stderr) return await runAttached(client, flags, id, attached);
+      await client.request("POST", `/containers/${id}/start`);
+      console.log(id);
+      return 0;
+    } catch (error) {
+      if (!(error instanceof DaemonError)) throw error;
+      process.stderr.write(`bosun: Error response from daemon: ${error.message}\n`);
+      return startFailureCode(error.message);
+    }
+  },
+};

@@ -1,0 +1,88 @@
+/** A container's cgroup: one below the engine's parent, with the limits that Docker's resources mean. */
+
+import { readdir } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { hasCode } from "../base/errors.ts";
+import type { CgroupLimits, Cgroups, DeviceRule } from "../runtime/cgroup.ts";
+import type { Resources } from "./config.ts";
+import type { CgroupPlace } from "./plan.ts";
+
+/** Microseconds; what `--cpus` is a share of. */
+const CPU_PERIOD = 100_000;
+
+const set = <K extends string>(name: K, value: number): { [key in K]?: number } =>
+  value === 0 ? {} : ({ [name]: value } as { [key in K]: number });
+
+/** Zeros and empty texts mean no limit; memory without a word on swap allows as much swap again, as Docker documents. Pure. */
+export function limitsOf(resources: Resources, devices: readonly DeviceRule[], hasSwap: boolean): CgroupLimits {
+  const { memory, memorySwap, memoryReservation, cpuShares, nanoCpus, cpusetCpus, cpusetMems, pidsLimit } = resources;
+  const quota = nanoCpus > 0 ? Math.round((nanoCpus * CPU_PERIOD) / 1e9) : resources.cpuQuota;
+  const period = nanoCpus > 0 ? CPU_PERIOD : resources.cpuPeriod;
+  const both = memorySwap === 0 && memory > 0 ? memory * 2 : memorySwap;
+  return {
+    ...set("memory", memory),
+    ...(hasSwap && set("memorySwap", both)),
+    ...set("memoryReservation", memoryReservation),
+    ...set("cpuShares", cpuShares),
+    ...set("cpuQuota", quota),
+    ...set("cpuPeriod", period),
+    ...(cpusetCpus !== "" && { cpusetCpus }),
+    ...(cpusetMems !== "" && { cpusetMems }),
+    ...set("pidsLimit", pidsLimit),
+    devices,
+  };
+}
+
+export class ContainerCgroups {
+  /** @param parent  as `/bosun` */
+  constructor(
+    readonly cgroups: Cgroups,
+    readonly parent: string,
+  ) {}
+
+  #path(id: string): string {
+    return join(this.parent, id);
+  }
+
+  /** `…/cgroup.procs` of every tree → where the container is in it, and what the tree is called. */
+  #places(id: string, entrances: readonly string[]): readonly CgroupPlace[] {
+    return entrances.map((entrance) => {
+      const directory = dirname(entrance);
+      const mount = directory.slice(0, -this.#path(id).length);
+      return { directory, name: this.cgroups.version === 2 ? "" : basename(mount) };
+    });
+  }
+
+  /** @returns where the container's processes have to enter. @throws invalid when a limit is refused */
+  async create(id: string, resources: Resources, devices: readonly DeviceRule[]): Promise<readonly CgroupPlace[]> {
+    const limits = limitsOf(resources, devices, this.cgroups.features.swap);
+    return this.#places(id, await this.cgroups.create(this.#path(id), limits));
+  }
+
+  async places(id: string): Promise<readonly CgroupPlace[]> {
+    return this.#places(id, await this.cgroups.entrances(this.#path(id)));
+  }
+
+  /** Whether the kernel has killed a process of it for want of memory. */
+  async oomKilled(id: string): Promise<boolean> {
+    return (await this.cgroups.oomKills(this.#path(id))) > 0;
+  }
+
+  /** Kills what is left in it and removes it. Idempotent. */
+  remove(id: string): Promise<void> {
+    return this.cgroups.remove(this.#path(id));
+  }
+
+  /** Ids of all that there are. */
+  async list(): Promise<readonly string[]> {
+    const ids = new Set<string>();
+    for (const entrance of await this.cgroups.entrances(this.parent)) {
+      const entries = await readdir(dirname(entrance), { withFileTypes: true }).catch((error) => {
+        if (hasCode(error, "ENOENT")) return [];
+        throw error;
+      });
+      for (const entry of entries) if (entry.isDirectory()) ids.add(entry.name);
+    }
+    return [...ids];
+  }
+}

@@ -1,0 +1,246 @@
+/** The composition root: the only file that constructs implementations and hands them to each other. */
+
+import { mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { containersRouter } from "./api/containers.ts";
+import { execRouter } from "./api/exec.ts";
+import { imagesRouter } from "./api/images.ts";
+import type { Handler } from "./api/listen.ts";
+import { networksRouter } from "./api/networks.ts";
+import { createApi } from "./api/server.ts";
+import { type SystemFacts, systemRouter } from "./api/system.ts";
+import { unavailable } from "./base/errors.ts";
+import { newId } from "./base/ids.ts";
+import { builtFile, closeFd, exchangeNetlink, lockFile, NETLINK } from "./base/kernel.ts";
+import type { Logger } from "./base/logger.ts";
+import type { Config } from "./config.ts";
+import { ContainerCgroups } from "./container/cgroups.ts";
+import { Containers } from "./container/containers.ts";
+import { Execs } from "./container/exec.ts";
+import { Launcher, type LauncherOptions } from "./container/launch.ts";
+import { containerMigrations, Records } from "./container/records.ts";
+import { Events } from "./events.ts";
+import { collectFacts, hostFacts } from "./facts.ts";
+import { Images } from "./image/images.ts";
+import { imageMigrations } from "./image/records.ts";
+import { jsonFileLog } from "./log/driver-json-file.ts";
+import { noLog } from "./log/driver-none.ts";
+import { BridgeDriver } from "./network/driver-bridge.ts";
+import { HostDriver } from "./network/driver-host.ts";
+import { Netlink } from "./network/netlink.ts";
+import { type DriverOf, Networks, networkMigrations } from "./network/networks.ts";
+import { DistributionRegistry } from "./registry/distribution.ts";
+import { openCgroups } from "./runtime/cgroup.ts";
+import { ShimRuntime } from "./runtime/runtime-shim.ts";
+import { compileSeccomp, type SeccompFilter } from "./runtime/seccomp.ts";
+import seccompDefault from "./runtime/seccomp-default.json" with { type: "json" };
+import { parseSeccompProfile, type SeccompProfile } from "./runtime/seccomp-profile.ts";
+import { DiskContentStore } from "./store/content-disk.ts";
+import { Database, type Migration } from "./store/database.ts";
+import { openSnapshotter } from "./store/snapshotters.ts";
+import { VERSION } from "./version.ts";
+import { Workers } from "./wasm/workers.ts";
+
+export interface Engine extends AsyncDisposable {
+  readonly api: Handler;
+}
+
+/** One daemon for a data root; the kernel lets go of the lock when the process ends, however it ends. */
+function lockDataRoot(dataRoot: string): Disposable {
+  mkdirSync(dataRoot, { recursive: true, mode: 0o711 });
+  const fd = lockFile(join(dataRoot, "lock"));
+  if (fd === undefined) throw unavailable(`another daemon uses the data root ${dataRoot}`);
+  return { [Symbol.dispose]: () => closeFd(fd) };
+}
+
+const defaultSeccompProfile = parseSeccompProfile(JSON.stringify(seccompDefault));
+
+const engineMigrations: readonly Migration[] = [
+  { name: "engine-1", sql: "CREATE TABLE engine (id TEXT PRIMARY KEY) STRICT" },
+];
+
+/** An identity that stays with the data root. */
+function engineId(database: Database): string {
+  const known = database.find<{ id: string }>("SELECT id FROM engine");
+  if (known) return known.id;
+  const id = newId();
+  database.run("INSERT INTO engine (id) VALUES (?)", id);
+  return id;
+}
+
+/** What the engine may do, and so may give. Source: proc_pid_status(5), CapBnd. */
+function ownCapabilities(): bigint {
+  const status = readFileSync("/proc/self/status", "utf8");
+  return BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? "0"}`);
+}
+
+/** Compiling takes milliseconds and most containers ask for the same: results are kept, by profile and capabilities. */
+function seccompFor({ seccompProfile }: Config, host: SystemFacts["host"]): LauncherOptions["seccomp"] {
+  const file = seccompProfile === "builtin" || seccompProfile === "unconfined" ? undefined : seccompProfile;
+  const ofDaemon = file === undefined ? defaultSeccompProfile : parseSeccompProfile(readFileSync(file, "utf8"));
+  const ofDefault = new Map<string, SeccompFilter>();
+  return (profile, capabilities) => {
+    const compile = (parsed: SeccompProfile) =>
+      compileSeccomp(parsed, { architecture: host.architecture, kernel: host.kernel, capabilities });
+    if (profile !== undefined) return compile(parseSeccompProfile(profile));
+    if (seccompProfile === "unconfined") return undefined;
+    const key = capabilities.join();
+    const filter = ofDefault.get(key) ?? compile(ofDaemon);
+    ofDefault.set(key, filter);
+    return filter;
+  };
+}
+
+function driverFor(config: Config, log: Logger): DriverOf {
+  const netlink = new Netlink((request, pid) => exchangeNetlink(NETLINK.route, request, pid));
+  return (name, id) => {
+    if (name === "bridge") return new BridgeDriver(id, config.bridge, netlink, log);
+    return new HostDriver(name === "host" ? "host" : "null", id);
+  };
+}
+
+/** 0 for an image that was removed by force while a container still uses it. */
+const sizeOf = (images: Images, id: string): Promise<number> =>
+  images.inspect(id).then(
+    ({ size }) => size,
+    () => 0,
+  );
+
+/** An image descends from another when it begins with all of its layers. */
+async function descendants(images: Images, ancestor: string): Promise<ReadonlySet<string>> {
+  const base = await images.get(ancestor).catch(() => undefined);
+  const family = new Set<string>();
+  if (!base) return family;
+  for (const { id } of await images.list()) {
+    const { layers } = await images.get(id);
+    if (base.layers.every((layer, at) => layers[at] === layer)) family.add(id);
+  }
+  return family.add(base.id);
+}
+
+const LOGS = { "json-file": jsonFileLog, none: noLog } as const;
+
+/**
+ * Opens the stores, finds the containers that ran on, and answers the API.
+ * @throws unavailable when another daemon has the data root, or the host lacks something
+ */
+export async function openEngine(config: Config, log: Logger): Promise<Engine> {
+  await using stack = new AsyncDisposableStack();
+  stack.use(lockDataRoot(config.dataRoot));
+  const rootfs = join(config.execRoot, "rootfs");
+  mkdirSync(rootfs, { recursive: true, mode: 0o711 });
+  const database = stack.adopt(
+    new Database(join(config.dataRoot, "bosun.db"), [
+      ...engineMigrations,
+      ...imageMigrations,
+      ...networkMigrations,
+      ...containerMigrations,
+    ]),
+    (open) => open.close(),
+  );
+  const events = new Events();
+  const workers = stack.use(new Workers());
+  const content = new DiskContentStore(config.dataRoot);
+  const snapshotter = await openSnapshotter(config.storageDriver, {
+    root: config.dataRoot,
+    runRoot: config.execRoot,
+    workers,
+  });
+  const runtime = new ShimRuntime({ runRoot: join(config.execRoot, "tasks"), program: builtFile("bosun-shim") });
+  const cgroups = openCgroups();
+  const records = new Records(database, join(config.dataRoot, "containers"));
+  const networks = new Networks(database, driverFor(config, log));
+  const launcher = new Launcher({
+    records,
+    runtime,
+    cgroups: new ContainerCgroups(cgroups, config.cgroupParent),
+    snapshotter,
+    networks,
+    logs: LOGS,
+    log,
+    defaults: {
+      init: config.init,
+      noNewPrivileges: config.noNewPrivileges,
+      ulimits: config.defaultUlimits,
+      resolver: { servers: config.dns, search: config.dnsSearch, options: config.dnsOptions },
+    },
+    rootfs,
+    initPath: builtFile("bosun-shim"),
+    capabilities: ownCapabilities(),
+    seccomp: seccompFor(config, hostFacts()),
+  });
+  const images = new Images({
+    database,
+    content,
+    snapshotter,
+    registry: new DistributionRegistry({
+      mirrors: config.registryMirrors,
+      insecure: config.insecureRegistries,
+      userAgent: `Bosun/${VERSION.engine}`,
+    }),
+    emit: ({ action, id, name, labels }) => events.emit("image", action, id, { ...labels, name }),
+    inUse: (id) => containers.usersOf(id),
+    scratch: join(config.dataRoot, "tmp"),
+    limits: { maxConcurrentDownloads: config.maxConcurrentDownloads, attempts: config.maxDownloadAttempts },
+  });
+  const containers = new Containers({
+    records,
+    launcher,
+    snapshotter,
+    events,
+    log,
+    findImage: (reference) => images.get(reference),
+  });
+  const execs = new Execs(containers, launcher, runtime, log);
+
+  await Promise.all([content.sweep(), snapshotter.sweep(), records.sweep()]);
+  await containers.restore();
+  await execs.restore();
+  await images.sweep();
+  await images.addBuiltIn(await Bun.file(builtFile("hello")).bytes());
+
+  const facts = collectFacts({
+    config,
+    id: engineId(database),
+    containers,
+    images,
+    cgroups,
+    storageDriver: snapshotter.name,
+    storageStatus: [["Backing Filesystem", "extfs"]],
+    seccomp: config.seccompProfile,
+    listeners: () => events.watchers,
+  });
+  const nameOf = (id: string) => records.find(id)?.name ?? "";
+  const api = createApi(
+    [
+      systemRouter(facts, events),
+      containersRouter({
+        containers,
+        snapshotter,
+        view: {
+          networkId: (name) => networks.get(name).id,
+          folder: (id) => records.folder(id),
+          logPath: (container) => launcher.logPath(container),
+          execIds: (id) => execs.of(id),
+          storageDriver: snapshotter.name,
+          usage: (id) => snapshotter.usage(id),
+          imageSize: (id) => sizeOf(images, id),
+          descendants: (ancestor) => descendants(images, ancestor),
+        },
+        logReader: {
+          driver: (container) => launcher.logDriver(container),
+          path: (container) => launcher.logPath(container),
+          changes: (container, signal) => containers.logChanges(container, signal),
+        },
+        defaults: { shmSize: config.defaultShmSize, log: { driver: config.logDriver, options: config.logOptions } },
+      }),
+      execRouter(containers, execs),
+      imagesRouter(images),
+      networksRouter(networks, nameOf),
+    ],
+    { version: VERSION.engine },
+    log,
+  );
+  const open = stack.move();
+  return { api, [Symbol.asyncDispose]: () => open.disposeAsync() };
+}

@@ -1,0 +1,156 @@
+/** What /version and /info say of this host and this engine. Source: Docker Engine API, SystemInfo. */
+
+import { existsSync, readFileSync } from "node:fs";
+import { cpus, hostname, release, totalmem } from "node:os";
+import type { SystemFacts } from "./api/system.ts";
+import type { Config } from "./config.ts";
+import type { Containers } from "./container/containers.ts";
+import type { Images } from "./image/images.ts";
+import type { Cgroups } from "./runtime/cgroup.ts";
+import { VERSION } from "./version.ts";
+
+const MACHINES: Readonly<Record<string, string>> = { x64: "x86_64", arm64: "aarch64" };
+const ARCHITECTURES: Readonly<Record<string, string>> = { x64: "amd64" };
+
+function operatingSystem(): { readonly name: string; readonly version: string } {
+  const text = existsSync("/etc/os-release") ? readFileSync("/etc/os-release", "utf8") : "";
+  const field = (name: string) => new RegExp(`^${name}="?(.*?)"?$`, "m").exec(text)?.[1] ?? "";
+  return { name: field("PRETTY_NAME") || "Linux", version: field("VERSION_ID") };
+}
+
+export interface FactSources {
+  readonly config: Config;
+  readonly id: string;
+  readonly containers: Containers;
+  readonly images: Images;
+  readonly cgroups: Cgroups;
+  readonly storageDriver: string;
+  /** How layers' digests are made: `native` or `wasm`. */
+  readonly storageStatus: readonly (readonly [string, string])[];
+  readonly seccomp: string;
+  readonly listeners: () => number;
+}
+
+export function hostFacts(): SystemFacts["host"] {
+  const { name, version } = operatingSystem();
+  return {
+    kernel: release(),
+    operatingSystem: name,
+    osVersion: version,
+    machine: MACHINES[process.arch] ?? process.arch,
+    architecture: ARCHITECTURES[process.arch] ?? process.arch,
+    name: hostname(),
+    cpus: cpus().length,
+    memory: totalmem(),
+  };
+}
+
+const readFlag = (path: string): boolean => existsSync(path) && readFileSync(path, "utf8").trim() === "1";
+
+async function info(sources: FactSources, host: SystemFacts["host"]): Promise<Readonly<Record<string, unknown>>> {
+  const { config, id, containers, images, cgroups, storageDriver, storageStatus, seccomp } = sources;
+  const all = containers.records.all();
+  const running = all.filter(({ state }) => state.phase === "running").length;
+  const { features } = cgroups;
+  return {
+    ID: id,
+    Containers: all.length,
+    ContainersRunning: running,
+    ContainersPaused: 0,
+    ContainersStopped: all.length - running,
+    Images: (await images.list()).length,
+    Driver: storageDriver,
+    DriverStatus: storageStatus,
+    DockerRootDir: config.dataRoot,
+    Plugins: { Volume: [], Network: ["bridge", "host", "null"], Authorization: null, Log: ["json-file", "none"] },
+    MemoryLimit: features.memory,
+    SwapLimit: features.swap,
+    CpuCfsPeriod: features.cpuQuota,
+    CpuCfsQuota: features.cpuQuota,
+    CPUShares: features.cpuShares,
+    CPUSet: features.cpuset,
+    PidsLimit: features.pids,
+    OomKillDisable: false,
+    IPv4Forwarding: readFlag("/proc/sys/net/ipv4/ip_forward"),
+    Debug: config.logLevel === "debug",
+    NFd: 0,
+    NGoroutines: 0,
+    SystemTime: new Date().toISOString(),
+    LoggingDriver: "json-file",
+    CgroupDriver: "cgroupfs",
+    CgroupVersion: String(cgroups.version),
+    NEventsListener: sources.listeners(),
+    KernelVersion: host.kernel,
+    OperatingSystem: host.operatingSystem,
+    OSVersion: host.osVersion,
+    OSType: "linux",
+    Architecture: host.machine,
+    NCPU: host.cpus,
+    MemTotal: host.memory,
+    IndexServerAddress: "https://index.docker.io/v1/",
+    RegistryConfig: registryConfig(config),
+    GenericResources: null,
+    HttpProxy: process.env.HTTP_PROXY ?? "",
+    HttpsProxy: process.env.HTTPS_PROXY ?? "",
+    NoProxy: process.env.NO_PROXY ?? "",
+    Name: host.name,
+    Labels: config.labels,
+    ExperimentalBuild: false,
+    ServerVersion: VERSION.engine,
+    Runtimes: { bosun: { path: "bosun-shim" } },
+    DefaultRuntime: "bosun",
+    Swarm: {
+      NodeID: "",
+      NodeAddr: "",
+      LocalNodeState: "inactive",
+      ControlAvailable: false,
+      Error: "",
+      RemoteManagers: null,
+    },
+    LiveRestoreEnabled: true,
+    Isolation: "",
+    InitBinary: "docker-init",
+    ContainerdCommit: { ID: "" },
+    RuncCommit: { ID: "" },
+    InitCommit: { ID: "" },
+    SecurityOptions: [
+      ...(seccomp === "unconfined" ? [] : [`name=seccomp,profile=${seccomp}`]),
+      ...(cgroups.version === 2 ? ["name=cgroupns"] : []),
+    ],
+    CDISpecDirs: [],
+    Warnings: warnings(sources),
+  };
+}
+
+const registryConfig = ({ insecureRegistries, registryMirrors }: Config) => ({
+  InsecureRegistryCIDRs: ["::1/128", "127.0.0.0/8", ...insecureRegistries.filter((entry) => entry.includes("/"))],
+  IndexConfigs: {
+    "docker.io": { Name: "docker.io", Mirrors: registryMirrors, Secure: true, Official: true },
+    ...Object.fromEntries(
+      insecureRegistries
+        .filter((entry) => !entry.includes("/"))
+        .map((name) => [name, { Name: name, Mirrors: [], Secure: false, Official: false }]),
+    ),
+  },
+  Mirrors: registryMirrors,
+});
+
+function warnings({ config, cgroups: { features } }: FactSources): readonly string[] {
+  const open = config.hosts.filter((host) => host.startsWith("tcp://") && !config.tls?.verify);
+  return [
+    ...open.map(
+      (host) => `[DEPRECATION NOTICE]: API is accessible on ${host.replace("tcp://", "http://")} without encryption.`,
+    ),
+    ...(features.memory ? [] : ["WARNING: No memory limit support"]),
+    ...(features.swap ? [] : ["WARNING: No swap limit support"]),
+    ...(features.cpuQuota ? [] : ["WARNING: No cpu cfs quota support"]),
+    ...(features.cpuShares ? [] : ["WARNING: No cpu shares support"]),
+    ...(features.cpuset ? [] : ["WARNING: No cpuset support"]),
+    ...(features.pids ? [] : ["WARNING: No pids limit support"]),
+  ];
+}
+
+export function collectFacts(sources: FactSources): SystemFacts {
+  const host = hostFacts();
+  return { version: VERSION, host, info: () => info(sources, host) };
+}
