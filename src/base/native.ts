@@ -5,7 +5,7 @@
 
 import { dlopen } from "bun:ffi";
 import { constants } from "node:os";
-import { internal } from "./errors.ts";
+import { hasCode, internal } from "./errors.ts";
 
 const FILE = new URL("../../build/libbosun.so", import.meta.url);
 
@@ -84,22 +84,32 @@ export function detachMount(target: string): void {
   checked(`unmount ${target}`, native().bosun_detach(cString(target)));
 }
 
+/** Most are short; `XATTR_SIZE_MAX` is 64 KiB. */
+function readXattr(action: string, read: (room: Buffer) => number): Buffer {
+  const small = Buffer.alloc(512);
+  const size = read(small);
+  if (size !== -constants.errno.ERANGE) return small.subarray(0, checked(action, size));
+  const large = Buffer.alloc(65536);
+  return large.subarray(0, checked(action, read(large)));
+}
+
 /** @returns a file's attribute, also a symlink's own; undefined when it has none of that name */
 export function getXattr(path: string | Buffer, name: string): Buffer | undefined {
-  const value = Buffer.alloc(65536);
-  const size = Number(native().bosun_get_xattr(cString(path), cString(name), value, value.length));
-  if (size === -constants.errno.ENODATA || size === -constants.errno.EOPNOTSUPP) return undefined;
-  return value.subarray(0, checked(`read attribute ${name} of ${path}`, size));
+  const action = `read attribute ${name} of ${path}`;
+  const at = cString(path);
+  const key = cString(name);
+  try {
+    return readXattr(action, (room) => Number(native().bosun_get_xattr(at, key, room, room.length)));
+  } catch (error) {
+    if (hasCode(error, "ENODATA", "EOPNOTSUPP", "ENOTSUP")) return undefined;
+    throw error;
+  }
 }
 
 /** @returns names of a file's attributes, also of a symlink's own */
 export function listXattrs(path: string | Buffer): string[] {
-  const names = Buffer.alloc(65536);
-  const size = Number(native().bosun_list_xattrs(cString(path), names, names.length));
-  if (size === -constants.errno.EOPNOTSUPP) return [];
-  return names
-    .subarray(0, checked(`list attributes of ${path}`, size))
-    .toString()
-    .split("\0")
-    .slice(0, -1);
+  const at = cString(path);
+  const read = (room: Buffer): number => Number(native().bosun_list_xattrs(at, room, room.length));
+  const names = readXattr(`list attributes of ${path}`, read);
+  return names.toString().split("\0").slice(0, -1);
 }

@@ -14,13 +14,24 @@ async function contentOf(path: string): Promise<string> {
     .slice(0, 16);
 }
 
+/** Bun's own recursive readdir opens symlinks too. */
+async function namesIn(root: string, path: string): Promise<string[]> {
+  const names: string[] = [];
+  for (const name of await readdir(join(root, path))) {
+    const here = join(path, name);
+    names.push(here);
+    if ((await lstat(join(root, here))).isDirectory()) names.push(...(await namesIn(root, here)));
+  }
+  return names;
+}
+
 /**
  * @param root     top of the tree
  * @param options  `root`: with the top itself; `times`: with modification times
  * @returns        one line a name: path, type and mode, owner, links, size, device, time, target, content, xattrs
  */
 export async function treeOf(root: string, options: { root?: boolean; times?: boolean } = {}): Promise<string[]> {
-  const names = (await readdir(root, { recursive: true })).sort();
+  const names = (await namesIn(root, "")).sort();
   const groups = new Map<string, string>();
   const lines: string[] = [];
   for (const name of options.root === true ? [".", ...names] : names) {
