@@ -1,5 +1,6 @@
 /** The image room over fakes: everything a test of it needs, cleaned up at the end of the test's scope. */
 
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ImageEvent, Images, type ImagesOptions } from "../../src/image/images.ts";
@@ -27,6 +28,7 @@ export class ImageRoom implements AsyncDisposable {
 
   private constructor(
     readonly registry: FakeRegistry,
+    readonly scratch: string,
     options: Partial<ImagesOptions>,
   ) {
     this.images = new Images({
@@ -36,7 +38,7 @@ export class ImageRoom implements AsyncDisposable {
       registry: new DistributionRegistry({ userAgent: "Bosun/test", limits: impatient }),
       emit: (event) => this.events.push(event),
       inUse: (id) => this.users.get(id) ?? [],
-      scratch: join(tmpdir(), `bosun-scratch-${process.pid}`),
+      scratch: this.scratch,
       platform: { os: "linux", architecture: "amd64" },
       ...options,
       limits: { backoffMs: 5, ...options.limits },
@@ -44,7 +46,7 @@ export class ImageRoom implements AsyncDisposable {
   }
 
   static async open(options: Partial<ImagesOptions> = {}): Promise<ImageRoom> {
-    return new ImageRoom(await FakeRegistry.start(), options);
+    return new ImageRoom(await FakeRegistry.start(), await mkdtemp(join(tmpdir(), "bosun-scratch-")), options);
   }
 
   readonly onProgress = (progress: Progress): void => {
@@ -60,5 +62,6 @@ export class ImageRoom implements AsyncDisposable {
     this.database.close();
     await this.registry[Symbol.asyncDispose]();
     await this.content[Symbol.asyncDispose]();
+    await rm(this.scratch, { recursive: true, force: true });
   }
 }
