@@ -50,7 +50,7 @@ async function compiler(): Promise<string> {
   const find = () => Bun.which("cc") ?? Bun.which("gcc");
   const found = find();
   if (found !== null) return found;
-  console.error("There is no C compiler: installing gcc and libc6-dev with apt-get");
+  process.stderr.write("There is no C compiler: installing gcc and libc6-dev with apt-get\n");
   await run(["apt-get", "install", "-y", "--no-install-recommends", "gcc", "libc6-dev"]);
   const installed = find();
   if (installed === null) throw new Error("Cannot build the shim: no C compiler, and apt-get did not bring one");

@@ -1,0 +1,5 @@
+import { builtFile } from "../../src/base/kernel.ts";
+import { ShimRuntime } from "../../src/runtime/runtime-shim.ts";
+import { runtimeSuite } from "./runtime.ts";
+
+runtimeSuite("ShimRuntime", ({ runRoot }) => new ShimRuntime({ runRoot, program: builtFile("bosun-shim") }));
