@@ -4,8 +4,10 @@ import { expect, test } from "bun:test";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { parseReference } from "../../src/base/reference.ts";
 import { collect } from "../../src/base/streams.ts";
+import { Authority } from "../../src/registry/authority.ts";
 import { DistributionRegistry } from "../../src/registry/distribution.ts";
 import type { Credentials } from "../../src/registry/registry.ts";
+import { defaultLimits, Transport } from "../../src/registry/transport.ts";
 import { FakeRegistry, refuse } from "../fake/registry.ts";
 import { failureOf } from "../support/errors.ts";
 import { imageOf } from "../support/image.ts";
@@ -188,6 +190,16 @@ test.each([
     return true;
   };
   expect(await failureOf(() => client().document(parseReference(`${registry.host}/app:v1`)))).toContain(words);
+});
+
+test("a registry behind TLS cannot have the password sent in the clear", async () => {
+  const authority = new Authority(new Transport({ ...defaultLimits, ...impatient }, "Bosun/test"));
+  const endpoint = { base: new URL("https://reg.example/"), insecure: false, direct: false };
+  const challenge = { scheme: "bearer", parameters: { realm: "http://reg.example/token" } };
+  const call = () => authority.header([challenge], endpoint, parseReference("reg.example/app"), ann);
+  expect(await failureOf(call)).toBe(
+    "invalid: invalid token auth challenge realm: http://reg.example/token is not https",
+  );
 });
 
 test("a mirror is asked first, without credentials, and a broken one is passed over", async () => {

@@ -1,0 +1,100 @@
+/** Pulling as a whole: a registry that we did not write, images that skopeo pushed, and the store that keeps them on disk. */
+
+import { expect, test } from "bun:test";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { hexOf } from "../../src/base/digest.ts";
+import { parseReference } from "../../src/base/reference.ts";
+import type { Progress } from "../../src/image/progress.ts";
+import { DiskContentStore } from "../../src/store/content-disk.ts";
+import { dockerArchive, layoutArchive, piecesOf } from "../support/archive.ts";
+import { failureOf } from "../support/errors.ts";
+import { imageOf, indexOf } from "../support/image.ts";
+import { ImageRoom } from "../support/images.ts";
+import { DockerRegistry, hasDockerRegistry } from "../support/registry.ts";
+
+const hasSkopeo = Bun.which("skopeo") !== null;
+
+async function temporary(): Promise<{ readonly path: string } & AsyncDisposable> {
+  const path = await mkdtemp(join(tmpdir(), "bosun-pull-"));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}
+
+async function skopeo(...words: string[]): Promise<void> {
+  const child = Bun.spawn(["skopeo", "--insecure-policy", ...words], { stdout: "ignore", stderr: "pipe" });
+  const errors = await new Response(child.stderr).text();
+  if ((await child.exited) !== 0) throw new Error(`skopeo: ${errors}`);
+}
+
+const secret = { username: "ann", password: "secret" };
+
+test.skipIf(!hasDockerRegistry || !hasSkopeo)("pull() brings what skopeo pushed, by name and password", async () => {
+  await using folder = await temporary();
+  await using registry = await DockerRegistry.start(secret);
+  const image = imageOf({ layers: [[{ name: "base" }], [{ name: "top", content: "x".repeat(50_000) }]] });
+  const archive = join(folder.path, "image.tar");
+  await Bun.write(archive, dockerArchive([{ image, tags: ["app:v1"] }]));
+  const target = `docker://${registry.host}/team/app:v1`;
+  await skopeo("copy", "--dest-tls-verify=false", "--dest-creds", "ann:secret", `docker-archive:${archive}`, target);
+  await using room = await ImageRoom.open({ content: new DiskContentStore(folder.path) });
+  const name = `${registry.host}/team/app:v1`;
+  await room.images.pull(parseReference(name), { credentials: secret });
+  expect(await room.images.get(name)).toMatchObject({ id: image.config.descriptor.digest, layers: image.diffIds });
+  expect(await readdir(join(folder.path, "blobs", "sha256"))).toHaveLength(2);
+  await room.images.remove(name);
+  expect(await readdir(join(folder.path, "blobs", "sha256"))).toEqual([]);
+});
+
+test.skipIf(!hasDockerRegistry || !hasSkopeo)(
+  "pull() takes this machine's image of an index that skopeo pushed",
+  async () => {
+    await using folder = await temporary();
+    await using registry = await DockerRegistry.start();
+    const here = imageOf();
+    const there = imageOf({ platform: { architecture: "arm64" } });
+    const index = indexOf([
+      { image: there, platform: { os: "linux", architecture: "arm64" } },
+      { image: here, platform: { os: "linux", architecture: "amd64" } },
+    ]);
+    const archive = join(folder.path, "layout.tar");
+    await Bun.write(archive, layoutArchive([index.descriptor], [index, ...piecesOf(here), ...piecesOf(there)]));
+    const target = `docker://${registry.host}/multi:latest`;
+    await skopeo("copy", "--all", "--preserve-digests", "--dest-tls-verify=false", `oci-archive:${archive}`, target);
+    await using room = await ImageRoom.open();
+    const pulled = await room.images.pull(parseReference(`${registry.host}/multi`));
+    expect(pulled).toMatchObject({ id: here.config.descriptor.digest, digest: index.descriptor.digest });
+  },
+);
+
+test("a pull that broke is gone on with from the part on disk", async () => {
+  await using folder = await temporary();
+  await using room = await ImageRoom.open({
+    content: new DiskContentStore(folder.path),
+    limits: { attempts: 1 },
+  });
+  const image = imageOf({ layers: [[{ name: "file", content: "0123456789".repeat(400_000) }]], compression: "none" });
+  const [layer] = image.layers;
+  if (!layer) throw new Error("no layer");
+  room.registry.push("app", "v1", image);
+  const reference = parseReference(`${room.registry.host}/app:v1`);
+  let cut = () => {};
+  room.registry.misbehave = (request, response) => {
+    if (!request.url?.includes(layer.descriptor.digest)) return false;
+    response.writeHead(200, { "content-length": String(layer.bytes.byteLength) });
+    response.write(layer.bytes.subarray(0, 3_000_000));
+    cut = () => response.destroy();
+    return true;
+  };
+  const onProgress = ({ detail }: Progress) => {
+    if (detail?.current) cut();
+  };
+  expect(await failureOf(() => room.images.pull(reference, { onProgress }))).toStartWith("unavailable: ");
+  const left = await readdir(join(folder.path, "blobs", "sha256"));
+  expect(left).toEqual([`part-${hexOf(layer.descriptor.digest)}`]);
+  room.registry.misbehave = () => false;
+  await room.images.pull(reference);
+  const range = room.registry.asked(layer.descriptor.digest).at(-1)?.range;
+  expect(Number(/^bytes=(\d+)-$/.exec(range ?? "")?.[1])).toBeGreaterThan(1_000_000);
+  expect(await readdir(join(folder.path, "blobs", "sha256"))).toHaveLength(2);
+});
