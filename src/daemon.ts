@@ -21,7 +21,14 @@ function socketGroup({ group, groupGiven }: Config, log: Logger): number {
   return 0;
 }
 
-const isRunning = (pid: number): boolean => existsSync(`/proc/${pid}`);
+/** A zombie does not run: its parent has only not looked yet. */
+function isRunning(pid: number): boolean {
+  try {
+    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
+  } catch {
+    return false;
+  }
+}
 
 /** Another daemon's file is respected, a dead one's is overwritten. */
 function writePidfile(path: string): Disposable {

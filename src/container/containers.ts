@@ -204,7 +204,7 @@ export class Containers {
       client.end();
       done("ended");
     }
-    this.#settleExit(container.id, { code: exitCode, error: error.message });
+    this.#settleExit(container.id, { code: exitCode, error: "" }); // the caller of start has the message
     if (container.host.autoRemove) await this.#remove(container.id);
     return error;
   }
@@ -371,7 +371,7 @@ export class Containers {
       records.save({ ...container, state: transition(removing, { phase: "dead", ...(last && { last }) }) });
       throw error;
     }
-    const result = { code: last?.code ?? 0, error: last?.error ?? "" };
+    const result = { code: last?.code ?? 0, error: "" };
     this.#settleExit(id, result);
     this.#removals.get(id)?.resolve(result);
     this.#removals.delete(id);

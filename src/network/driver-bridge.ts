@@ -110,7 +110,7 @@ export class BridgeDriver implements NetworkDriver {
   async #create(name: string, mtu: number): Promise<void> {
     const { subnet, gateway } = this.#plan();
     try {
-      this.netlink.createBridge(name, mtu);
+      this.netlink.createBridge(name, macOf(gateway), mtu);
     } catch (error) {
       if (!(error instanceof NetlinkError && error.errno === EEXIST)) throw error;
     }

@@ -144,14 +144,15 @@ export class Netlink {
     return index;
   }
 
-  /** @throws NetlinkError EEXIST */
-  createBridge(bridge: string, mtu: number): void {
+  /** With a MAC of its own: else the bridge's would change with its ports. @throws NetlinkError EEXIST */
+  createBridge(bridge: string, mac: Uint8Array, mtu: number): void {
     const info = attribute(IFLA.linkinfo, name(IFLA.infoKind, "bridge"));
     const request = message(
       NEWLINK,
       ACK | CREATE,
       ifinfo(),
       name(IFLA.ifname, bridge),
+      attribute(IFLA.address, mac),
       attribute(IFLA.mtu, u32(mtu)),
       info,
     );
