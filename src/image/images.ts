@@ -3,7 +3,7 @@
  */
 
 import type { Digest } from "../base/digest.ts";
-import { notFound } from "../base/errors.ts";
+import { invalid, notFound } from "../base/errors.ts";
 import type { HistoryEntry, Platform } from "../base/oci.ts";
 import {
   familiarName,
@@ -233,6 +233,7 @@ export class Images {
 
   /** Makes a tag mean the image; it may have meant another. @throws notFound, invalid */
   async tag(name: string, target: Reference): Promise<void> {
+    if (target.digest !== undefined) throw invalid("refusing to create a tag with a digest reference");
     const { id } = this.#find(name);
     const tag = withDefaultTag(target);
     this.#records.tag(tag, id, new Date());

@@ -4,7 +4,7 @@
  */
 
 import { BosunError, hasCode, invalid, messageOf, unavailable } from "../base/errors.ts";
-import type { Bytes } from "../base/streams.ts";
+import { type Bytes, collect } from "../base/streams.ts";
 import { type Endpoint, isLoopback } from "./host.ts";
 
 /** Bounds of every exchange with a registry. */
@@ -35,6 +35,8 @@ export const defaultLimits: Limits = {
 };
 
 const mostRedirects = 5;
+/** Bytes. */
+const shortBody = 16 << 10;
 
 export interface Request {
   readonly method: "GET" | "HEAD" | "POST";
@@ -112,6 +114,13 @@ function redirected(request: Request, location: string): Request {
   // Another host is not the one that the user declared insecure or local.
   const trust = url.hostname === request.url.hostname ? request.trust : { insecure: false, direct: isLoopback(url) };
   return { ...request, url, trust, authorization: undefined };
+}
+
+/** A short body is read to its end, so that its connection can serve the next request; a long or endless one is cut off. */
+async function discard(body: Bytes, headers: Headers): Promise<void> {
+  const length = Number(headers.get("content-length") ?? Number.NaN);
+  if (length <= shortBody) await collect(body, shortBody).catch(() => {});
+  else await body.cancel();
 }
 
 /** Says `unavailable` when the connection breaks, or when no byte comes for `idleMs` although one was asked for. */
@@ -209,7 +218,7 @@ export class Transport {
       });
       const { status, statusText, headers } = response;
       const body = bodyOf(request, response, stop, this.limits.idleMs);
-      return { status, statusText, headers, request, body, discard: () => body.cancel() };
+      return { status, statusText, headers, request, body, discard: () => discard(body, headers) };
     } catch (error) {
       signal?.throwIfAborted();
       if (error === timeout) throw error;

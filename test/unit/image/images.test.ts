@@ -90,6 +90,15 @@ test("inspect() gives names, size and configuration", async () => {
   expect((await room.images.inspect("again")).taggedAt).toBeInstanceOf(Date);
 });
 
+test("tag() refuses a name with a digest", async () => {
+  const image = made("app");
+  await using room = await roomWith({ app: image });
+  const target = parseReference(`other@${image.manifest.descriptor.digest}`);
+  expect(await failureOf(() => room.images.tag(idOf(image), target))).toBe(
+    "invalid: refusing to create a tag with a digest reference",
+  );
+});
+
 test("history() goes from the newest step to the oldest, with the sizes of layers", async () => {
   const image = made("app");
   await using room = await roomWith({ app: image });
