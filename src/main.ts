@@ -10,7 +10,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const [command, ...rest] = argv;
   if (command === "daemon") {
     const { runDaemon } = await import("./daemon.ts");
-    return runDaemon(rest);
+    process.exit(await runDaemon(rest)); // connections to the shims of running containers would keep the process
   }
   const { runClient } = await import("./cli/main.ts");
   return runClient(argv, USAGE);

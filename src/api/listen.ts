@@ -120,7 +120,13 @@ async function refuse(response: Response, socket: Duplex): Promise<void> {
   socket.end(body);
 }
 
-function createServer(handler: Handler, tls: Tls | undefined, log: Logger): http.Server | https.Server {
+/** @param closing  aborted when the daemon stops: what would never end by itself (events, attach, wait) ends then */
+function createServer(
+  handler: Handler,
+  tls: Tls | undefined,
+  log: Logger,
+  closing: AbortSignal,
+): http.Server | https.Server {
   const options = { requestTimeout: 0, headersTimeout: 60_000, keepAliveTimeout: 0 };
   const server = tls
     ? https.createServer({
@@ -139,8 +145,9 @@ function createServer(handler: Handler, tls: Tls | undefined, log: Logger): http
       if (!outgoing.writableFinished) gone.abort();
     });
     try {
-      const response = await handler(toRequest(incoming, gone.signal), { signal: gone.signal, upgrade: undefined });
-      await send(response, outgoing, gone.signal);
+      const signal = AbortSignal.any([gone.signal, closing]);
+      const response = await handler(toRequest(incoming, signal), { signal, upgrade: undefined });
+      await send(response, outgoing, signal);
     } catch (error) {
       log.error("request failed", { method: incoming.method, url: incoming.url, error: messageOf(error) });
       outgoing.destroy();
@@ -148,7 +155,12 @@ function createServer(handler: Handler, tls: Tls | undefined, log: Logger): http
   });
   server.on("upgrade", async (incoming: http.IncomingMessage, socket: Duplex, head: Buffer) => {
     const gone = new AbortController();
-    socket.on("close", () => gone.abort());
+    const leave = () => socket.destroy();
+    closing.addEventListener("abort", leave, { once: true });
+    socket.on("close", () => {
+      closing.removeEventListener("abort", leave);
+      gone.abort();
+    });
     socket.on("error", (error) => log.debug("connection broke", { url: incoming.url, error }));
     const upgrade = accept(incoming, socket, head);
     try {
@@ -201,7 +213,8 @@ export interface ListenOptions {
 export async function listen(host: string, handler: Handler, options: ListenOptions): Promise<Listener> {
   const [, scheme, rest = ""] = /^(unix|tcp|fd):\/\/(.*)$/s.exec(host) ?? [];
   if (!scheme) throw invalid(`invalid -H ${host}: want unix:///path, tcp://address:port or fd://`);
-  const server = createServer(handler, scheme === "tcp" ? options.tls : undefined, options.log);
+  const closing = new AbortController();
+  const server = createServer(handler, scheme === "tcp" ? options.tls : undefined, options.log, closing.signal);
   try {
     if (scheme === "unix") await listenUnix(server, rest, options.group);
     else if (scheme === "tcp") await listenTcp(server, rest, options.tls !== undefined);
@@ -215,6 +228,7 @@ export async function listen(host: string, handler: Handler, options: ListenOpti
     address: host,
     async [Symbol.asyncDispose]() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      closing.abort();
       server.closeIdleConnections();
       await closed;
     },

@@ -60,7 +60,10 @@ class Plain implements Decompressor {
   }
 }
 
-/** Bun's zlib. Chunks of 1 MiB: smaller ones cost twice the time. */
+/**
+ * Bun's zlib. Chunks of 1 MiB: smaller ones cost twice the time. Its zstd ends without a word where a blob is cut short: only the layer's diffId
+ * tells then.
+ */
 class Streamed implements Decompressor {
   readonly #file: ReadStream;
   readonly #stream: Transform;

@@ -57,7 +57,7 @@ export class Workers implements Disposable {
       return;
     }
     this.#busy++;
-    this.#run(this.#idle.pop() ?? new Worker(this.#script), task);
+    this.#run(this.#idle.pop() ?? this.#open(), task);
   }
 
   #run(worker: Worker, task: Task): void {
@@ -68,10 +68,8 @@ export class Workers implements Disposable {
       worker.onmessage = worker.onerror = null;
       worker.removeEventListener("close", die);
       this.#busy--;
-      if (alive) {
-        worker.unref();
-        this.#idle.push(worker);
-      } else worker.terminate();
+      if (alive) this.#rest(worker);
+      else worker.terminate();
       settle();
       this.#next();
     };
@@ -93,6 +91,21 @@ export class Workers implements Disposable {
     task.signal?.addEventListener("abort", stop);
     worker.ref();
     worker.postMessage({ job: task.job, cancel } satisfies Order);
+  }
+
+  /** A Worker that is forgotten should it die while it is idle. */
+  #open(): Worker {
+    const worker = new Worker(this.#script);
+    worker.addEventListener("close", () => {
+      const at = this.#idle.indexOf(worker);
+      if (at >= 0) this.#idle.splice(at, 1);
+    });
+    return worker;
+  }
+
+  #rest(worker: Worker): void {
+    worker.unref();
+    this.#idle.push(worker);
   }
 
   /** Ends the Workers that are idle; busy ones end with their job. */
