@@ -1,5 +1,6 @@
 /* The last operations: what the program finds around it, and the program itself. */
 #include "shim.h"
+#include <sys/fsuid.h>
 
 /* umask MASK, in decimal; the shim's own is 0 until the program starts. */
 int
@@ -20,13 +21,18 @@ op_env (struct run *run, int, char **argv)
   return 0;
 }
 
-/* cwd PATH CREATE */
+/* cwd PATH CREATE: what is made is root's, whoever the user is. */
 int
 op_cwd (struct run *run, int, char **argv)
 {
   bool create = strcmp (argv[1], "1") == 0;
+  uid_t uid = (uid_t) setfsuid (0);
+  gid_t gid = (gid_t) setfsgid (0);
   cleanup_close int fd = create ? path_make (run->root, argv[0], S_IFDIR, 0755) : path_open (run->root, argv[0], 0, 0);
-  return fd < 0 ? fd : checked (fchdir (fd));
+  setfsgid (gid);
+  setfsuid (uid); /* which takes capabilities along */
+  int error = fd < 0 ? fd : checked (fchdir (fd));
+  return error < 0 ? error : raise_capabilities ();
 }
 
 /* wait: stands here until the daemon says go; without a daemon there is nothing to wait for. */
