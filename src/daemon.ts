@@ -1,6 +1,6 @@
 /** `bosun daemon`: from flags to a serving engine, and from a signal to a clean end. Containers run on without it. */
 
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { type Listener, listen } from "./api/listen.ts";
 import { messageOf, unavailable } from "./base/errors.ts";
 import { createLogger, type Logger } from "./base/logger.ts";
@@ -60,6 +60,16 @@ async function drain(listeners: readonly Listener[], timeoutS: number): Promise<
   clearTimeout(timer);
 }
 
+/**
+ * Tells whoever started us that we answer, as s6's supervisors want it told: a line on the file descriptor that NOTIFY_FD names, and its end.
+ */
+function notifyReady(): void {
+  const fd = Number(process.env.NOTIFY_FD ?? 0);
+  if (fd < 3) return;
+  writeSync(fd, "ready\n");
+  closeSync(fd);
+}
+
 async function serve(config: Config, log: Logger): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const stopped = stopSignal(log);
@@ -74,6 +84,7 @@ async function serve(config: Config, log: Logger): Promise<void> {
     log.info("API listen on", { host });
   }
   log.info("Daemon has completed initialization");
+  notifyReady();
   await stopped;
   await drain(listeners, config.shutdownTimeoutS);
 }

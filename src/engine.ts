@@ -206,7 +206,6 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     images,
     cgroups,
     storageDriver: snapshotter.name,
-    storageStatus: [["Backing Filesystem", "extfs"]],
     seccomp: config.seccompProfile,
     listeners: () => events.watchers,
   });

@@ -3,6 +3,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { cpus, hostname, release, totalmem } from "node:os";
 import type { SystemFacts } from "./api/system.ts";
+import { fileSystemOf } from "./base/kernel.ts";
 import type { Config } from "./config.ts";
 import type { Containers } from "./container/containers.ts";
 import type { Images } from "./image/images.ts";
@@ -25,8 +26,6 @@ export interface FactSources {
   readonly images: Images;
   readonly cgroups: Cgroups;
   readonly storageDriver: string;
-  /** How layers' digests are made: `native` or `wasm`. */
-  readonly storageStatus: readonly (readonly [string, string])[];
   readonly seccomp: string;
   readonly listeners: () => number;
 }
@@ -45,10 +44,25 @@ export function hostFacts(): SystemFacts["host"] {
   };
 }
 
+/** As Docker names them, by magic number. Source: statfs(2), linux/magic.h. */
+const FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
+  [0xef53, "extfs"],
+  [0x58465342, "xfs"],
+  [0x9123683e, "btrfs"],
+  [0x01021994, "tmpfs"],
+  [0x2fc12fc1, "zfs"],
+  [0x794c7630, "overlayfs"],
+]);
+
+function backingFileSystem(path: string): string {
+  const { type } = fileSystemOf(path);
+  return FILE_SYSTEMS.get(type) ?? `0x${type.toString(16)}`;
+}
+
 const readFlag = (path: string): boolean => existsSync(path) && readFileSync(path, "utf8").trim() === "1";
 
 async function info(sources: FactSources, host: SystemFacts["host"]): Promise<Readonly<Record<string, unknown>>> {
-  const { config, id, containers, images, cgroups, storageDriver, storageStatus, seccomp } = sources;
+  const { config, id, containers, images, cgroups, storageDriver, seccomp } = sources;
   const all = containers.records.all();
   const running = all.filter(({ state }) => state.phase === "running").length;
   const { features } = cgroups;
@@ -60,7 +74,7 @@ async function info(sources: FactSources, host: SystemFacts["host"]): Promise<Re
     ContainersStopped: all.length - running,
     Images: (await images.list()).length,
     Driver: storageDriver,
-    DriverStatus: storageStatus,
+    DriverStatus: [["Backing Filesystem", backingFileSystem(config.dataRoot)]],
     DockerRootDir: config.dataRoot,
     Plugins: { Volume: [], Network: ["bridge", "host", "null"], Authorization: null, Log: ["json-file", "none"] },
     MemoryLimit: features.memory,

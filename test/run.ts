@@ -1,0 +1,103 @@
+/**
+ * `npm test`: every suite, a line each, and a summary. A suite that this machine cannot run says why; one that fails is shown whole.
+ */
+
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { installMissing } from "../src/setup.ts";
+
+interface Suite {
+  readonly name: string;
+  /** Needs mounts, namespaces and cgroups. */
+  readonly root: boolean;
+}
+
+const SUITES: readonly Suite[] = [
+  { name: "unit", root: false },
+  { name: "api", root: false },
+  { name: "wasm", root: false },
+  { name: "hostile", root: true },
+  { name: "suite", root: true },
+  { name: "shim", root: true },
+  { name: "e2e", root: true },
+];
+
+/** What the tests judge by: programs that we did not write, and the Debian packages that have them. */
+const JUDGES: Readonly<Record<string, string>> = {
+  "docker-registry": "docker-registry",
+  "fsck.erofs": "erofs-utils",
+  setcap: "libcap2-bin",
+  setfattr: "attr",
+  htpasswd: "apache2-utils",
+  skopeo: "skopeo",
+  busybox: "busybox-static",
+  zstd: "zstd",
+  python3: "python3",
+  script: "bsdutils",
+  curl: "curl",
+};
+
+const here = import.meta.dir;
+const isRoot = process.getuid?.() === 0;
+
+interface Outcome {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+}
+
+const count = (output: string, word: string): number =>
+  Number(new RegExp(`^\\s*(\\d+) ${word}$`, "m").exec(output)?.[1] ?? 0);
+
+async function runSuite({ name }: Suite): Promise<Outcome> {
+  const started = performance.now();
+  const child = Bun.spawn([process.execPath, "test", "--timeout", "120000", `./test/${name}`], {
+    cwd: join(here, ".."),
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [out, err, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+  const output = `${out}\n${err}`;
+  const failed = count(output, "fail");
+  const outcome = {
+    passed: count(output, "pass"),
+    failed: code === 0 ? failed : Math.max(1, failed), // a suite that dies has failed, whatever it counted
+    skipped: count(output, "skip"),
+  };
+  if (outcome.failed > 0) console.log(output);
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  console.log(
+    `${name.padEnd(9)} ${outcome.passed} passed, ${outcome.failed} failed, ${outcome.skipped} skipped   (${seconds} s)`,
+  );
+  return outcome;
+}
+
+const hasTests = ({ name }: Suite): boolean => {
+  const folder = join(here, name);
+  return (
+    existsSync(folder) && readdirSync(folder, { recursive: true }).some((file) => String(file).endsWith(".test.ts"))
+  );
+};
+
+/** @param wanted  names of suites; all of them when empty */
+async function main(wanted: readonly string[]): Promise<number> {
+  const missing = await installMissing(JUDGES);
+  if (missing.length > 0) console.log(`Some tests will be skipped: ${missing.join(", ")} cannot be installed`);
+  const total = { passed: 0, failed: 0, skipped: 0 };
+  for (const suite of SUITES.filter(({ name }) => wanted.length === 0 || wanted.includes(name))) {
+    if (!hasTests(suite)) continue;
+    if (suite.root && !isRoot) {
+      console.log(`${suite.name.padEnd(9)} skipped: it mounts and makes namespaces, which needs root`);
+      continue;
+    }
+    const { passed, failed, skipped } = await runSuite(suite);
+    total.passed += passed;
+    total.failed += failed;
+    total.skipped += skipped;
+  }
+  console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+  return total.failed === 0 && total.passed > 0 ? 0 : 1;
+}
+
+process.exit(await main(process.argv.slice(2)));
