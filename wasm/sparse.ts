@@ -10,14 +10,13 @@
 import * as fault from "./fault";
 import { alloc, reserve } from "./memory";
 import { KEY, has, local } from "./pax";
-import { number, numberValue } from "./tar-read";
+import { MOST, number, numberValue } from "./tar-header";
 import { Inode, SPARSE } from "./tree";
 
 const IDLE: u32 = 0;
 const EXTENSION: u32 = 1;
 const MAP: u32 = 2;
 const MOST_EXTENTS: u32 = 1 << 20;
-const MOST: i64 = 9007199254740992; // 2^53
 
 let state: u32 = IDLE;
 let node: Inode = changetype<Inode>(0);

@@ -12,13 +12,11 @@
 import * as fault from "./fault";
 import { alloc, reserve } from "./memory";
 import { KEY, forgetLocal, global, has, local, longLink, longName, parsePax, start as startPax, Overrides } from "./pax";
+import { BLOCK, MOST, checksumHolds, isZero, number, numberValue, padding, textLength } from "./tar-header";
 import { extensionBlock, mapBlock, oldHeader, paxHeader, wantsExtension, wantsMap } from "./sparse";
 import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, Inode, inode, reserveEntries } from "./tree";
 import { link, place } from "./whiteout";
 
-const BLOCK: u32 = 512;
-/** No size, offset or time beyond this many: JavaScript's numbers hold them all. */
-const MOST: i64 = 9007199254740992; // 2^53
 
 let header: usize = 0;
 let filled: u32 = 0;
@@ -117,12 +115,6 @@ function metaDone(): i32 {
   return parsePax(meta, metaFilled, metaKind == 0x67 ? global : local);
 }
 
-// @ts-ignore: decorator
-@inline
-function padding(size: u64): u64 {
-  return (BLOCK - (size & (BLOCK - 1))) & (BLOCK - 1);
-}
-
 function block(at: usize): void {
   offset += BLOCK;
   if (zeros >= 2) return;
@@ -152,69 +144,9 @@ function sparseBlock(at: usize, node: Inode): i32 {
   return reserveEntry() ? place(path, pathLength, node) : fault.OUT_OF_MEMORY;
 }
 
-function isZero(at: usize): bool {
-  for (let i: usize = 0; i < BLOCK; i += 8) if (load<u64>(at + i)) return false;
-  return true;
-}
-
-/** The sum counts the checksum's own field as spaces. Old tars summed signed bytes. */
-function checksumHolds(at: usize): bool {
-  let lanes = i32x4.splat(0);
-  for (let i: usize = 0; i < BLOCK; i += 16)
-    lanes = i32x4.add(lanes, i32x4.extadd_pairwise_i16x8_u(i16x8.extadd_pairwise_i8x16_u(v128.load(at + i))));
-  let sum = i32x4.extract_lane(lanes, 0) + i32x4.extract_lane(lanes, 1) + i32x4.extract_lane(lanes, 2) + i32x4.extract_lane(lanes, 3);
-  for (let i: usize = 148; i < 156; i++) sum += 32 - <i32>load<u8>(at + i);
-  if (!number(at + 148, 8)) return false;
-  if (value == sum) return true;
-  let signed: i32 = 0;
-  for (let i: usize = 0; i < BLOCK; i++) signed += i >= 148 && i < 156 ? 32 : <i32>load<i8>(at + i);
-  return value == signed;
-}
-
-/** What `number` read. */
-let value: i64 = 0;
-
-/**
- * A numeric field: octal digits between spaces and NULs, or, with the first bit set, base-256.
- * @returns false when it is neither, or beyond 2^53; the number is in `value`
- */
-export function number(field: usize, width: u32): bool {
-  const first = load<u8>(field);
-  if (first & 0x80) return base256(field, width, first);
-  value = 0;
-  let i: u32 = 0;
-  while (i < width && load<u8>(field + i) == 0x20) i++;
-  for (; i < width; i++) {
-    const digit: u32 = <u32>load<u8>(field + i) - 0x30;
-    if (digit > 7) break;
-    value = (value << 3) | digit;
-  }
-  for (; i < width; i++) {
-    const byte = load<u8>(field + i);
-    if (byte == 0) return true;
-    if (byte != 0x20) return false;
-  }
-  return true;
-}
-
-export function numberValue(): i64 {
-  return value;
-}
-
-function base256(field: usize, width: u32, first: u8): bool {
-  let n: i64 = first & 0x40 ? -1 : 0;
-  n = (n << 6) | (first & 0x3f);
-  for (let i: u32 = 1; i < width; i++) {
-    if (n > MOST || n < -MOST) return false;
-    n = (n << 8) | load<u8>(field + i);
-  }
-  value = n;
-  return n <= MOST && n >= -MOST;
-}
-
 function entryOrMeta(at: usize, type: u8): i32 {
   if (!number(at + 124, 12)) return fault.BAD_NUMBER;
-  const size = value;
+  const size = numberValue();
   if (type == 0x78 || type == 0x67 || type == 0x4c || type == 0x4b) {
     if (size < 0) return fault.BAD_NUMBER;
     if (size > <i64>maxMeta) return fault.META_TOO_LARGE;
@@ -301,9 +233,9 @@ function other(at: usize, kind: u32): i32 {
 
 function device(at: usize, kind: u32): i32 {
   if (!number(at + 329, 8)) return fault.BAD_NUMBER;
-  const major = value;
+  const major = numberValue();
   if (!number(at + 337, 8)) return fault.BAD_NUMBER;
-  const minor = value;
+  const minor = numberValue();
   // dev_t of the kernel: 12 bits of major, 20 of minor.
   if (major < 0 || major > 0xfff || minor < 0 || minor > 0xfffff) return fault.BAD_NUMBER;
   const node = attributes(at, kind);
@@ -321,18 +253,19 @@ function isWhiteoutPath(): bool {
 
 function attributes(at: usize, kind: u32): Inode | null {
   if (!number(at + 100, 8)) return bad();
-  const node = inode(kind | (<u32>value & 0o7777));
-  if (!owner(at + 108, KEY.UID, local.uid, global.uid)) return bad();
-  node.uid = <u32>value;
-  if (!owner(at + 116, KEY.GID, local.gid, global.gid)) return bad();
-  node.gid = <u32>value;
+  const node = inode(kind | (<u32>numberValue() & 0o7777));
+  const uid = owner(at + 108, KEY.UID, local.uid, global.uid);
+  const gid = owner(at + 116, KEY.GID, local.gid, global.gid);
+  if (uid < 0 || gid < 0) return bad();
+  node.uid = <u32>uid;
+  node.gid = <u32>gid;
   const times: Overrides | null = has(local, KEY.MTIME) ? local : has(global, KEY.MTIME) ? global : null;
   if (times) {
     node.mtime = times.mtime;
     node.mtimeNs = times.mtimeNs;
   } else {
     if (!number(at + 136, 12)) return bad();
-    node.mtime = value;
+    node.mtime = numberValue();
   }
   node.xattrs = has(local, KEY.XATTR) ? local.xattrs : global.xattrs;
   return node;
@@ -343,17 +276,14 @@ function bad(): Inode | null {
   return null;
 }
 
-function owner(field: usize, key: u32, mine: i64, all: i64): bool {
-  if (has(local, key)) value = mine;
-  else if (has(global, key)) value = all;
-  else if (!number(field, 8)) return false;
-  return value >= 0 && value < 0xffffffff;
-}
-
-function textLength(field: usize, width: u32): u32 {
-  let length: u32 = 0;
-  while (length < width && load<u8>(field + length)) length++;
-  return length;
+/** @returns an owner's number; -1 when it is none: 2^32 - 1 is what chown takes for "leave it". */
+function owner(field: usize, key: u32, mine: i64, all: i64): i64 {
+  let id = mine;
+  if (!has(local, key)) {
+    if (has(global, key)) id = all;
+    else id = number(field, 8) ? numberValue() : -1;
+  }
+  return id < 0xffffffff ? id : -1;
 }
 
 /** Sets `path`. @returns false when it is beyond the limit */
