@@ -71,7 +71,7 @@ async function build(product: Product, headersModified: number): Promise<void> {
 /** Brings every product up to date. @throws Error with the compiler's words */
 export async function buildShim(): Promise<void> {
   await mkdir(target, { recursive: true });
-  const headers = ["sys.h", "shim.h", "shim.build.ts"].map((name) => modified(join(here, name)));
+  const headers = ["sys.h", "shim.h", "mount.h", "watch.h", "shim.build.ts"].map((name) => modified(join(here, name)));
   const newest = Math.max(...(await Promise.all(headers)));
   for (const product of await products()) await build(product, newest);
 }

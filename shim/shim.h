@@ -2,9 +2,13 @@
  *
  *   main.c    the command line            plan.c    words → operations, and which of them exist
  *   spawn.c   clone, the child's side     path.c    paths inside the container's root
- *   mount.c   operations that mount       ops.c     operations on namespaces, limits, privileges
- *   user.c    Docker's user[:group]       exec.c    the last steps: environment, directory, program
- *   watch.c   the parent's loop           client.c  who is connected to shim.sock
+ *   mount.c   operations that mount       root.c    operations on the container's root
+ *   ops.c     namespaces, limits, …       user.c    Docker's user[:group]
+ *   exec.c    the last steps: environment, directory, program
+ *
+ *   watch.c   the parent's loop           rundir.c  what a restarted daemon finds
+ *   stdio.c   output and input            serve.c   requests on shim.sock
+ *   finish.c  the end                     client.c  a connection, and what it has not read
  *   log.c     the json-file log           init.c    docker-init
  */
 #pragma once
