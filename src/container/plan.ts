@@ -239,12 +239,18 @@ function hidingOps({ host }: PlanInput): readonly Op[] {
 
 const limit = (value: number): number | bigint => (value < 0 ? UNLIMITED : value);
 
+interface ProcessSetting {
+  readonly groups: readonly string[];
+  readonly isolation: Isolation;
+  /** Whether a working directory that is missing is made. */
+  readonly createDirectory: boolean;
+}
+
 /** The order of what a process does to itself last. Seccomp needs a privilege that `caps` may take away. */
 function processOps(
   process: ProcessConfig,
-  groups: readonly string[],
-  isolation: Isolation,
   argv: readonly string[],
+  { groups, isolation, createDirectory }: ProcessSetting,
 ): readonly Op[] {
   const { capabilities, seccomp, noNewPrivileges } = isolation;
   const [program = "", ...args] = argv;
@@ -256,11 +262,11 @@ function processOps(
     ambient: 0n,
   };
   return [
+    op.cwd(process.workingDir || "/", createDirectory), // as root: the user may not be able to get there by itself, as with runc
     op.user(process.user, groups),
     ...(noNewPrivileges ? [op.noNewPrivileges()] : []),
     ...(seccomp ? [op.seccomp(seccomp.filter, seccomp.flags)] : []),
     op.caps(sets),
-    op.cwd(process.workingDir || "/"),
     op.env(process.env),
     op.exec(program, ...args),
   ];
@@ -304,8 +310,7 @@ export function containerPlan(input: PlanInput): Plan {
     ...ulimits.map(({ name, soft, hard }) => op.rlimit(rlimitNumber(name), limit(soft), limit(hard))),
     ...(host.oomScoreAdj === 0 ? [] : [op.oomScore(host.oomScoreAdj)]),
     op.umask(0o022),
-    ...(config.workingDir === "" ? [] : [op.cwd(config.workingDir, true)]),
-    ...processOps({ ...config, env }, host.groupAdd, isolation, argv),
+    ...processOps({ ...config, env }, argv, { groups: host.groupAdd, isolation, createDirectory: true }),
   ];
 }
 
@@ -340,6 +345,10 @@ export function execPlan({ process, hostname, pid, groups, cgroups, isolation }:
     op.session(),
     op.umask(0o022),
     op.wait(),
-    ...processOps({ ...process, env: fullEnv(process, hostname) }, groups, isolation, argvOf(process)),
+    ...processOps({ ...process, env: fullEnv(process, hostname) }, argvOf(process), {
+      groups,
+      isolation,
+      createDirectory: false,
+    }),
   ];
 }

@@ -38,6 +38,8 @@ export interface TarEntry {
   /** As in the header: `0` file, `1` hard link, `2` symlink, `5` directory. */
   readonly type?: string;
   readonly link?: string;
+  /** Permission bits; 0644 unless given. */
+  readonly mode?: number;
   /** Written instead of the content's length. */
   readonly size?: number;
 }
@@ -45,12 +47,12 @@ export interface TarEntry {
 const octal = (value: number, width: number): string => `${value.toString(8).padStart(width - 1, "0")}\0`;
 
 /** Source: POSIX.1-2018 pax, "ustar Interchange Format". */
-function block({ name, content = "", type = "0", link = "", size }: TarEntry): Uint8Array {
+function block({ name, content = "", type = "0", link = "", mode = 0o644, size }: TarEntry): Uint8Array {
   const bytes = Buffer.from(content);
   const header = Buffer.alloc(512);
   header.write(name, 0, 100);
   header.write(
-    octal(0o644, 8) + octal(0, 8) + octal(0, 8) + octal(size ?? bytes.length, 12) + octal(1700000000, 12),
+    octal(mode, 8) + octal(0, 8) + octal(0, 8) + octal(size ?? bytes.length, 12) + octal(1700000000, 12),
     100,
   );
   header.write(`        ${type}`, 148);

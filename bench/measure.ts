@@ -1,0 +1,109 @@
+/** Numbers that can be compared: engines take turns, the median of each counts, and a rival is a multiple of ours. */
+
+import { readdirSync, readFileSync } from "node:fs";
+import type { Engine } from "./engine.ts";
+
+export interface Row {
+  readonly claim: string;
+  readonly unit: string;
+  /** What a quick run on an idle machine cannot go below, and why; empty when nobody knows. */
+  readonly bound: string;
+  readonly values: ReadonlyMap<string, number>;
+}
+
+export interface Bench {
+  readonly name: string;
+  run(engines: readonly Engine[], folder: string): Promise<readonly Row[]>;
+}
+
+export function median(samples: readonly number[]): number {
+  const sorted = samples.toSorted((one, other) => one - other);
+  const middle = sorted.length >> 1;
+  const [low = Number.NaN, high = Number.NaN] = [sorted[(sorted.length - 1) >> 1], sorted[middle]];
+  return (low + high) / 2;
+}
+
+/** Milliseconds of wall time. */
+export async function wall(work: () => Promise<unknown>): Promise<number> {
+  const started = performance.now();
+  await work();
+  return performance.now() - started;
+}
+
+/**
+ * One warm-up, then rounds in which every engine has its turn, so that a machine that slows down slows all of them.
+ * @returns the medians, by engine's name; an engine that fails is left out, with its reason on the terminal
+ */
+export async function inTurns(
+  engines: readonly Engine[],
+  rounds: number,
+  sample: (engine: Engine, round: number) => Promise<number>,
+): Promise<Map<string, number>> {
+  const samples = new Map<string, number[]>();
+  const failed = new Set<string>();
+  for (let round = -1; round < rounds; round++)
+    for (const engine of engines) {
+      if (failed.has(engine.name)) continue;
+      try {
+        const value = await sample(engine, round);
+        if (round >= 0) samples.set(engine.name, [...(samples.get(engine.name) ?? []), value]);
+      } catch (error) {
+        failed.add(engine.name);
+        console.log(`(${engine.name}: ${error instanceof Error ? error.message.trim() : error})`);
+      }
+    }
+  return new Map([...samples].filter(([name]) => !failed.has(name)).map(([name, values]) => [name, median(values)]));
+}
+
+/** @returns the engines that can do it; a failure is told on the terminal */
+export async function able(engines: readonly Engine[], work: (engine: Engine) => Promise<unknown>): Promise<Engine[]> {
+  const done: Engine[] = [];
+  for (const engine of engines)
+    await work(engine).then(
+      () => done.push(engine),
+      (error) => console.log(`(${engine.name}: ${error instanceof Error ? error.message.trim() : error})`),
+    );
+  return done;
+}
+
+/** Bytes. Proportional: a page that n processes share counts 1/n in each. Source: proc_pid_smaps(5). */
+export const pss = (pid: number): number => fieldOf(`/proc/${pid}/smaps_rollup`, "Pss") * 1024;
+/** Bytes. */
+export const rss = (pid: number): number => fieldOf(`/proc/${pid}/status`, "VmRSS") * 1024;
+
+const fieldOf = (path: string, name: string): number =>
+  Number(new RegExp(`^${name}:\\s*(\\d+) kB`, "m").exec(readFileSync(path, "utf8"))?.[1] ?? 0);
+
+/** Pids by their command line. */
+export const pidsOf = (pattern: RegExp): number[] =>
+  readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        return pattern.test(readFileSync(`/proc/${pid}/cmdline`, "latin1").split("\0")[0] ?? "");
+      } catch {
+        return false; // it has ended
+      }
+    })
+    .map(Number);
+
+const shown = (value: number | undefined): string =>
+  value === undefined ? "–" : value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
+
+/** A row a claim; rivals with how many times ours they take. */
+export function table(rows: readonly Row[], names: readonly string[]): string {
+  const cell = ({ values }: Row, name: string): string => {
+    const [ours, value] = [values.get("bosun"), values.get(name)];
+    const ratio =
+      name === "bosun" || ours === undefined || value === undefined ? "" : ` (${(value / ours).toFixed(1)}x)`;
+    return shown(value) + ratio;
+  };
+  const lines = [
+    ["claim", "unit", ...names, "bound"],
+    ...rows.map((row) => [row.claim, row.unit, ...names.map((name) => cell(row, name)), row.bound]),
+  ];
+  const widths = lines[0]?.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0))) ?? [];
+  return lines
+    .map((line) => `| ${line.map((text, column) => text.padEnd(widths[column] ?? 0)).join(" | ")} |`)
+    .join("\n");
+}
