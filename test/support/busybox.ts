@@ -1,0 +1,103 @@
+/**
+ * Images for the real kernel: the host's static busybox with a few users and files, and the same layer once more as an image that has an
+ * opinion on everything.
+ */
+
+import { readFileSync } from "node:fs";
+import { gzipSync } from "node:zlib";
+import { digestOf } from "../../src/base/digest.ts";
+import { ociConfig, ociManifest } from "../../src/base/media-types.ts";
+import { dockerArchive } from "./archive.ts";
+import { json, piece, type TestImage } from "./image.ts";
+import { file, folder, symlink, tarOf } from "./tar.ts";
+
+const program = Bun.which("busybox");
+export const hasBusybox = program !== null;
+
+const PASSWD = `root:x:0:0:root:/root:/bin/sh
+bob:x:1000:1001:Bob:/home/bob:/bin/sh
+nobody:x:65534:65534:nobody:/:/bin/false
+`;
+const GROUP = `root:x:0:
+bob:x:1001:
+staff:x:50:bob
+nobody:x:65534:
+`;
+
+/** Applets that tests call. */
+const APPLETS =
+  "[ awk cat chmod chown chroot cp cut dd df dmesg echo env expr false grep head hostname id ifconfig ip kill ln ls md5sum mkdir mknod mount mv nc od ping pkill printf ps pwd readlink reset rm route sed seq sh sha256sum sleep sort stat stty sync tail tee test touch tr true tty umount uname unshare wc wget whoami yes".split(
+    " ",
+  );
+
+function rootTar(): Buffer {
+  return tarOf(
+    folder("bin/"),
+    file("bin/busybox", "", { data: readFileSync(program ?? ""), mode: 0o755 }),
+    ...APPLETS.map((name) => symlink(`bin/${name}`, "busybox")),
+    folder("etc/"),
+    file("etc/passwd", PASSWD),
+    file("etc/group", GROUP),
+    file("etc/motd", "of the image\n"),
+    folder("home/"),
+    folder("home/bob/", { uid: 1000, gid: 1001 }),
+    folder("root/", { mode: 0o700 }),
+    folder("srv/"),
+    file("srv/plain", "#!/bin/sh\n"),
+    file("srv/wrong-interpreter", "#!/nowhere/sh\n", { mode: 0o755 }),
+    file("srv/not-a-program", "\x01\x02\x03\x04", { mode: 0o755 }),
+    folder("srv/private/", { mode: 0o700 }),
+    file("srv/private/tool", "#!/bin/sh\n", { mode: 0o755 }),
+    folder("tmp/", { mode: 0o1777 }),
+  );
+}
+
+function image(config: object): TestImage {
+  const tar = rootTar();
+  const diffId = digestOf(tar);
+  const layer = piece("application/vnd.oci.image.layer.v1.tar+gzip", gzipSync(tar, { level: 1 }));
+  const created = "2024-05-06T07:08:09Z";
+  const document = {
+    architecture: process.arch === "arm64" ? "arm64" : "amd64",
+    os: "linux",
+    created,
+    config,
+    rootfs: { type: "layers", diff_ids: [diffId] },
+    history: [{ created, created_by: "ADD busybox /" }],
+  };
+  const configPiece = piece(ociConfig, json(document));
+  const manifest = piece(
+    ociManifest,
+    json({
+      schemaVersion: 2,
+      mediaType: ociManifest,
+      config: configPiece.descriptor,
+      layers: [layer.descriptor],
+    }),
+  );
+  return { manifest, config: configPiece, layers: [layer], tars: [tar], diffIds: [diffId] };
+}
+
+const PATH = "PATH=/usr/local/bin:/bin";
+
+export const busyboxImage = (): TestImage => image({ Cmd: ["sh"], Env: [PATH] });
+
+/** What it says is what a container from it has when nobody asks for something else. */
+export const opinionatedImage = (): TestImage =>
+  image({
+    Entrypoint: ["/bin/echo", "entry"],
+    Cmd: ["word"],
+    Env: [PATH, "GREETING=hello", "PLACE=image"],
+    User: "bob",
+    WorkingDir: "/srv",
+    Labels: { "org.example.kind": "opinionated", shared: "image" },
+    ExposedPorts: { "80/tcp": {} },
+    StopSignal: "SIGUSR1",
+  });
+
+/** `busybox:latest` and `opinionated:1`, as `docker save` writes them. */
+export const testArchive = (): Uint8Array =>
+  dockerArchive([
+    { image: busyboxImage(), tags: ["busybox:latest"] },
+    { image: opinionatedImage(), tags: ["opinionated:1"] },
+  ]);
