@@ -114,8 +114,7 @@ export class BridgeDriver implements NetworkDriver {
     } catch (error) {
       if (!(error instanceof NetlinkError && error.errno === EEXIST)) throw error;
     }
-    this.netlink.addAddress(name, gateway, subnet);
-    this.netlink.up(name);
+    this.netlink.configure(name, { address: gateway, subnet });
     this.log.info("created bridge", { bridge: name, subnet: formatSubnet(subnet) });
   }
 
@@ -159,9 +158,7 @@ export class BridgeDriver implements NetworkDriver {
     const { subnet, gateway } = this.#plan();
     const { name, mtu } = this.options;
     this.netlink.createVeth(vethOf(endpoint), name, { name: "eth0", pid, mac: macOf(address) }, mtu);
-    this.netlink.addAddress("eth0", address, subnet, pid);
-    this.netlink.up("eth0", pid);
-    this.netlink.addDefaultRoute(gateway, "eth0", pid);
+    this.netlink.configure("eth0", { address, subnet, gateway }, pid);
   }
 
   async release(endpoint: Endpoint): Promise<void> {

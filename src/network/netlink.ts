@@ -111,6 +111,12 @@ export class NetlinkError extends Error {
 
 export const EEXIST = 17;
 
+export interface InterfaceAddress {
+  readonly address: number;
+  readonly subnet: Subnet;
+  readonly gateway?: number;
+}
+
 export class Netlink {
   constructor(readonly exchange: Exchange) {}
 
@@ -184,27 +190,18 @@ export class Netlink {
     this.#do(`create ${host} on ${bridge}`, request);
   }
 
-  up(interfaceName: string, netnsPid = 0): void {
-    const index = this.#required(interfaceName, netnsPid);
-    this.#do(`set ${interfaceName} up`, message(NEWLINK, ACK, ifinfo(index, IFF_UP, IFF_UP)), netnsPid);
-  }
-
   /** Idempotent. Blocks for some milliseconds in the kernel. */
   remove(interfaceName: string): void {
     const index = this.index(interfaceName);
     if (index !== undefined) this.#do(`remove ${interfaceName}`, message(DELLINK, ACK, ifinfo(index)));
   }
 
-  addAddress(interfaceName: string, address: number, subnet: Subnet, netnsPid = 0): void {
-    const request = message(
-      NEWADDR,
-      ACK | CREATE,
-      ifaddr(subnet.prefix, this.#required(interfaceName, netnsPid)),
-      attribute(IFA.local, addressBytes(address)),
-      attribute(IFA.address, addressBytes(address)),
-      attribute(IFA.broadcast, addressBytes(broadcastOf(subnet))),
-    );
-    this.#do(`add an address to ${interfaceName}`, request, netnsPid);
+  /** Gives an interface its address, sets it up, and routes everything else through `gateway`: one exchange for all of it. */
+  configure(interfaceName: string, { address, subnet, gateway }: InterfaceAddress, netnsPid = 0): void {
+    const index = this.#required(interfaceName, netnsPid);
+    const requests = [addressRequest(index, address, subnet), message(NEWLINK, ACK, ifinfo(index, IFF_UP, IFF_UP))];
+    if (gateway !== undefined) requests.push(defaultRouteRequest(index, gateway));
+    this.#do(`configure ${interfaceName}`, concat(...requests), netnsPid);
   }
 
   /** @returns the IPv4 addresses of an interface, with their prefixes */
@@ -218,19 +215,28 @@ export class Netlink {
         return local ? [{ address: local.readUInt32BE(0), prefix: body.readUInt8(1) }] : [];
       });
   }
+}
 
-  addDefaultRoute(gateway: number, interfaceName: string, netnsPid: number): void {
-    // struct rtmsg: family, lengths, tos, table main, protocol boot, scope universe, type unicast, flags
-    const rtmsg = Uint8Array.of(AF_INET, 0, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0);
-    const request = message(
-      NEWROUTE,
-      ACK | CREATE,
-      rtmsg,
-      attribute(RTA.gateway, addressBytes(gateway)),
-      attribute(RTA.oif, u32(this.#required(interfaceName, netnsPid))),
-    );
-    this.#do(`route through ${interfaceName}`, request, netnsPid);
-  }
+const addressRequest = (index: number, address: number, subnet: Subnet): Uint8Array =>
+  message(
+    NEWADDR,
+    ACK | CREATE,
+    ifaddr(subnet.prefix, index),
+    attribute(IFA.local, addressBytes(address)),
+    attribute(IFA.address, addressBytes(address)),
+    attribute(IFA.broadcast, addressBytes(broadcastOf(subnet))),
+  );
+
+function defaultRouteRequest(index: number, gateway: number): Uint8Array {
+  // struct rtmsg: family, lengths, tos, table main, protocol boot, scope universe, type unicast, flags
+  const rtmsg = Uint8Array.of(AF_INET, 0, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0);
+  return message(
+    NEWROUTE,
+    ACK | CREATE,
+    rtmsg,
+    attribute(RTA.gateway, addressBytes(gateway)),
+    attribute(RTA.oif, u32(index)),
+  );
 }
 
 function attributesOf(bytes: Buffer): Map<number, Buffer> {
