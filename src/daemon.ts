@@ -78,7 +78,7 @@ async function serve(config: Config, log: Logger): Promise<void> {
   const group = socketGroup(config, log);
   const listeners: Listener[] = [];
   for (const host of config.hosts) {
-    listeners.push(await listen(host, engine.api, { tls: config.tls, group, log }));
+    listeners.push(await listen(host, engine.api, { tls: config.tls, group, scratch: config.execRoot, log }));
     if (host.startsWith("tcp://") && !config.tls?.verify)
       log.warn("this socket gives root on this host to everybody who can reach it: use --tlsverify", { host });
     log.info("API listen on", { host });

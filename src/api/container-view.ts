@@ -1,6 +1,5 @@
 /** A container as clients see it: the short form of a list, the long one of inspect. Projections only; nothing is decided here. */
 
-import fastJson from "fast-json-stringify";
 import { invalid } from "../base/errors.ts";
 import { MASKED_PATHS, READONLY_PATHS } from "../container/isolation.ts";
 import type { Container } from "../container/records.ts";
@@ -21,70 +20,6 @@ export interface ViewContext {
   /** Ids of the named image and of all that build on it; none for a name that is unknown. */
   readonly descendants: (ancestor: string) => Promise<ReadonlySet<string>>;
 }
-
-const text = { type: "string" } as const;
-const number = { type: "integer" } as const;
-const texts = { type: "object", additionalProperties: text } as const;
-const list_ = <T>(items: T) => ({ type: "array", items }) as const;
-
-const endpointSchema = {
-  type: "object",
-  nullable: false,
-  properties: {
-    IPAMConfig: { type: "null" },
-    Links: { type: "null" },
-    Aliases: { type: "null" },
-    MacAddress: text,
-    NetworkID: text,
-    EndpointID: text,
-    Gateway: text,
-    IPAddress: text,
-    IPPrefixLen: number,
-    IPv6Gateway: text,
-    GlobalIPv6Address: text,
-    GlobalIPv6PrefixLen: number,
-    DriverOpts: { type: "null" },
-    GwPriority: number,
-    DNSNames: { type: "null" },
-  },
-} as const;
-
-/** Compiled once: with many containers, serialising is most of what a list costs. */
-const stringifyList = fastJson(
-  list_({
-    type: "object",
-    properties: {
-      Id: text,
-      Names: list_(text),
-      Image: text,
-      ImageID: text,
-      Command: text,
-      Created: number,
-      Ports: list_({ type: "object", properties: { PrivatePort: number, Type: text } }),
-      SizeRw: number,
-      SizeRootFs: number,
-      Labels: texts,
-      State: text,
-      Status: text,
-      HostConfig: { type: "object", properties: { NetworkMode: text } },
-      NetworkSettings: {
-        type: "object",
-        properties: { Networks: { type: "object", additionalProperties: endpointSchema } },
-      },
-      Mounts: list_({
-        type: "object",
-        properties: {
-          Type: text,
-          Source: text,
-          Destination: text,
-          Mode: text,
-          RW: { type: "boolean" },
-          Propagation: text,
-        },
-      }),
-    },
-  }),
-);
 
 export const LIST_FILTERS = [
   ...["ancestor", "before", "exited", "expose", "health", "id", "is-task", "isolation", "label", "name", "network"],
@@ -155,15 +90,12 @@ export async function list(all: readonly Container[], options: ListOptions, view
   const limited = options.limit > 0 ? wanted.slice(0, options.limit) : wanted;
   const now = Date.now();
   const summaries = limited.map((container) => summary(container, view, now));
-  if (!options.size) return stringifyList(summaries);
-  return stringifyList(
-    await Promise.all(
-      summaries.map(async (one) => {
-        const [{ bytes }, image] = await Promise.all([view.usage(one.Id), view.imageSize(one.ImageID)]);
-        return { ...one, SizeRw: bytes, SizeRootFs: bytes + image };
-      }),
-    ),
-  );
+  if (!options.size) return JSON.stringify(summaries);
+  const sized = summaries.map(async (one) => {
+    const [{ bytes }, image] = await Promise.all([view.usage(one.Id), view.imageSize(one.ImageID)]);
+    return { ...one, SizeRw: bytes, SizeRootFs: bytes + image };
+  });
+  return JSON.stringify(await Promise.all(sized));
 }
 
 /** `before` and `since` name a container; the list is newest first. */

@@ -9,9 +9,11 @@ import { chmodSync, chownSync, existsSync, readFileSync, rmSync } from "node:fs"
 import http from "node:http";
 import https from "node:https";
 import net from "node:net";
+import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { hasCode, invalid, messageOf, unavailable } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
+import { acceptOn } from "./activation.ts";
 import type { Bindings, Upgrade } from "./context.ts";
 
 /** Answers one request: the API, without its socket. */
@@ -203,6 +205,8 @@ export interface ListenOptions {
   readonly tls: Tls | undefined;
   /** Group id of unix sockets, and whether others than root may use them. */
   readonly group: number;
+  /** A folder for sockets that nobody but us connects to. */
+  readonly scratch: string;
   readonly log: Logger;
 }
 
@@ -215,18 +219,21 @@ export async function listen(host: string, handler: Handler, options: ListenOpti
   if (!scheme) throw invalid(`invalid -H ${host}: want unix:///path, tcp://address:port or fd://`);
   const closing = new AbortController();
   const server = createServer(handler, scheme === "tcp" ? options.tls : undefined, options.log, closing.signal);
+  using stack = new DisposableStack();
   try {
     if (scheme === "unix") await listenUnix(server, rest, options.group);
     else if (scheme === "tcp") await listenTcp(server, rest, options.tls !== undefined);
-    else await listenPassed(server, rest);
+    else stack.use(await listenPassed(server, rest, options));
   } catch (error) {
     if (hasCode(error, "EADDRINUSE"))
       throw unavailable(`cannot listen on ${host}: address already in use`, { cause: error });
     throw error;
   }
+  const accepting = stack.move();
   return {
     address: host,
     async [Symbol.asyncDispose]() {
+      accepting.dispose();
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       closing.abort();
       server.closeIdleConnections();
@@ -255,11 +262,18 @@ async function listenTcp(server: http.Server | https.Server, address: string, se
   await ready(server, () => server.listen(port, url.hostname.replace(/^\[|\]$/g, "")));
 }
 
-async function listenPassed(server: http.Server | https.Server, which: string): Promise<void> {
+/** @returns what ends the accepting */
+async function listenPassed(
+  server: http.Server | https.Server,
+  which: string,
+  { scratch, log }: ListenOptions,
+): Promise<Disposable> {
   const count = passedSockets();
   if (count === 0) throw unavailable("cannot listen on fd://: no sockets were passed by the service manager");
   const fd = which === "" ? 3 : Number(which);
   if (!Number.isInteger(fd) || fd < 3 || fd >= 3 + count)
     throw invalid(`invalid -H fd://${which}: descriptors 3 to ${2 + count} were passed`);
-  await ready(server, () => server.listen({ fd }));
+  const path = join(scratch, `fd-${fd}.sock`);
+  await listenUnix(server, path, 0);
+  return acceptOn(fd, path, log);
 }
