@@ -55,6 +55,8 @@ export interface AttachRequest extends Coupling {
 /** How long a killed process may take to be gone, ms. */
 const KILL_GRACE_MS = 10_000;
 const DEFAULT_STOP_TIMEOUT_S = 10;
+/** How often a forced removal kills a container that others keep starting. */
+const REMOVAL_ATTEMPTS = 3;
 
 interface Attachment {
   readonly client: Duplex;
@@ -337,20 +339,30 @@ export class Containers {
 
   /** @throws conflict while it runs, unless `force` */
   async remove(reference: string, force: boolean): Promise<void> {
-    const container = this.get(reference);
-    if (container.state.phase === "removing")
-      throw conflict(`removal of container ${reference} is already in progress`);
-    if (container.state.phase === "running") {
-      if (!force)
-        throw conflict(
-          `cannot remove container ${JSON.stringify(`/${container.name}`)}: container is running: stop the container before removing or force remove`,
-        );
-      await this.kill(container.id, "SIGKILL").catch((error: unknown) => {
-        if (kindOf(error) !== "conflict") throw error; // it has just ended by itself
-      });
+    const { id, name } = this.get(reference);
+    for (let attempt = 0; attempt < REMOVAL_ATTEMPTS; attempt++) {
+      await this.#endForRemoval(reference, id, force);
+      await using _ = await this.#locks.acquire(id);
+      const phase = this.records.find(id)?.state.phase;
+      if (phase === undefined) return; // --rm was faster
+      if (phase === "running") continue; // somebody has started it again
+      return await this.#remove(id);
     }
-    await using _ = await this.#locks.acquire(container.id);
-    if (this.records.find(container.id)) await this.#remove(container.id); // --rm may have been faster
+    throw conflict(`cannot remove container ${JSON.stringify(`/${name}`)}: could not kill: it still runs`);
+  }
+
+  async #endForRemoval(reference: string, id: string, force: boolean): Promise<void> {
+    const container = this.records.find(id);
+    if (container?.state.phase === "removing")
+      throw conflict(`removal of container ${reference} is already in progress`);
+    if (container?.state.phase !== "running") return;
+    if (!force)
+      throw conflict(
+        `cannot remove container ${JSON.stringify(`/${container.name}`)}: container is running: stop the container before removing or force remove`,
+      );
+    await this.kill(id, "SIGKILL").catch((error: unknown) => {
+      if (kindOf(error) !== "conflict" && kindOf(error) !== "notFound") throw error; // it has just ended by itself
+    });
   }
 
   /** The lock is held. */
