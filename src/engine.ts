@@ -106,14 +106,14 @@ const sizeOf = (images: Images, id: string): Promise<number> =>
     () => 0,
   );
 
-/** An image descends from another when it begins with all of its layers. */
+/** An image descends from another when it begins with all of its layers and has more. */
 async function descendants(images: Images, ancestor: string): Promise<ReadonlySet<string>> {
   const base = await images.get(ancestor).catch(() => undefined);
   const family = new Set<string>();
   if (!base) return family;
   for (const { id } of await images.list()) {
     const { layers } = await images.get(id);
-    if (base.layers.every((layer, at) => layers[at] === layer)) family.add(id);
+    if (layers.length > base.layers.length && base.layers.every((layer, at) => layers[at] === layer)) family.add(id);
   }
   return family.add(base.id);
 }
