@@ -97,7 +97,7 @@ export function toHostConfig(
   checkRuntime(host.text("Runtime"));
   if (!["", "host"].includes(host.text("UsernsMode"))) throw invalid(`invalid userns mode: ${host.text("UsernsMode")}`);
   if (!["", "default"].includes(host.text("Isolation"))) throw invalid(`invalid isolation: ${host.text("Isolation")}`);
-  const networkMode = host.text("NetworkMode") || "default";
+  const networkMode = host.text("NetworkMode").replace(/^(default)?$/, "bridge"); // so inspect names the network itself
   checkEndpoints(networking.document("EndpointsConfig"), networkMode);
   const bindSpecs = host.words("Binds") ?? [];
   const mountSpecs = host.documents("Mounts").map(toMountSpec);
@@ -164,7 +164,7 @@ function checkRuntime(name: string): void {
 
 function checkEndpoints(endpoints: Document, networkMode: string): void {
   for (const name of endpoints.names) {
-    if (name !== networkMode && !(["default", "bridge"].includes(name) && ["default", "bridge"].includes(networkMode)))
+    if (name !== networkMode && !(name === "default" && networkMode === "bridge"))
       throw notImplemented(`connecting a container to network ${name} as well is not supported yet`);
     refuse(endpoints.document(name), ENDPOINT_REFUSED);
   }
@@ -172,7 +172,7 @@ function checkEndpoints(endpoints: Document, networkMode: string): void {
 
 function toNamespaces(host: Document, networkMode: string): Namespaces {
   return {
-    network: choose("network", networkMode, { default: "bridge", bridge: "bridge", host: "host", none: "none" }),
+    network: choose("network", networkMode, { bridge: "bridge", host: "host", none: "none" }),
     pid: choose("PID", host.text("PidMode"), { "": "private", private: "private", host: "host" }),
     ipc: choose("IPC", host.text("IpcMode"), {
       "": "private",

@@ -109,7 +109,7 @@ export interface HostConfig {
   /** Target to options: `size=64m,mode=1777`. */
   readonly tmpfs: Readonly<Record<string, string>>;
   readonly namespaces: Namespaces;
-  /** The network as the user named it: `default`, `bridge`, … */
+  /** The network as the user named it; `bridge` for the default. */
   readonly networkMode: string;
   readonly autoRemove: boolean;
   readonly capAdd: readonly string[];
