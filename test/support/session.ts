@@ -11,6 +11,9 @@ export interface SessionOptions {
   readonly terminal?: Size;
 }
 
+/** A test that waits in vain shall say so itself: the runner would only kill everything. */
+const PATIENCE_MS = 30_000;
+
 interface Waiter {
   readonly pattern: string | RegExp;
   readonly from: number;
@@ -21,7 +24,7 @@ const indexOf = (text: string, pattern: string | RegExp): number =>
   typeof pattern === "string" ? text.indexOf(pattern) : text.search(pattern);
 
 export class Session implements AsyncDisposable {
-  readonly exited: Promise<number>;
+  readonly #exited: Promise<number>;
   readonly #child: Bun.Subprocess;
   readonly #waiters = new Set<Waiter>();
   #text = "";
@@ -33,7 +36,7 @@ export class Session implements AsyncDisposable {
       const data = (_: Bun.Terminal, bytes: Uint8Array) => this.#add(decoder.decode(bytes, { stream: true }));
       const { rows, columns: cols } = terminal;
       this.#child = Bun.spawn([...command], { env: { ...env, TERM: "xterm" }, terminal: { rows, cols, data } });
-      this.exited = this.#child.exited.then((code) => this.#end(code));
+      this.#exited = this.#child.exited.then((code) => this.#end(code));
       return;
     }
     const child = Bun.spawn([...command], { env: { ...env }, stdin: "pipe", stdout: "pipe", stderr: "pipe" });
@@ -41,7 +44,14 @@ export class Session implements AsyncDisposable {
     const read = async (stream: ReadableStream<Uint8Array>) => {
       for await (const bytes of stream) this.#add(decoder.decode(bytes, { stream: true }));
     };
-    this.exited = Promise.all([child.exited, read(child.stdout), read(child.stderr)]).then(([code]) => this.#end(code));
+    this.#exited = Promise.all([child.exited, read(child.stdout), read(child.stderr)]).then(([code]) => this.#end(code));
+  }
+
+  /** Its exit code, 128 + n after signal n. Rejects when it does not end. */
+  get exited(): Promise<number> {
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(() => late.reject(this.#unseen("its end")), PATIENCE_MS);
+    return Promise.race([this.#exited, late.promise]).finally(() => clearTimeout(timer));
   }
 
   get pid(): number {
@@ -73,19 +83,21 @@ export class Session implements AsyncDisposable {
   }
 
   #unseen(pattern: string | RegExp): Error {
-    return new Error(`it ended before it printed ${String(pattern)}; all it printed: ${JSON.stringify(this.#text)}`);
+    const end = this.#ended ? "it ended before" : `${PATIENCE_MS / 1000} seconds were over before`;
+    return new Error(`${end} it printed ${String(pattern)}; all it printed: ${JSON.stringify(this.#text)}`);
   }
 
   /**
    * @param from  position in `output` from where to look
-   * @returns     what was printed from there on, as soon as the pattern is in it. @throws Error when it ends without it
+   * @returns     what was printed from there on, as soon as the pattern is in it. @throws Error when it does not come
    */
   async until(pattern: string | RegExp, from = 0): Promise<string> {
     const waiter: Waiter = { pattern, from, promise: Promise.withResolvers<string>() };
     if (this.#found(waiter)) return waiter.promise.promise;
     if (this.#ended) throw this.#unseen(pattern);
     this.#waiters.add(waiter);
-    return waiter.promise.promise;
+    const late = setTimeout(() => waiter.promise.reject(this.#unseen(pattern)), PATIENCE_MS);
+    return waiter.promise.promise.finally(() => clearTimeout(late));
   }
 
   write(bytes: string | Uint8Array): void {
@@ -112,7 +124,7 @@ export class Session implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.kill("SIGKILL");
-    await this.exited;
+    await this.#exited;
     this.#child.terminal?.close();
   }
 }
