@@ -1,10 +1,11 @@
 /**
- * Brings a checkout to where it runs: the layer engine, the shim, and `nft`, which the bridge network needs. What is there already is left
+ * Brings a checkout to where it runs: the layer engine, the shim, the serialisers, and `nft`, which the bridge network needs. What is there already is left
  * alone. `npm start` and `npm test` run this first.
  */
 
 import { buildShim } from "../shim/shim.build.ts";
 import { buildWasm } from "../wasm/layer.build.ts";
+import { buildSerializers } from "./api/serializers.build.ts";
 
 /** Programs of the host that the engine calls, and the Debian packages that have them. */
 const PROGRAMS: Readonly<Record<string, string>> = { nft: "nftables" };
@@ -31,6 +32,7 @@ export async function installMissing(programs: Readonly<Record<string, string>>)
 export async function setUp(): Promise<void> {
   await buildShim();
   await buildWasm();
+  await buildSerializers();
   for (const name of await installMissing(PROGRAMS))
     console.log(
       `${name} is missing: without it, run the engine with --iptables=false, or containers with --network none|host`,

@@ -79,11 +79,13 @@ async function bodyText(c: Ctx): Promise<string> {
   return Buffer.concat(chunks).toString("utf8");
 }
 
-export const json = (value: unknown, status = 200): Response =>
-  new Response(`${JSON.stringify(value)}\n`, { status, headers: { "Content-Type": "application/json" } });
+/** JSON that is text already; its length is known, so that it is sent in one piece. */
+export function jsonText(text: string, status = 200): Response {
+  const body = Buffer.from(`${text}\n`);
+  const headers = { "Content-Type": "application/json", "Content-Length": String(body.byteLength) };
+  return new Response(body, { status, headers });
+}
 
-/** JSON that is text already. */
-export const jsonText = (text: string, status = 200): Response =>
-  new Response(`${text}\n`, { status, headers: { "Content-Type": "application/json" } });
+export const json = (value: unknown, status = 200): Response => jsonText(JSON.stringify(value), status);
 
 export const empty = (status: number): Response => new Response(null, { status });

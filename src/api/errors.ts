@@ -1,6 +1,7 @@
 /** Kinds of errors → HTTP status codes, in Docker's shape: `{"message":"…"}` and a newline. Source: Moby, httpstatus/status.go. */
 
 import { type ErrorKind, kindOf, messageOf } from "../base/errors.ts";
+import { json } from "./context.ts";
 
 export const STATUS: Readonly<Record<ErrorKind, number>> = {
   notFound: 404,
@@ -19,8 +20,5 @@ export const STATUS: Readonly<Record<ErrorKind, number>> = {
 export function errorResponse(thrown: unknown): Response {
   const status = STATUS[kindOf(thrown)];
   if (status === 304) return new Response(null, { status });
-  return new Response(`${JSON.stringify({ message: messageOf(thrown) })}\n`, {
-    status,
-    headers: { "Content-Type": "application/json" },
-  });
+  return json({ message: messageOf(thrown) }, status);
 }

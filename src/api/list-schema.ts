@@ -1,0 +1,67 @@
+/** The shape of GET /containers/json, from which its serialiser is generated. Source: Docker Engine API 1.50, ContainerSummary. */
+
+const text = { type: "string" } as const;
+const number = { type: "integer" } as const;
+const nothing = { type: "null" } as const;
+
+const endpoint = {
+  type: "object",
+  properties: {
+    IPAMConfig: nothing,
+    Links: nothing,
+    Aliases: nothing,
+    MacAddress: text,
+    DriverOpts: nothing,
+    GwPriority: number,
+    NetworkID: text,
+    EndpointID: text,
+    Gateway: text,
+    IPAddress: text,
+    IPPrefixLen: number,
+    IPv6Gateway: text,
+    GlobalIPv6Address: text,
+    GlobalIPv6PrefixLen: number,
+    DNSNames: nothing,
+  },
+} as const;
+
+const port = { type: "object", properties: { PrivatePort: number, Type: text } } as const;
+
+const mount = {
+  type: "object",
+  properties: {
+    Type: text,
+    Source: text,
+    Destination: text,
+    Mode: text,
+    RW: { type: "boolean" },
+    Propagation: text,
+  },
+} as const;
+
+export const containerListSchema = {
+  type: "array",
+  items: {
+    type: "object",
+    properties: {
+      Id: text,
+      Names: { type: "array", items: text },
+      Image: text,
+      ImageID: text,
+      Command: text,
+      Created: number,
+      Ports: { type: "array", items: port },
+      SizeRw: number,
+      SizeRootFs: number,
+      Labels: { type: "object", additionalProperties: text },
+      State: text,
+      Status: text,
+      HostConfig: { type: "object", properties: { NetworkMode: text } },
+      NetworkSettings: {
+        type: "object",
+        properties: { Networks: { type: "object", additionalProperties: endpoint } },
+      },
+      Mounts: { type: "array", items: mount },
+    },
+  },
+} as const;
