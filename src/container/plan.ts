@@ -129,12 +129,14 @@ function cgroupMounts(places: readonly CgroupPlace[], { privileged }: HostConfig
   const readonly = privileged ? 0 : MS.rdonly;
   const trees = places.filter(({ name }) => name !== "");
   if (trees.length === 0) return [op.mount("cgroup2", "cgroup", "/sys/fs/cgroup", SYSTEM_FLAGS | readonly)];
+  // read-only before the trees are bound below it: bound onto itself afterwards, it would bring all of them a second time
   return [
     op.mount("tmpfs", "tmpfs", "/sys/fs/cgroup", SYSTEM_FLAGS, "mode=755"),
-    ...trees.map(({ directory, name }) =>
-      op.bind(directory, `/sys/fs/cgroup/${name}`, { flags: SYSTEM_FLAGS | readonly | MS.private, create: true }),
-    ),
+    ...trees.map(({ name }) => op.mkdir(`/sys/fs/cgroup/${name}`)),
     ...(privileged ? [] : [op.readonly("/sys/fs/cgroup")]),
+    ...trees.map(({ directory, name }) =>
+      op.bind(directory, `/sys/fs/cgroup/${name}`, { flags: SYSTEM_FLAGS | readonly | MS.private, create: false }),
+    ),
   ];
 }
 
