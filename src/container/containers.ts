@@ -70,6 +70,8 @@ export class Containers {
   readonly #tasks = new Map<string, Task>();
   /** Resolved when the process has ended and the state says so. */
   readonly #exits = new Map<string, PromiseWithResolvers<WaitResult>>();
+  /** Being restarted: their end does not remove them, though they were created with --rm. */
+  readonly #restarting = new Set<string>();
   readonly #removals = new Map<string, PromiseWithResolvers<WaitResult>>();
   /** Clients that attached before the start. */
   readonly #attachments = new Map<string, Set<Attachment>>();
@@ -228,7 +230,6 @@ export class Containers {
 
   async #ended(id: string, task: Task, exit: Exit): Promise<void> {
     const { launcher, log } = this.#options;
-    let autoRemove = false;
     {
       await using _ = await this.#locks.acquire(id);
       const container = this.records.find(id);
@@ -247,8 +248,8 @@ export class Containers {
       this.#emit(ended, "die", { exitCode: String(exit.code), execDuration: String(Math.max(0, seconds)) });
       this.#networkEvent(container, "disconnect");
       this.#settleExit(id, { code: exit.code, error: "" });
-      autoRemove = container.host.autoRemove;
-      if (autoRemove) await this.#remove(id).catch((error) => log.error("automatic removal failed", { id, error }));
+      if (container.host.autoRemove && !this.#restarting.has(id))
+        await this.#remove(id).catch((error) => log.error("automatic removal failed", { id, error }));
     }
     void launcher.releaseLayers().catch((error) => log.warn("layers stay mounted", { error: messageOf(error) }));
   }
@@ -319,7 +320,12 @@ export class Containers {
 
   async restart(reference: string, options: { readonly timeoutS?: number; readonly signal?: string }): Promise<void> {
     const container = this.get(reference);
-    if (container.state.phase === "running") await this.#stop(container, options);
+    this.#restarting.add(container.id);
+    try {
+      if (container.state.phase === "running") await this.#stop(container, options);
+    } finally {
+      this.#restarting.delete(container.id);
+    }
     await this.start(container.id);
     this.#emit(container, "restart");
   }
