@@ -17,13 +17,15 @@ import type { Events } from "../events.ts";
 import type { Exit, Task } from "../runtime/runtime.ts";
 import { signalNumber } from "../runtime/signals.ts";
 import type { Snapshotter } from "../store/snapshot.ts";
+import { Attachments, type AttachRequest } from "./attachments.ts";
 import { type ContainerRequest, type HostConfig, mergeConfig } from "./config.ts";
 import { startFailure } from "./failure.ts";
 import type { Launcher } from "./launch.ts";
 import { randomName } from "./names.ts";
 import { type Container, checkName, type Records } from "./records.ts";
 import { type Ended, NEVER, transition } from "./state.ts";
-import { type Coupling, type CouplingEnd, couple } from "./stdio.ts";
+import type { CouplingEnd } from "./stdio.ts";
+import { type WaitResult, Waits } from "./waits.ts";
 
 export interface ContainerImage {
   readonly id: Digest;
@@ -42,42 +44,26 @@ export interface ContainersOptions {
 
 export type WaitCondition = "not-running" | "next-exit" | "removed";
 
-export interface WaitResult {
-  readonly code: number;
-  readonly error: string;
-}
-
-export interface AttachRequest extends Coupling {
-  readonly stdout: boolean;
-  readonly stderr: boolean;
-}
-
 /** How long a killed process may take to be gone, ms. */
 const KILL_GRACE_MS = 10_000;
 const DEFAULT_STOP_TIMEOUT_S = 10;
 /** How often a forced removal kills a container that others keep starting. */
 const REMOVAL_ATTEMPTS = 3;
 
-interface Attachment {
-  readonly client: Duplex;
-  readonly request: AttachRequest;
-  readonly done: (end: CouplingEnd) => void;
-}
-
 export class Containers {
   readonly #options: ContainersOptions;
   readonly #locks = new Locks();
   readonly #tasks = new Map<string, Task>();
-  /** Resolved when the process has ended and the state says so. */
-  readonly #exits = new Map<string, PromiseWithResolvers<WaitResult>>();
+  /** Settled when the process has ended and the state says so. */
+  readonly #exits = new Waits();
+  readonly #removals = new Waits();
   /** Being restarted: their end does not remove them, though they were created with --rm. */
   readonly #restarting = new Set<string>();
-  readonly #removals = new Map<string, PromiseWithResolvers<WaitResult>>();
-  /** Clients that attached before the start. */
-  readonly #attachments = new Map<string, Set<Attachment>>();
+  readonly #attachments: Attachments;
 
   constructor(options: ContainersOptions) {
     this.#options = options;
+    this.#attachments = new Attachments(options.log);
   }
 
   get records(): Records {
@@ -109,19 +95,12 @@ export class Containers {
       .map(({ id, state }) => ({ id, running: state.phase === "running" }));
   }
 
-  #emit(container: Container, action: string, attributes: Readonly<Record<string, string>> = {}): void {
-    const { labels, image } = container.config;
-    this.#options.events.emit("container", action, container.id, {
-      ...labels,
-      ...attributes,
-      image,
-      name: container.name,
-    });
+  /** Tells an event of a container; an exec's events are its container's. */
+  emit(container: Container, action: string, attributes: Readonly<Record<string, string>> = {}): void {
+    const { config, id, name } = container;
+    const all = { ...config.labels, ...attributes, image: config.image, name };
+    this.#options.events.emit("container", action, id, all);
   }
-
-  /** For other parts of this room: an exec's events are its container's. */
-  emit = (container: Container, action: string, attributes?: Readonly<Record<string, string>>): void =>
-    this.#emit(container, action, attributes);
 
   /** Nothing is mounted, no process exists afterwards. @throws notFound, conflict, invalid */
   async create(
@@ -155,7 +134,7 @@ export class Containers {
     await snapshotter.prepare(id, image.config.rootfs.diff_ids);
     records.save(container);
     undo.move();
-    this.#emit(container, "create");
+    this.emit(container, "create");
     return { id, warnings: warningsOf(image.config) };
   }
 
@@ -165,8 +144,8 @@ export class Containers {
     await using _ = await this.#locks.acquire(id);
     const container = this.get(id);
     if (container.state.phase === "running") throw notModified("container is already running");
-    if (container.state.phase === "removing") throw conflict("container is marked for removal and cannot be started");
-    if (container.state.phase === "dead") throw conflict("container is marked for removal and cannot be started");
+    if (container.state.phase === "removing" || container.state.phase === "dead")
+      throw conflict("container is marked for removal and cannot be started");
     try {
       await this.#launch(container);
     } catch (error) {
@@ -184,7 +163,7 @@ export class Containers {
       await task.exited;
       await task.delete();
     });
-    await this.#attachWaiting(container, task);
+    await this.#attachments.begin(container.id, task);
     await task.go();
     const startedAt = new Date().toISOString();
     const last = "last" in container.state ? container.state.last : undefined;
@@ -193,7 +172,7 @@ export class Containers {
     undo.move();
     this.#watch(running, task);
     this.#networkEvent(running, "connect");
-    this.#emit(running, "start");
+    this.emit(running, "start");
     log.debug("container started", { id: container.id, pid: task.pid });
   }
 
@@ -204,11 +183,8 @@ export class Containers {
     const last: Ended = { code: exitCode, startedAt: NEVER, finishedAt: now, oomKilled: false, error: error.message };
     const phase = container.state.phase === "created" ? "created" : "exited";
     this.records.save({ ...container, state: { phase, last }, endpoint: undefined });
-    for (const { client, done } of this.#takeAttachments(container.id)) {
-      client.end();
-      done("ended");
-    }
-    this.#settleExit(container.id, { code: exitCode, error: "" }); // the caller of start has the message
+    this.#attachments.dismiss(container.id);
+    this.#exits.settle(container.id, { code: exitCode, error: "" }); // the caller of start has the message
     if (container.host.autoRemove) await this.#remove(container.id);
     return error;
   }
@@ -245,33 +221,22 @@ export class Containers {
       const state = transition(container.state, { phase: "exited", last });
       const ended = this.records.save({ ...container, state, endpoint: undefined });
       const seconds = Math.round((exit.at.getTime() - Date.parse(startedAt)) / 1000);
-      this.#emit(ended, "die", { exitCode: String(exit.code), execDuration: String(Math.max(0, seconds)) });
+      this.emit(ended, "die", { exitCode: String(exit.code), execDuration: String(Math.max(0, seconds)) });
       this.#networkEvent(container, "disconnect");
-      this.#settleExit(id, { code: exit.code, error: "" });
+      this.#exits.settle(id, { code: exit.code, error: "" });
       if (container.host.autoRemove && !this.#restarting.has(id))
         await this.#remove(id).catch((error) => log.error("automatic removal failed", { id, error }));
     }
     void launcher.releaseLayers().catch((error) => log.warn("layers stay mounted", { error: messageOf(error) }));
   }
 
-  #settleExit(id: string, result: WaitResult): void {
-    this.#exits.get(id)?.resolve(result);
-    this.#exits.delete(id);
-  }
-
-  #promise(map: Map<string, PromiseWithResolvers<WaitResult>>, id: string): Promise<WaitResult> {
-    const known = map.get(id) ?? Promise.withResolvers<WaitResult>();
-    map.set(id, known);
-    return known.promise;
-  }
-
   /** @returns a promise that settles when the condition holds; it is registered before this returns */
   wait(reference: string, condition: WaitCondition): Promise<WaitResult> {
     const { id, state } = this.get(reference);
-    if (condition === "removed") return this.#promise(this.#removals, id);
+    if (condition === "removed") return this.#removals.next(id);
     if (condition === "not-running" && state.phase !== "running")
       return Promise.resolve({ code: state.last?.code ?? 0, error: state.last?.error ?? "" });
-    return this.#promise(this.#exits, id);
+    return this.#exits.next(id);
   }
 
   /**
@@ -283,12 +248,12 @@ export class Containers {
     const container = this.get(reference);
     if (container.state.phase !== "running") throw notModified("container is already stopped");
     await this.#stop(container, options);
-    this.#emit(container, "stop");
+    this.emit(container, "stop");
   }
 
   async #stop(container: Container, { timeoutS, signal }: { timeoutS?: number; signal?: string }): Promise<void> {
     const task = this.task(container);
-    const ended = this.#promise(this.#exits, container.id);
+    const ended = this.#exits.next(container.id);
     const number = signalNumber(signal || container.config.stopSignal || "SIGTERM");
     const seconds = timeoutS ?? container.config.stopTimeoutS ?? DEFAULT_STOP_TIMEOUT_S;
     await this.#signal(container, task, number);
@@ -301,7 +266,7 @@ export class Containers {
   }
 
   async #signal(container: Container, task: Task, signal: number): Promise<void> {
-    this.#emit(container, "kill", { signal: String(signal) });
+    this.emit(container, "kill", { signal: String(signal) });
     await task.kill(signal).catch((error: unknown) => {
       if (kindOf(error) !== "notFound") throw error; // it has just ended
     });
@@ -313,7 +278,7 @@ export class Containers {
     const number = signalNumber(signal || "SIGKILL");
     if (container.state.phase !== "running")
       throw conflict(`cannot kill container: ${reference}: container ${container.id} is not running`);
-    const ended = this.#promise(this.#exits, container.id);
+    const ended = this.#exits.next(container.id);
     await this.#signal(container, this.task(container), number);
     if (number === 9) await settlesWithin(ended, KILL_GRACE_MS);
   }
@@ -327,7 +292,7 @@ export class Containers {
       this.#restarting.delete(container.id);
     }
     await this.start(container.id);
-    this.#emit(container, "restart");
+    this.emit(container, "restart");
   }
 
   async rename(reference: string, name: string): Promise<void> {
@@ -340,7 +305,7 @@ export class Containers {
     if (container.name === bare) throw invalid("Renaming a container with the same name as its current name");
     this.records.checkFree(bare);
     const renamed = this.records.save({ ...container, name: bare });
-    this.#emit(renamed, "rename", { oldName: `/${container.name}` });
+    this.emit(renamed, "rename", { oldName: `/${container.name}` });
   }
 
   /** @throws conflict while it runs, unless `force` */
@@ -378,10 +343,7 @@ export class Containers {
     const last = container.state.phase === "running" ? undefined : container.state.last;
     const removing = transition(container.state, { phase: "removing", ...(last && { last }) });
     records.save({ ...container, state: removing });
-    for (const { client, done } of this.#takeAttachments(id)) {
-      client.end();
-      done("ended");
-    }
+    this.#attachments.dismiss(id);
     try {
       await snapshotter.removeSnapshot(id);
       await records.remove(id);
@@ -390,65 +352,26 @@ export class Containers {
       throw error;
     }
     const result = { code: last?.code ?? 0, error: "" };
-    this.#settleExit(id, result);
-    this.#removals.get(id)?.resolve(result);
-    this.#removals.delete(id);
-    this.#emit(container, "destroy");
+    this.#exits.settle(id, result);
+    this.#removals.settle(id, result);
+    this.emit(container, "destroy");
   }
 
   async resize(reference: string, rows: number, columns: number): Promise<void> {
     const container = this.get(reference);
     await this.task(container).resize(rows, columns);
-    this.#emit(container, "resize", { height: String(rows), width: String(columns) });
+    this.emit(container, "resize", { height: String(rows), width: String(columns) });
   }
 
   /** Couples a client with the container's stdio: now, or when it starts. @returns when that is over */
   async attach(container: Container, client: Duplex, request: AttachRequest): Promise<CouplingEnd> {
-    this.#emit(container, "attach");
+    this.emit(container, "attach");
     const task = this.#tasks.get(container.id);
     const end = task
-      ? await this.#couple(client, task, request)
-      : await this.#attachLater(container.id, client, request);
-    if (end === "detached") this.#emit(container, "detach");
+      ? await this.#attachments.couple(client, task, request)
+      : await this.#attachments.wait(container.id, client, request);
+    if (end === "detached") this.emit(container, "detach");
     return end;
-  }
-
-  async #couple(client: Duplex, task: Task, request: AttachRequest): Promise<CouplingEnd> {
-    const { stdin, stdout, stderr } = request;
-    try {
-      return await couple(client, await task.attach({ stdin, stdout, stderr }), request);
-    } catch (error) {
-      this.#options.log.debug("attach ended", { error });
-      return "ended";
-    }
-  }
-
-  #attachLater(id: string, client: Duplex, request: AttachRequest): Promise<CouplingEnd> {
-    const { promise, resolve } = Promise.withResolvers<CouplingEnd>();
-    const attachment = { client, request, done: resolve };
-    const waiting = this.#attachments.get(id) ?? new Set<Attachment>();
-    this.#attachments.set(id, waiting.add(attachment));
-    client.once("close", () => {
-      if (waiting.delete(attachment)) resolve("left");
-    });
-    return promise;
-  }
-
-  #takeAttachments(id: string): readonly Attachment[] {
-    const waiting = this.#attachments.get(id);
-    this.#attachments.delete(id);
-    const taken = [...(waiting ?? [])];
-    waiting?.clear();
-    return taken;
-  }
-
-  /** Before the program runs, so that its first byte is not missed. */
-  async #attachWaiting(container: Container, task: Task): Promise<void> {
-    for (const { client, request, done } of this.#takeAttachments(container.id)) {
-      const { stdin, stdout, stderr } = request;
-      const stream = await task.attach({ stdin, stdout, stderr });
-      void couple(client, stream, request).then(done);
-    }
   }
 
   /** At start, before the API answers: finds what ran on without a daemon, and what ended meanwhile. */
