@@ -108,16 +108,14 @@ function systemMounts({ host, config, cgroups }: PlanInput): Map<string, readonl
     ],
     ["/sys", [op.mount("sysfs", "sysfs", "/sys", SYSTEM_FLAGS | (privileged ? 0 : MS.rdonly))]],
     ["/sys/fs/cgroup", cgroupMounts(cgroups, host)],
-    ["/dev/mqueue", [op.mkdir("/dev/mqueue"), queue(namespaces.ipc)]],
+    // of the namespace that the process is in, be it the host's
+    ["/dev/mqueue", [op.mkdir("/dev/mqueue"), op.mount("mqueue", "mqueue", "/dev/mqueue", SYSTEM_FLAGS)]],
   ]);
   if (namespaces.ipc !== "none")
     mounts.set("/dev/shm", [op.mkdir("/dev/shm", 0o1777), sharedMemory(namespaces.ipc, shmSize)]);
   if (config.tty) mounts.set("/dev/console", [op.console(true)]);
   return mounts;
 }
-
-const queue = (ipc: string): Op =>
-  ipc === "host" ? op.bind("/dev/mqueue", "/dev/mqueue") : op.mount("mqueue", "mqueue", "/dev/mqueue", SYSTEM_FLAGS);
 
 const sharedMemory = (ipc: string, size: number): Op =>
   ipc === "host"
