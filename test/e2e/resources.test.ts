@@ -1,0 +1,130 @@
+/** Limits: what the kernel was told, as the host's cgroup files say, and that it acts. */
+
+import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { e2e } from "../support/e2e.ts";
+
+e2e("resources", (engine) => {
+  const { docker, ok, sh, inspect, sleeper } = engine;
+
+  /** A file of the container's cgroup; `v1` is `controller/file`. Found through the process, not by how the engine names its cgroups. */
+  const cgroupFile = async (id: string, v1: string, v2: string): Promise<string> => {
+    const pid = await inspect(id, "{{.State.Pid}}");
+    const lines = readFileSync(`/proc/${pid}/cgroup`, "utf8").trim().split("\n");
+    const [controller = "", file = ""] = v1.split("/");
+    const own = lines.map((line) => line.split(":")).find(([, names]) => names?.split(",").includes(controller));
+    const mounts = readFileSync("/proc/self/mountinfo", "utf8")
+      .split("\n")
+      .map((line) => line.split(" "));
+    const mount = mounts.find((fields) => {
+      const kind = fields.indexOf("-") + 1;
+      return own
+        ? fields[kind] === "cgroup" && fields[kind + 2]?.split(",").includes(controller)
+        : fields[kind] === "cgroup2";
+    });
+    const path = own?.[2] ?? lines.find((line) => line.startsWith("0::"))?.slice(3) ?? "";
+    return readFileSync(join(mount?.[4] ?? "", path, own ? file : v2), "utf8").trim();
+  };
+
+  test("the container is below the parent that the daemon was told", async () => {
+    const pid = await inspect(await sleeper(), "{{.State.Pid}}");
+    for (const line of readFileSync(`/proc/${pid}/cgroup`, "utf8").trim().split("\n"))
+      if (!line.startsWith("0::")) expect(line.split(":")[2]).toStartWith(`${engine.daemon.cgroupParent}/`);
+  });
+
+  test("-m limits memory, and as much swap again", async () => {
+    const id = await sleeper("-m", "32m");
+    expect(await cgroupFile(id, "memory/memory.limit_in_bytes", "memory.max")).toBe(String(32 << 20));
+  });
+
+  test("a program that takes more memory than it may is killed, and inspect says why", async () => {
+    const id = await ok(
+      "run",
+      "-d",
+      "-m",
+      "16m",
+      "--memory-swap",
+      "16m",
+      "busybox",
+      "sh",
+      "-c",
+      "tail /dev/zero; exit $?",
+    );
+    await ok("wait", id);
+    const [code, killed] = (await inspect(id, "{{.State.ExitCode}} {{.State.OOMKilled}}")).split(" ");
+    expect(killed).toBe("true");
+    expect(code).toBe("137");
+  });
+
+  test("--cpus, --cpu-shares and --cpuset-cpus reach the scheduler", async () => {
+    const id = await sleeper("--cpus", "0.5", "--cpu-shares", "512", "--cpuset-cpus", "0");
+    expect(await cgroupFile(id, "cpu/cpu.cfs_quota_us", "cpu.max")).toMatch(/^50000( 100000)?$/);
+    expect(await cgroupFile(id, "cpu/cpu.shares", "cpu.weight")).toMatch(/^(512|20)$/);
+    expect(await cgroupFile(id, "cpuset/cpuset.cpus", "cpuset.cpus")).toBe("0");
+    expect(await ok("exec", id, "awk", "/^Cpus_allowed_list/ { print $2 }", "/proc/self/status")).toBe("0");
+    const quota = await sleeper("--cpu-period", "50000", "--cpu-quota", "10000");
+    expect(await cgroupFile(quota, "cpu/cpu.cfs_quota_us", "cpu.max")).toMatch(/^10000( 50000)?$/);
+  });
+
+  test("--pids-limit stops a fork bomb", async () => {
+    const id = await sleeper("--pids-limit", "20");
+    expect(await cgroupFile(id, "pids/pids.max", "pids.max")).toBe("20");
+    const { stderr } = await docker(
+      "run",
+      "--rm",
+      "--pids-limit",
+      "10",
+      "busybox",
+      "sh",
+      "-c",
+      "for i in $(seq 20); do sleep 1 & done; exit 0",
+    );
+    expect(stderr).toContain("can't fork");
+  });
+
+  test("--ulimit sets soft and hard limits", async () => {
+    expect(await sh("ulimit -Sn; ulimit -Hn; ulimit -c", "--ulimit", "nofile=512:1024", "--ulimit", "core=0")).toBe(
+      "512\n1024\n0",
+    );
+    const wrong = await docker("create", "--ulimit", "nofile=2048:1024", "busybox");
+    expect(wrong.code).not.toBe(0);
+  });
+
+  test("--oom-score-adj and --memory-reservation reach the kernel", async () => {
+    const id = await sleeper("--oom-score-adj", "500", "--memory-reservation", "16m");
+    expect(await ok("exec", id, "cat", "/proc/1/oom_score_adj")).toBe("500");
+    expect(await cgroupFile(id, "memory/memory.soft_limit_in_bytes", "memory.low")).toBe(String(16 << 20));
+  });
+
+  test.each([
+    [["-m", "1m"], "Minimum memory limit allowed is 6MB"],
+    [["-m", "64m", "--memory-swap", "32m"], "Minimum memoryswap limit should be larger than memory limit"],
+    [["--cpus", "4000"], "NanoCpus"],
+    [["--cpuset-cpus", "999"], "cpuset"],
+  ])("%p is refused in words", async (flags, words) => {
+    const { code, stderr } = await docker("run", "--rm", ...flags, "busybox", "true");
+    expect(stderr).toContain(words);
+    expect(code).toBe(125);
+  });
+
+  test("the container sees its own cgroup and cannot change it", async () => {
+    const id = await sleeper("-m", "32m");
+    const shown = await ok(
+      "exec",
+      id,
+      "sh",
+      "-c",
+      "cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max",
+    );
+    expect(shown).toBe(String(32 << 20));
+    const { stderr } = await docker(
+      "exec",
+      id,
+      "sh",
+      "-c",
+      "echo 1 > /sys/fs/cgroup/pids/pids.max || echo 1 > /sys/fs/cgroup/pids.max",
+    );
+    expect(stderr).toMatch(/Read-only file system|nonexistent/);
+  });
+});
