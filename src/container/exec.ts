@@ -108,11 +108,12 @@ export class Execs {
       const stream = client && (await task.attach({ stdin, stdout, stderr }));
       await task.go();
       undo.move();
-      this.#watch(container, id, task);
+      const recorded = this.#watch(container, id, task);
       this.#emit(container, "exec_start", id, exec.config);
       if (!client || !stream) return Promise.resolve();
       const detachKeys = exec.config.tty ? parseDetachKeys(exec.config.detachKeys) : undefined;
-      return couple(client, stream, { stdin, detachKeys }).then((end) => {
+      return couple(client, stream, { stdin, detachKeys }).then(async (end) => {
+        if (end === "ended") await recorded; // clients ask for the exit code as soon as the stream ends
         if (end === "detached") this.containers.emit(container, "exec_detach", { execID: id });
       });
     } catch (thrown) {
@@ -122,15 +123,15 @@ export class Execs {
     }
   }
 
-  #watch(container: Container, id: string, task: Task): void {
+  /** @returns when the exit stands in the exec */
+  async #watch(container: Container, id: string, task: Task): Promise<void> {
     this.#tasks.set(id, task);
     this.#change(id, { pid: task.pid });
-    void task.exited.then(async ({ code }) => {
-      this.#tasks.delete(id);
-      this.#finish(id, code);
-      this.containers.emit(container, "exec_die", { execID: id, exitCode: String(code) });
-      await task.delete();
-    });
+    const { code } = await task.exited;
+    this.#tasks.delete(id);
+    this.#finish(id, code);
+    this.containers.emit(container, "exec_die", { execID: id, exitCode: String(code) });
+    await task.delete();
   }
 
   #finish(id: string, exitCode: number): void {
