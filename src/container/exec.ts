@@ -5,7 +5,7 @@ import { conflict, notFound } from "../base/errors.ts";
 import { newId } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Runtime, Task } from "../runtime/runtime.ts";
-import type { ProcessConfig } from "./config.ts";
+import type { HostConfig, ProcessConfig } from "./config.ts";
 import type { Containers } from "./containers.ts";
 import { startFailure } from "./failure.ts";
 import type { Launcher } from "./launch.ts";
@@ -31,11 +31,6 @@ export interface Exec {
 
 /** How long an exec that ended can still be inspected, ms. Docker's five minutes. */
 const KEPT_MS = 5 * 60_000;
-
-export interface ExecStart {
-  readonly tty: boolean;
-  readonly consoleSize: readonly [rows: number, columns: number];
-}
 
 export class Execs {
   readonly #execs = new Map<string, Exec>();
@@ -89,10 +84,14 @@ export class Execs {
   /**
    * Makes the process and returns when the program runs.
    * @param client  gets the output and gives the input; undefined to run detached
-   * @returns a promise of the coupling's end; at once when detached
+   * @returns `over` settles when the client is through with it; at once when detached
    * @throws invalid when the program cannot be executed; the exec then shows exit code 126 or 127
    */
-  async start(id: string, client: Duplex | undefined, consoleSize: ExecStart["consoleSize"]): Promise<Promise<void>> {
+  async start(
+    id: string,
+    client: Duplex | undefined,
+    consoleSize: HostConfig["consoleSize"],
+  ): Promise<{ readonly over: Promise<void> }> {
     const exec = this.check(id);
     const container = this.containers.get(exec.containerId);
     this.#change(id, { running: true });
@@ -110,12 +109,13 @@ export class Execs {
       undo.move();
       const recorded = this.#watch(container, id, task);
       this.#emit(container, "exec_start", id, exec.config);
-      if (!client || !stream) return Promise.resolve();
+      if (!client || !stream) return { over: Promise.resolve() };
       const detachKeys = exec.config.tty ? parseDetachKeys(exec.config.detachKeys) : undefined;
-      return couple(client, stream, { stdin, detachKeys }).then(async (end) => {
+      const over = couple(client, stream, { stdin, detachKeys }).then(async (end) => {
         if (end === "ended") await recorded; // clients ask for the exit code as soon as the stream ends
         if (end === "detached") this.containers.emit(container, "exec_detach", { execID: id });
       });
+      return { over };
     } catch (thrown) {
       const { error, exitCode } = startFailure(thrown, "OCI runtime exec failed: exec failed");
       this.#finish(id, exitCode);
