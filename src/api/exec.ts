@@ -49,7 +49,7 @@ async function start(c: Ctx, execs: Execs): Promise<Response> {
   }
   return hijack(c, streamType(c, config.tty), async (client) => {
     try {
-      await await (await execs.start(id, client, [rows, columns])).over;
+      await (await execs.start(id, client, [rows, columns])).over;
     } catch (error) {
       // the status line is out: the failure goes into the stream, as Docker's does
       const text = Buffer.from(`${messageOf(error)}\r\n`);
