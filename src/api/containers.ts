@@ -6,6 +6,7 @@ import type { LogConfig } from "../container/config.ts";
 import type { Containers, WaitCondition } from "../container/containers.ts";
 import type { Container } from "../container/records.ts";
 import { parseDetachKeys } from "../container/stdio.ts";
+import { parsePlatform } from "../image/platform.ts";
 import type { Snapshotter } from "../store/snapshot.ts";
 import { inspect, LIST_FILTERS, list, type ViewContext } from "./container-view.ts";
 import { apiVersion, type Ctx, type Env, empty, flag, integer, json, jsonBody, jsonText, param } from "./context.ts";
@@ -25,10 +26,14 @@ export interface ContainersApi {
 
 async function create(c: Ctx, { containers, defaults }: ContainersApi): Promise<Response> {
   const body = new Document(await jsonBody(c));
-  const platform = c.req.query("platform") ?? "";
-  if (platform !== "" && !platform.startsWith("linux")) throw invalid(`operating system is not supported: ${platform}`);
+  const platform = c.req.query("platform");
   const host = toHostConfig(body.document("HostConfig"), body.document("NetworkingConfig"), defaults);
-  const { id, warnings } = await containers.create(c.req.query("name") || undefined, toContainerRequest(body), host);
+  const { id, warnings } = await containers.create(
+    c.req.query("name") || undefined,
+    toContainerRequest(body),
+    host,
+    platform ? parsePlatform(platform) : undefined,
+  );
   return json({ Id: id, Warnings: warnings }, 201);
 }
 

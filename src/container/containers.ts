@@ -8,12 +8,13 @@
 import type { Duplex } from "node:stream";
 import { setTimeout as timeout } from "node:timers/promises";
 import type { Digest } from "../base/digest.ts";
-import { conflict, invalid, kindOf, messageOf, notModified } from "../base/errors.ts";
+import { conflict, invalid, kindOf, messageOf, notFound, notModified } from "../base/errors.ts";
 import { newId } from "../base/ids.ts";
 import { Locks } from "../base/lock.ts";
 import type { Logger } from "../base/logger.ts";
-import type { ImageConfig } from "../base/oci.ts";
+import type { ImageConfig, Platform } from "../base/oci.ts";
 import type { Events } from "../events.ts";
+import { formatPlatform, rank } from "../image/platform.ts";
 import type { Exit, Task } from "../runtime/runtime.ts";
 import { signalNumber } from "../runtime/signals.ts";
 import type { Snapshotter } from "../store/snapshot.ts";
@@ -107,9 +108,11 @@ export class Containers {
     name: string | undefined,
     request: ContainerRequest,
     host: HostConfig,
+    platform?: Platform,
   ): Promise<{ readonly id: string; readonly warnings: readonly string[] }> {
     const { records, snapshotter, launcher } = this.#options;
     const image = await this.#options.findImage(request.image);
+    checkPlatform(request.image, image.config, platform);
     const id = newId();
     const chosen = name === undefined ? randomName((taken) => records.isTaken(taken)) : checkName(name);
     await using _ = await this.#locks.acquire(`name:${chosen}`);
@@ -402,6 +405,14 @@ export class Containers {
     await this.#options.snapshotter.removeSnapshot(container.id);
     await this.records.remove(container.id);
   }
+}
+
+/** 404, so that the client pulls the image for the platform that it wants. @throws notFound */
+function checkPlatform(name: string, offered: Platform, wanted: Platform | undefined): void {
+  if (wanted && rank(wanted, offered) === undefined)
+    throw notFound(
+      `image with reference ${name} was found but does not provide the specified platform (${formatPlatform(wanted)})`,
+    );
 }
 
 /** Parts of an image's configuration that this engine does not act on yet; whoever creates a container is told. */
