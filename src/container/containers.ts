@@ -189,7 +189,14 @@ export class Containers {
     this.#attachments.dismiss(container.id);
     this.#exits.settle(container.id, { code: exitCode, error: "" }); // the caller of start has the message
     if (container.host.autoRemove) await this.#remove(container.id);
+    this.#releaseLayers();
     return error;
+  }
+
+  /** Nobody waits for it: a layer that stays mounted costs a little, and the next one that ends tries again. */
+  #releaseLayers(): void {
+    const { launcher, log } = this.#options;
+    void launcher.releaseLayers().catch((error) => log.warn("layers stay mounted", { error: messageOf(error) }));
   }
 
   #networkEvent({ id, host, endpoint }: Container, action: "connect" | "disconnect"): void {
@@ -230,7 +237,7 @@ export class Containers {
       if (container.host.autoRemove && !this.#restarting.has(id))
         await this.#remove(id).catch((error) => log.error("automatic removal failed", { id, error }));
     }
-    void launcher.releaseLayers().catch((error) => log.warn("layers stay mounted", { error: messageOf(error) }));
+    this.#releaseLayers();
   }
 
   /** @returns a promise that settles when the condition holds; it is registered before this returns */
