@@ -6,6 +6,7 @@
 import { invalid } from "../base/errors.ts";
 import type { RunConfig } from "../base/oci.ts";
 import { RLIMIT } from "../runtime/ops.ts";
+import { signalNumber } from "../runtime/signals.ts";
 
 export interface Ulimit {
   /** As `nofile`. */
@@ -179,7 +180,7 @@ export function mergeEnv(base: readonly string[], over: readonly string[]): read
 /**
  * @param image     the image's configuration; undefined for an image without one
  * @param hostname  unless one is asked for
- * @throws invalid when there is nothing to run
+ * @throws invalid when there is nothing to run, or something that cannot be
  */
 export function mergeConfig(
   image: RunConfig | undefined,
@@ -213,6 +214,7 @@ export function mergeConfig(
   if (config.entrypoint.length + config.cmd.length === 0) throw invalid("no command specified");
   if (config.workingDir !== "" && !config.workingDir.startsWith("/"))
     throw invalid(`the working directory '${config.workingDir}' is invalid, it needs to be an absolute path`);
+  if (config.stopSignal !== "") signalNumber(config.stopSignal);
   return config;
 }
 
