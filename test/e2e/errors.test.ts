@@ -1,0 +1,141 @@
+/** What goes wrong, goes wrong in Docker's words and with its exit codes; and nothing is left of it. */
+
+import { afterEach, expect, test } from "bun:test";
+import { e2e } from "../support/e2e.ts";
+import { lastingLeftovers } from "../support/leftovers.ts";
+
+e2e("errors", (engine) => {
+  const { docker, ok } = engine;
+
+  afterEach(async () => {
+    for (const { Id } of await engine.daemon.json<{ Id: string }[]>("/containers/json?all=1"))
+      await engine.daemon.api(`/containers/${Id}?force=1`, { method: "DELETE" });
+    expect(await lastingLeftovers(engine.daemon)).toEqual([]);
+  });
+
+  test.each([
+    ["a program that is missing", ["nowhere"], 127, 'exec: "nowhere": executable file not found in $PATH'],
+    ["a path that is missing", ["/no/where"], 127, 'exec: "/no/where": '],
+    ["an interpreter that is missing", ["/srv/wrong-interpreter"], 127, "no such file or directory"],
+    ["a file that may not be executed", ["/srv/plain"], 126, "permission denied"],
+    ["a folder", ["/srv"], 126, 'exec: "/srv": '],
+    ["a file that is no program", ["/srv/not-a-program"], 125, "exec format error"],
+  ])("run of %s", async (_, command, code, words) => {
+    for (const flags of [["--rm"], ["--init", "--rm"]] as const) {
+      const result = await docker("run", ...flags, "busybox", ...command);
+      if (flags.length === 1) {
+        expect(result.stderr).toContain(words);
+        expect(result.stderr).toContain("Error response from daemon: failed to create task for container");
+        expect(result.code).toBe(code);
+      } else expect(result.code).not.toBe(0); // the init is found, and fails itself
+    }
+  });
+
+  test("a container that could not start is there, says why and may be removed", async () => {
+    expect((await docker("run", "--name", "failed", "busybox", "nowhere")).code).toBe(127);
+    const [{ State }] = JSON.parse(await ok("inspect", "failed"));
+    expect(State).toMatchObject({ Status: "created", Running: false, ExitCode: 127 });
+    expect(State.Error).toContain("executable file not found");
+    const again = await docker("start", "failed");
+    expect(again.stderr).toContain("executable file not found");
+    expect(again.code).toBe(1);
+    expect(await ok("rm", "failed")).toBe("failed");
+  });
+
+  test.each([
+    [["--user", "ghost"], "unable to find user ghost: no matching entries in passwd file"],
+    [["--user", "0:ghosts"], "unable to find group ghosts: no matching entries in group file"],
+    [["--group-add", "ghosts"], "nable to find group ghosts"],
+    [["-w", "relative"], "the working directory 'relative' is invalid, it needs to be an absolute path"],
+    [["-w", "/etc/passwd"], "not a directory"],
+    [["-h", "not_!a_name"], "invalid hostname format"],
+    [["-v", "/tmp"], "is not supported yet"],
+    [["-v", "named:/data"], "named volumes are not supported yet"],
+    [["-v", "/tmp:relative"], "mount path must be absolute"],
+    [["-v", "/tmp:/"], "destination can't be '/'"],
+    [["-v", "/tmp:/mnt:sideways"], "invalid mode: sideways"],
+    [["-v", "/tmp:/mnt", "--tmpfs", "/mnt"], "Duplicate mount point: /mnt"],
+    [["--mount", "type=volume,target=/data"], "mount type 'volume' is not supported yet"],
+    [["--restart", "always"], "restart policy 'always' is not supported yet"],
+    [["--restart", "on-failure"], "restart policy 'on-failure' is not supported yet"],
+    [["--health-cmd", "true"], "Healthcheck is not supported yet"],
+    [["--gpus", "all"], "DeviceRequests is not supported yet"],
+    [["--blkio-weight", "100"], "BlkioWeight is not supported yet"],
+    [["--cgroup-parent", "/x"], "CgroupParent is not supported yet"],
+    [["--runtime", "other"], "unknown or invalid runtime name: other"],
+    [["--log-driver", "syslog"], "log driver 'syslog' is not supported yet"],
+    [["--volumes-from", "x"], "VolumesFrom is not supported yet"],
+    [["--link", "x"], "Links is not supported yet"],
+    [["--pid", "container:x"], "PID mode 'container:x' is not supported yet"],
+    [["--ipc", "container:x"], "IPC mode 'container:x' is not supported yet"],
+    [["--security-opt", "label=type:x"], "SELinux is not supported"],
+    [["--add-host", "x:host-gateway"], "host-gateway is not supported yet"],
+    [["--stop-signal", "SIGWHAT"], "nvalid signal"],
+    [["--tmpfs", "/t:colour=red"], "tmpfs at /t"],
+  ])("run %p is refused in words", async (flags, words) => {
+    const { code, stderr, stdout } = await docker("run", ...flags, "busybox", "true");
+    expect(stderr).toContain(words);
+    expect(stdout).toBe("");
+    expect([125, 126, 127]).toContain(code);
+  });
+
+  test("a name that is taken is a conflict, in the words that scripts match", async () => {
+    const id = await ok("create", "--name", "taken", "busybox");
+    const { code, stderr } = await docker("run", "--name", "taken", "busybox", "true");
+    expect(stderr).toContain(
+      `Conflict. The container name "/taken" is already in use by container "${id}". You have to remove (or rename) that container to be able to reuse that name.`,
+    );
+    expect(code).toBe(125);
+    expect((await docker("create", "--name", "-x", "busybox")).stderr).toContain("Invalid container name (-x)");
+  });
+
+  test("an image that is missing is looked for in its registry, and what that says is told", async () => {
+    const { code, stderr } = await docker("run", "--rm", "127.0.0.1:1/nobody/nothing:1", "true");
+    expect(stderr).toContain("Unable to find image '127.0.0.1:1/nobody/nothing:1' locally");
+    expect(stderr).toMatch(/connection refused|ECONNREFUSED|Unable to connect|connect/i);
+    expect(code).toBe(125);
+    expect((await docker("run", "--pull", "never", "nothing")).stderr).toContain("No such image: nothing:latest");
+    expect((await docker("run", "UPPER")).stderr).toContain("must be lowercase");
+  });
+
+  test("requests that make no sense are 400 with a sentence", async () => {
+    const create = async (body: string) => {
+      const headers = { "Content-Type": "application/json" };
+      const response = await engine.daemon.api("/containers/create", { method: "POST", headers, body });
+      return [response.status, (await response.json()) as { message: string }] as const;
+    };
+    for (const body of [
+      "{",
+      "[]",
+      '"x"',
+      '{"Image":7}',
+      '{"Image":"busybox","Cmd":[1]}',
+      '{"Image":"busybox","Cmd":["a\\u0000b"]}',
+      '{"Image":"busybox","HostConfig":[]}',
+    ]) {
+      const [status, { message }] = await create(body);
+      expect([body, status]).toEqual([body, 400]);
+      expect(message).toMatch(/invalid JSON/);
+    }
+  });
+
+  test("a volume is refused before anything is made", async () => {
+    expect((await docker("volume", "create", "x")).stderr).toContain("not");
+    expect((await docker("build", "-q", "-")).code).not.toBe(0);
+  });
+
+  test.each(["pause", "unpause", "top", "stats", "export", "cp", "update"])(
+    "docker %s says that it is not there yet",
+    async (command) => {
+      const id = await ok("run", "-d", "--network", "none", "busybox", "sleep", "100");
+      const args: Readonly<Record<string, readonly string[]>> = {
+        cp: [`${id}:/etc/motd`, "-"],
+        stats: ["--no-stream", id],
+        update: ["--memory", "64m", "--memory-swap", "-1", id],
+      };
+      const { code, stderr } = await docker(command, ...(args[command] ?? [id]));
+      expect(stderr).not.toBe("");
+      expect(code).not.toBe(0);
+    },
+  );
+});
