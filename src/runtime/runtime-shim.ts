@@ -3,11 +3,11 @@
  * The program is run from a sealed copy in memory, which all shims share and no container can overwrite.
  */
 
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Duplex } from "node:stream";
-import { conflict, hasCode, invalid, messageOf, notFound } from "../base/errors.ts";
+import { conflict, hasCode, invalid, kindOf, messageOf, notFound } from "../base/errors.ts";
 import { sealedCopy, signalProcess } from "../base/kernel.ts";
 import type { Plan } from "./ops.ts";
 import { parseExit, parsePid, startOf } from "./protocol.ts";
@@ -23,8 +23,17 @@ const textOf = (path: string): Promise<string | undefined> =>
     throw error;
   });
 
+/** Names a process for ever; see parsePid. */
+type Known = NonNullable<ReturnType<typeof parsePid>>;
+
+/** Of a task whose shim never got as far as making a process. */
+const NOBODY: Known = { pid: 0, start: "" };
+
+const knownIn = async (directory: string): Promise<Known> =>
+  parsePid((await textOf(join(directory, "pid"))) ?? "") ?? NOBODY;
+
 /** Whether a process is the one that was started then. */
-function isRunning({ pid, start }: { readonly pid: number; readonly start: string }): boolean {
+function isRunning({ pid, start }: Known): boolean {
   try {
     return startOf(readFileSync(`/proc/${pid}/stat`, "utf8")) === start;
   } catch {
@@ -32,27 +41,36 @@ function isRunning({ pid, start }: { readonly pid: number; readonly start: strin
   }
 }
 
+const signalKnown = (known: Known, signal: number): boolean => signalProcess(known.pid, signal, () => isRunning(known));
+
 /** Whether no shim listens any more. */
 const isGone = (error: unknown): boolean =>
   hasCode(error, "ENOENT", "ENOTDIR", "ECONNREFUSED", "ECONNRESET", "EPIPE") ||
   (error instanceof RequestError && error.code === "ESRCH");
 
 /** The exit of a task whose shim has ended: as it wrote it down, or, when it vanished, by killing what it left. */
-async function exitOf(directory: string): Promise<Exit> {
+async function exitOf(directory: string, known: Known): Promise<Exit> {
   const exit = parseExit((await textOf(join(directory, "exit"))) ?? "");
   if (exit) return exit;
-  const known = parsePid((await textOf(join(directory, "pid"))) ?? "");
-  if (known) signalProcess(known.pid, SIGKILL, () => isRunning(known));
+  signalKnown(known, SIGKILL);
   return { code: 128 + SIGKILL, signal: SIGKILL, at: new Date() };
 }
 
-/** Settles when the shim tells the exit, or is no more. */
-async function awaitExit(directory: string): Promise<Exit> {
-  try {
-    const text = await readToEnd(await ask(directory, "wait"));
-    return parseExit(text.replace(/^exit /, "")) ?? (await exitOf(directory));
-  } catch {
-    return exitOf(directory).catch(() => ({ code: 128 + SIGKILL, signal: SIGKILL, at: new Date() }));
+const LONGEST_PAUSE_MS = 1000;
+
+/**
+ * Settles when the shim tells the exit, or is no more. That we cannot ask just now (no descriptor to spare, too many ask at once) says nothing
+ * about the task: its process must not pay for it.
+ */
+async function awaitExit(directory: string, known: Known): Promise<Exit> {
+  for (let pause = 1; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
+    try {
+      const text = await readToEnd(await ask(directory, "wait"));
+      return parseExit(text.replace(/^exit /, "")) ?? (await exitOf(directory, known));
+    } catch (error) {
+      if (isGone(error)) return exitOf(directory, known);
+      await Bun.sleep(pause);
+    }
   }
 }
 
@@ -62,11 +80,15 @@ class ShimTask implements Task {
   /** @param shim  its process, while the program has not started */
   constructor(
     readonly id: string,
-    readonly pid: number,
+    readonly known: Known,
     readonly directory: string,
     private shim?: ShimProcess,
   ) {
-    this.exited = awaitExit(directory);
+    this.exited = awaitExit(directory, known);
+  }
+
+  get pid(): number {
+    return this.known.pid;
   }
 
   async go(): Promise<void> {
@@ -109,7 +131,8 @@ class ShimTask implements Task {
       (await this.#ask(`kill ${signal}`)).destroy();
     } catch (error) {
       if (error instanceof RequestError) throw invalid(`task ${this.id} cannot get signal ${signal}: ${error.code}`);
-      throw error;
+      // Without its run directory nobody reaches a shim, though it may well be there.
+      if (kindOf(error) !== "notFound" || !signalKnown(this.known, signal)) throw error;
     }
   }
 
@@ -169,33 +192,40 @@ export class ShimRuntime implements Runtime {
 
   async create(id: string, plan: Plan): Promise<Task> {
     const directory = this.#directory(id);
-    await mkdir(dirname(directory), { recursive: true, mode: 0o711 });
-    await mkdir(directory, { mode: 0o700 }).catch((error) => {
-      throw hasCode(error, "EEXIST") ? conflict(`task ${id} exists already`, { cause: error }) : error;
-    });
+    await this.#makeDirectory(id, directory);
     try {
       const shim = await ShimProcess.start(this.#program, ["run", directory], plan);
       const report = await shim.report();
       if (report.type !== "ready") throw invalid(`Cannot create task ${id}: its plan has no wait`);
-      return new ShimTask(id, report.pid, directory, shim);
+      return new ShimTask(id, await knownIn(directory), directory, shim);
     } catch (error) {
       await rm(directory, { recursive: true, force: true });
       throw error;
     }
   }
 
+  /** The directory of a task that ended and was not deleted is taken over. */
+  async #makeDirectory(id: string, directory: string): Promise<void> {
+    // A task's directory is never made for what joins it: it would be left behind when the task has just ended.
+    if (!id.includes("/")) await mkdir(this.#runRoot, { recursive: true, mode: 0o711 });
+    if ((await textOf(join(directory, "exit"))) !== undefined) await rm(directory, { recursive: true, force: true });
+    await mkdir(directory, { mode: 0o700 }).catch((error) => {
+      if (hasCode(error, "EEXIST")) throw conflict(`task ${id} exists already`, { cause: error });
+      if (hasCode(error, "ENOENT")) throw notFound(`task ${dirname(id)} has ended`, { cause: error });
+      throw error;
+    });
+  }
+
   async find(id: string): Promise<Task | undefined> {
     const directory = this.#directory(id);
-    const known = parsePid((await textOf(join(directory, "pid"))) ?? "");
-    return known && new ShimTask(id, known.pid, directory);
+    return existsSync(directory) ? new ShimTask(id, await knownIn(directory), directory) : undefined;
   }
 
   async list(): Promise<readonly string[]> {
     const ids: string[] = [];
     for (const name of await this.#namesIn(this.#runRoot)) {
       const inner = await this.#namesIn(join(this.#runRoot, name));
-      for (const id of [name, ...inner.map((exec) => `${name}/${exec}`)])
-        if ((await textOf(join(this.#runRoot, id, "pid"))) !== undefined) ids.push(id);
+      ids.push(name, ...inner.map((exec) => `${name}/${exec}`));
     }
     return ids;
   }

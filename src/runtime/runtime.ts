@@ -71,11 +71,15 @@ export interface Task {
 export interface Runtime {
   /**
    * @param id  names the run directory: a container's id, or `<container>/<exec>`
-   * @throws PlanError; nothing is left behind. conflict when the task exists.
+   * @throws PlanError; nothing is left behind. conflict when the task exists and has not ended, notFound when the one that is to be
+   * joined has ended
    */
   create(id: string, plan: Plan): Promise<Task>;
 
-  /** A task that survived a daemon, or that ended meanwhile (`exited` is then settled). @returns undefined when there is none. */
+  /**
+   * A task that survived a daemon, or that ended meanwhile (`exited` is then settled), or that a dying daemon never finished making
+   * (it counts as killed). @returns undefined when there is none.
+   */
   find(id: string): Promise<Task | undefined>;
 
   /** Ids of every task that has a run directory. */

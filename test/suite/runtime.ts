@@ -1,7 +1,7 @@
 /** What every Runtime does. Run by runtime-*.test.ts, one for each implementation. */
 
 import { describe, expect, test } from "bun:test";
-import { readFile, readlink } from "node:fs/promises";
+import { mkdir, readFile, readlink, rm } from "node:fs/promises";
 import * as op from "../../src/runtime/ops.ts";
 import { PlanError, type Runtime, type Task } from "../../src/runtime/runtime.ts";
 import { type Box, finish, makeBox, readAll, unframe } from "../support/box.ts";
@@ -78,6 +78,45 @@ export function runtimeSuite(name: string, reopen: (box: Box) => Runtime): void 
       await using box = await makeBox();
       await create(box, "true");
       expect(await failureOf(() => create(box, "true"))).toBe("conflict: task one exists already");
+    });
+
+    test("create() takes over what an ended task left", async () => {
+      await using box = await makeBox();
+      for (const code of [3, 4]) {
+        const task = await create(box, `exit ${code}`);
+        await task.go();
+        expect(await task.exited).toMatchObject({ code });
+      }
+    });
+
+    test("create() makes nothing in a task that has ended", async () => {
+      await using box = await makeBox();
+      const plan = box.plan(["busybox", "true"]);
+      expect(await failureOf(() => box.runtime.create("one/exec", plan))).toBe("notFound: task one has ended");
+      expect(await box.runtime.list()).toEqual([]);
+    });
+
+    test("find() counts a task as killed that a dying daemon never finished making", async () => {
+      await using box = await makeBox();
+      await mkdir(`${box.runRoot}/one`, { recursive: true });
+      const again = reopen(box);
+      expect(await again.list()).toEqual(["one"]);
+      const task = await again.find("one");
+      expect(await task?.exited).toMatchObject({ code: 137, signal: 9 });
+      await task?.delete();
+      expect(await again.list()).toEqual([]);
+    });
+
+    test("kill() and exited do without the run directory", async () => {
+      await using box = await makeBox();
+      const task = await create(box, "trap 'exit 5' TERM; while :; do busybox sleep 0.01; done", {
+        stdio: INTERACTIVE,
+      });
+      await task.go();
+      await rm(`${box.runRoot}/one`, { recursive: true });
+      await task.kill(15);
+      expect(await task.exited).toMatchObject({ code: 5 });
+      expect(await failureOf(() => task.kill(15))).toBe("notFound: task one has ended");
     });
 
     test.each(["", "a/b/c", "../x", "a/..", "a//b"])("create() refuses the id %j", async (id) => {
