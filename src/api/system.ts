@@ -2,7 +2,7 @@
 
 import { Hono } from "hono";
 import { invalid } from "../base/errors.ts";
-import type { EngineEvent, Events } from "../events.ts";
+import type { EngineEvent, Events, Subscription } from "../events.ts";
 import { type Ctx, type Env, json, versionText } from "./context.ts";
 import { type Filters, parseFilters } from "./filters.ts";
 import { jsonLines } from "./jsonl.ts";
@@ -113,17 +113,17 @@ function wire(event: EngineEvent) {
   };
 }
 
-async function* watch(events: Events, c: Ctx, filters: Filters): AsyncGenerator<unknown> {
+/** @throws invalid */
+function subscription(c: Ctx): Subscription {
   const since = parseTime("since", c.req.query("since"));
   const until = parseTime("until", c.req.query("until"));
   if (since !== undefined && until !== undefined && until < since)
     throw invalid(`\`since\` time (${c.req.query("since")}) cannot be after \`until\` time (${c.req.query("until")})`);
-  const subscription = {
-    ...(since !== undefined && { since }),
-    ...(until !== undefined && { until }),
-    signal: c.env.signal,
-  };
-  for await (const event of events.watch(subscription)) if (matches(event, filters)) yield wire(event);
+  return { ...(since !== undefined && { since }), ...(until !== undefined && { until }), signal: c.env.signal };
+}
+
+async function* watch(events: Events, asked: Subscription, filters: Filters): AsyncGenerator<unknown> {
+  for await (const event of events.watch(asked)) if (matches(event, filters)) yield wire(event);
 }
 
 export function systemRouter(facts: SystemFacts, events: Events): Hono<Env> {
@@ -133,6 +133,6 @@ export function systemRouter(facts: SystemFacts, events: Events): Hono<Env> {
     .get("/info", async () => json(await facts.info()))
     .get("/events", (c) => {
       const filters = parseFilters(c.req.query("filters"), EVENT_FILTERS);
-      return jsonLines(watch(events, c, filters), "\n");
+      return jsonLines(watch(events, subscription(c), filters), "\n");
     });
 }
