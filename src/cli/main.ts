@@ -35,6 +35,7 @@ const overview = (usage: string): string =>
 
 /** @param usage  printed before the list of commands. @returns the exit code */
 export async function runClient(argv: readonly string[], usage: string): Promise<number> {
+  process.stdout.on("error", () => process.exit(1)); // `bosun images | head`: nobody reads any more
   let failureCode = 1;
   try {
     const global = parseFlags(argv, GLOBAL, { stopAtArgument: true });
@@ -49,7 +50,8 @@ export async function runClient(argv: readonly string[], usage: string): Promise
     failureCode = command.failureCode ?? 1;
     return await runCommandLine(command, words, global.text("host"));
   } catch (error) {
-    process.stderr.write(`bosun: ${describe(error)}\n`);
+    const prefix = failureCode === 125 || error instanceof UsageError ? "bosun: " : ""; // as docker does it
+    process.stderr.write(`${prefix}${describe(error)}\n`);
     return error instanceof UsageError ? Math.max(failureCode, 125) : failureCode;
   }
 }
