@@ -190,10 +190,12 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     events,
     log,
     findImage: (reference) => images.get(reference),
+    released: (imageId) => images.released(imageId),
   });
   const execs = new Execs(containers, launcher, runtime, log);
 
-  await Promise.all([content.sweep(), snapshotter.sweep(), records.sweep()]);
+  const owned = new Set(records.all().map(({ id }) => id));
+  await Promise.all([content.sweep(), snapshotter.sweep(owned), records.sweep()]);
   await containers.restore();
   await execs.restore();
   await images.sweep();

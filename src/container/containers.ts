@@ -41,6 +41,8 @@ export interface ContainersOptions {
   readonly log: Logger;
   /** @throws notFound in Docker's words, on which clients pull */
   readonly findImage: (reference: string) => Promise<ContainerImage>;
+  /** Told when a container no longer uses an image, which may have been removed by force before. */
+  readonly released: (imageId: Digest) => Promise<void>;
 }
 
 export type WaitCondition = "not-running" | "next-exit" | "removed";
@@ -159,7 +161,7 @@ export class Containers {
   async #launch(container: Container): Promise<void> {
     const { launcher, records, log } = this.#options;
     await using undo = new AsyncDisposableStack();
-    undo.defer(async () => void (await launcher.cleanup(container.id)));
+    undo.defer(() => this.#cleanup(container.id));
     const { task, endpoint } = await launcher.create(container);
     undo.defer(async () => {
       await task.kill(9).catch(() => {});
@@ -167,11 +169,9 @@ export class Containers {
       await task.delete();
     });
     await this.#attachments.begin(container.id, task);
+    const starting = records.save({ ...container, endpoint, starting: new Date().toISOString() });
     await task.go();
-    const startedAt = new Date().toISOString();
-    const last = "last" in container.state ? container.state.last : undefined;
-    const state = { phase: "running", pid: task.pid, startedAt, ...(last && { last }) } as const;
-    const running = records.save({ ...container, state: transition(container.state, state), endpoint });
+    const running = records.save(started(starting, task.pid));
     undo.move();
     this.#watch(running, task);
     this.#networkEvent(running, "connect");
@@ -185,12 +185,28 @@ export class Containers {
     const now = new Date().toISOString();
     const last: Ended = { code: exitCode, startedAt: NEVER, finishedAt: now, oomKilled: false, error: error.message };
     const phase = container.state.phase === "created" ? "created" : "exited";
-    this.records.save({ ...container, state: { phase, last }, endpoint: undefined });
+    this.#settle({ ...container, state: { phase, last }, endpoint: undefined });
     this.#attachments.dismiss(container.id);
     this.#exits.settle(container.id, { code: exitCode, error: "" }); // the caller of start has the message
-    if (container.host.autoRemove) await this.#remove(container.id);
+    if (container.host.autoRemove) await this.#removeAutomatically(container.id);
     this.#releaseLayers();
     return error;
+  }
+
+  /** Remembers what has happened. @returns whether it is written, too */
+  #settle(container: Container): boolean {
+    const error = this.records.settle(container);
+    if (error) this.#options.log.error("cannot write a container's state", { id: container.id, error });
+    return error === undefined;
+  }
+
+  async #cleanup(id: string): Promise<void> {
+    const { launcher, log } = this.#options;
+    await launcher.cleanup(id).catch((error) => log.error("clean-up failed", { id, error }));
+  }
+
+  async #removeAutomatically(id: string): Promise<void> {
+    await this.#remove(id).catch((error) => this.#options.log.error("automatic removal failed", { id, error }));
   }
 
   /** Nobody waits for it: a layer that stays mounted costs a little, and the next one that ends tries again. */
@@ -211,31 +227,34 @@ export class Containers {
   /** From here on the process's end is this container's. */
   #watch(container: Container, task: Task): void {
     this.#tasks.set(container.id, task);
-    void task.exited.then((exit) => this.#ended(container.id, task, exit));
+    const { id } = container;
+    const { log } = this.#options;
+    void task.exited
+      .then((exit) => this.#ended(id, task, exit))
+      .catch((error) => log.error("cannot finish a container's end", { id, error }));
   }
 
+  /** The exit is written before its last trace goes: whenever the daemon dies, the next one finds the one or the other. */
   async #ended(id: string, task: Task, exit: Exit): Promise<void> {
-    const { launcher, log } = this.#options;
+    const { launcher } = this.#options;
     {
       await using _ = await this.#locks.acquire(id);
       const container = this.records.find(id);
       if (!container || this.#tasks.get(id) !== task) return;
       this.#tasks.delete(id);
-      const { oomKilled } = await launcher.cleanup(id).catch((error) => {
-        log.error("clean-up failed", { id, error });
-        return { oomKilled: false };
-      });
-      await task.delete();
+      const oomKilled = await launcher.oomKilled(id);
       const startedAt = container.state.phase === "running" ? container.state.startedAt : NEVER;
       const last: Ended = { code: exit.code, startedAt, finishedAt: exit.at.toISOString(), oomKilled, error: "" };
       const state = transition(container.state, { phase: "exited", last });
-      const ended = this.records.save({ ...container, state, endpoint: undefined });
+      const ended = { ...container, state, endpoint: undefined };
+      const isWritten = this.#settle(ended);
+      await this.#cleanup(id);
+      if (isWritten) await task.delete();
       const seconds = Math.round((exit.at.getTime() - Date.parse(startedAt)) / 1000);
       this.emit(ended, "die", { exitCode: String(exit.code), execDuration: String(Math.max(0, seconds)) });
       this.#networkEvent(container, "disconnect");
       this.#exits.settle(id, { code: exit.code, error: "" });
-      if (container.host.autoRemove && !this.#restarting.has(id))
-        await this.#remove(id).catch((error) => log.error("automatic removal failed", { id, error }));
+      if (container.host.autoRemove && !this.#restarting.has(id)) await this.#removeAutomatically(id);
     }
     this.#releaseLayers();
   }
@@ -348,23 +367,33 @@ export class Containers {
 
   /** The lock is held. */
   async #remove(id: string): Promise<void> {
-    const { records, snapshotter } = this.#options;
+    const { records } = this.#options;
     const container = this.get(id);
     const last = container.state.phase === "running" ? undefined : container.state.last;
     const removing = transition(container.state, { phase: "removing", ...(last && { last }) });
-    records.save({ ...container, state: removing });
+    const marked = records.save({ ...container, state: removing });
     this.#attachments.dismiss(id);
-    try {
-      await snapshotter.removeSnapshot(id);
-      await records.remove(id);
-    } catch (error) {
-      records.save({ ...container, state: transition(removing, { phase: "dead", ...(last && { last }) }) });
-      throw error;
-    }
+    await this.#erase(marked);
     const result = { code: last?.code ?? 0, error: "" };
     this.#exits.settle(id, result);
     this.#removals.settle(id, result);
     this.emit(container, "destroy");
+  }
+
+  /** Of one that is marked as being removed: what it has on disk. @throws what kept it; it is dead then, and may be removed again */
+  async #erase(container: Container): Promise<void> {
+    const { launcher, snapshotter, records } = this.#options;
+    const { id, imageId, state } = container;
+    try {
+      await launcher.forget(id);
+      await snapshotter.removeSnapshot(id);
+      await records.remove(id);
+    } catch (error) {
+      const last = "last" in state ? state.last : undefined;
+      this.#settle({ ...container, state: { phase: "dead", ...(last && { last }) } });
+      throw error;
+    }
+    await this.#options.released(imageId).catch((error) => this.#options.log.warn("image files stay", { error }));
   }
 
   async resize(reference: string, rows: number, columns: number): Promise<void> {
@@ -387,32 +416,61 @@ export class Containers {
   /** At start, before the API answers: finds what ran on without a daemon, and what ended meanwhile. */
   async restore(): Promise<void> {
     const { records, launcher, log } = this.#options;
-    for (const container of records.all()) {
-      try {
-        if (container.state.phase === "running") await this.#adopt(container);
-        else if (container.state.phase === "removing" || container.state.phase === "dead")
-          await this.#finishRemoval(container);
-        else await launcher.cleanup(container.id); // a start that the crash cut short
-      } catch (error) {
-        log.error("cannot restore container", { id: container.id, error });
-      }
-    }
+    for (const container of records.all())
+      await this.#restoreOne(container).catch((error) =>
+        log.error("cannot restore container", { id: container.id, error }),
+      );
     await launcher.sweep(new Set(this.#tasks.keys()));
   }
 
+  async #restoreOne(container: Container): Promise<void> {
+    const { id, state, starting, host } = container;
+    if (state.phase === "running") await this.#adopt(container);
+    else if (state.phase === "removing" || state.phase === "dead") await this.#erase(container);
+    else if (starting !== undefined) await this.#adoptStarting(container);
+    else if (host.autoRemove) await this.#remove(id); // it has ended, and nobody came to remove it; or it will not be started
+  }
+
+  /** One that vanished counts as killed. */
   async #adopt(container: Container): Promise<void> {
     const { launcher, log } = this.#options;
-    const task = await launcher.adopt(container);
+    const task = (await launcher.adopt(container)) ?? goneTask;
     log.debug("container found again", { id: container.id, pid: task.pid });
     this.#watch(container, task);
   }
 
-  async #finishRemoval(container: Container): Promise<void> {
-    await this.#options.launcher.cleanup(container.id);
-    await this.#options.snapshotter.removeSnapshot(container.id);
-    await this.records.remove(container.id);
+  /** The daemon died while it let the process go: it has run since then, or was never begun. */
+  async #adoptStarting(container: Container): Promise<void> {
+    const { records, launcher } = this.#options;
+    const task = await launcher.adopt(container);
+    if (task) {
+      this.#watch(records.save(started(container, task.pid)), task);
+      return;
+    }
+    const { starting: _, ...before } = container;
+    records.save({ ...before, endpoint: undefined });
+    if (container.host.autoRemove) await this.#remove(container.id);
   }
 }
+
+/** Of one that was about to: it runs. */
+function started({ starting, ...container }: Container, pid: number): Container {
+  const last = "last" in container.state ? container.state.last : undefined;
+  const state = { phase: "running", pid, startedAt: starting ?? NEVER, ...(last && { last }) } as const;
+  return { ...container, state: transition(container.state, state) };
+}
+
+/** Stands for a process that ended while nobody looked and left no word. */
+const goneTask: Task = {
+  pid: 0,
+  exited: Promise.resolve({ code: 137, signal: 9, at: new Date() }),
+  go: async () => {},
+  attach: () => Promise.reject(notFound("the container's process is gone")),
+  resize: async () => {},
+  kill: async () => {},
+  async *logChanges() {},
+  delete: async () => {},
+};
 
 /** 404, so that the client pulls the image for the platform that it wants. @throws notFound */
 function checkPlatform(name: string, offered: Platform, wanted: Platform | undefined): void {

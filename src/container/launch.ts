@@ -6,8 +6,9 @@
 import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { hostname as hostHostname } from "node:os";
 import { join } from "node:path";
-import { hasCode, invalid, notImplemented, unavailable } from "../base/errors.ts";
+import { hasCode, invalid, notImplemented } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
+import { together } from "../base/together.ts";
 import type { LogDriver } from "../log/driver.ts";
 import type { Endpoint } from "../network/driver.ts";
 import type { NetworkName, Networks } from "../network/networks.ts";
@@ -116,13 +117,13 @@ export class Launcher {
     this.#live.add(id);
     const devices = (await Promise.all(host.devices.map(mappedDevices))).flat();
     const endpoint = await networks.reserve(host.namespaces.network, id);
-    const [cgroups, rootMounts, nodes] = await Promise.all([
+    const [cgroups, rootMounts, nodes] = await together(
       this.#createCgroups(container, devices),
       snapshotter.mounts(id, rootfs),
       host.privileged ? hostDevices() : [],
       this.#writeEtc(container, endpoint),
       createSources(host),
-    ]);
+    );
     const plan = containerPlan({
       config,
       host,
@@ -202,23 +203,34 @@ export class Launcher {
     return task;
   }
 
-  /** The process of a container that the database calls running; one that vanished counts as killed. */
-  async adopt({ id, endpoint, host }: Container): Promise<Task> {
+  /** The process of a container that an earlier daemon started, and what it holds. @returns undefined when it left no trace */
+  async adopt({ id, endpoint, host }: Container): Promise<Task | undefined> {
     const { runtime, networks } = this.#options;
     const task = await runtime.find(id);
+    if (!task) return undefined;
     this.#live.add(id);
     if (endpoint) networks.adopt(host.namespaces.network, id, endpoint);
-    return task ?? goneTask;
+    return task;
+  }
+
+  /** Whether the kernel has killed a process of it for want of memory; known until `cleanup`. */
+  oomKilled(id: string): Promise<boolean> {
+    return this.#options.cgroups.oomKilled(id);
   }
 
   /** Gives back all that a container holds while it runs. Idempotent. */
-  async cleanup(id: string): Promise<{ readonly oomKilled: boolean }> {
+  async cleanup(id: string): Promise<void> {
     const { networks, cgroups } = this.#options;
-    const oomKilled = await cgroups.oomKilled(id);
-    const results = await Promise.allSettled([networks.release(id), cgroups.remove(id)]);
-    this.#live.delete(id);
-    for (const result of results) if (result.status === "rejected") throw result.reason;
-    return { oomKilled };
+    try {
+      await together(networks.release(id), cgroups.remove(id));
+    } finally {
+      this.#live.delete(id);
+    }
+  }
+
+  /** Removes the run directory of a container that does not run, should there be one. */
+  async forget(id: string): Promise<void> {
+    await (await this.#options.runtime.find(id))?.delete();
   }
 
   /** Layers that nobody uses any more need not stay mounted. */
@@ -240,18 +252,6 @@ export class Launcher {
     await this.releaseLayers();
   }
 }
-
-/** Stands for a process that ended while nobody looked and left no word. */
-const goneTask: Task = {
-  pid: 0,
-  exited: Promise.resolve({ code: 137, signal: 9, at: new Date() }),
-  go: async () => {},
-  attach: () => Promise.reject(unavailable("the container's process is gone")),
-  resize: async () => {},
-  kill: async () => {},
-  async *logChanges() {},
-  delete: async () => {},
-};
 
 async function abandon(task: Task): Promise<void> {
   await task.kill(9).catch(() => {}); // it has ended by itself

@@ -29,8 +29,13 @@ export interface Container {
   readonly host: HostConfig;
   readonly state: State;
   readonly restartCount: number;
-  /** While it runs. */
+  /** While it runs, or is about to. */
   readonly endpoint: Endpoint | undefined;
+  /**
+   * ISO 8601, while its process stands ready: written before it is let go, so that a daemon that dies then leaves word of a program that may
+   * run already.
+   */
+  readonly starting?: string;
 }
 
 interface Row {
@@ -119,6 +124,20 @@ export class Records {
     );
     this.#remember(container);
     return container;
+  }
+
+  /**
+   * For what has happened already, whether it can be written (a full disk) or not: memory follows in any case.
+   * @returns what kept it from being written
+   */
+  settle(container: Container): Error | undefined {
+    try {
+      this.save(container);
+      return undefined;
+    } catch (error) {
+      this.#remember(container);
+      return error instanceof Error ? error : new Error(String(error));
+    }
   }
 
   /** For people and tools that look into the data root. @param documents  file name → content */

@@ -135,6 +135,11 @@ export class Images {
     await this.#sweeper.sweep();
   }
 
+  /** A container that used the image is gone: if the image is, too, nobody needs its layers any more. */
+  async released(id: Digest): Promise<void> {
+    if (!this.#records.findById(id)) await this.#sweeper.sweep();
+  }
+
   /** Brings an image; see Puller.pull for its errors. */
   async pull(reference: Reference, options: PullOptions = {}): Promise<Pulled> {
     const pulled = await this.#puller.pull(reference, options);

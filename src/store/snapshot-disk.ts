@@ -8,8 +8,8 @@
  * A directory that starts `new-` or `rm-` is unfinished or half gone, and swept at start.
  */
 
-import { constants } from "node:fs";
-import { access, mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from "node:fs/promises";
+import { constants, rmdirSync } from "node:fs";
+import { access, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Digest, hexOf, isDigest } from "../base/digest.ts";
 import { conflict, corrupt, hasCode, invalid, notFound } from "../base/errors.ts";
@@ -48,6 +48,8 @@ export class DiskSnapshotter implements Snapshotter {
   readonly #options: SnapshotterOptions;
   readonly #locks = new Locks();
   readonly #unpacking = new Map<Digest, Promise<void>>();
+  /** Records that were read or written: they never change. */
+  readonly #known = new Map<string, Snapshot>();
 
   /** @param format  what new layers become; those that are there are used in the format that they have */
   constructor(
@@ -116,12 +118,16 @@ export class DiskSnapshotter implements Snapshotter {
   }
 
   async #read(key: string): Promise<Snapshot> {
+    const known = this.#known.get(key);
+    if (known) return known;
     if (!KEY.test(key)) throw notFound(`There is no snapshot ${JSON.stringify(key)}`);
     const path = join(this.#snapshot(key), "snapshot.json");
     const text = await readFile(path, "utf8").catch((error: unknown) => {
       throw hasCode(error, "ENOENT") ? notFound(`There is no snapshot ${key}`) : error;
     });
-    return parseSnapshot(path, text);
+    const snapshot = parseSnapshot(path, text);
+    this.#known.set(key, snapshot);
+    return snapshot;
   }
 
   async mounts(key: string, target: string): Promise<readonly Mount[]> {
@@ -160,6 +166,7 @@ export class DiskSnapshotter implements Snapshotter {
   async removeSnapshot(key: string): Promise<void> {
     if (!KEY.test(key)) return;
     await using _ = await this.#locks.acquire("");
+    this.#known.delete(key);
     await remove(this.#snapshots, key);
   }
 
@@ -177,15 +184,20 @@ export class DiskSnapshotter implements Snapshotter {
 
   async #unmount(hex: string): Promise<void> {
     const target = join(this.#mounts, hex);
-    for (const mount of await mountsBelow(this.#mounts)) if (mount === target) await unmount(target);
+    for (const mount of await mountsBelow(this.#mounts)) if (mount === target) unmount(target);
   }
 
   async release(running: ReadonlySet<string>): Promise<void> {
     await using _ = await this.#locks.acquire("");
+    const mounts = await mountsBelow(this.#mounts);
+    const broken = new Set<string>();
+    for (const key of running) await this.#read(key).catch(() => broken.add(key));
+    // From here on nobody else runs: a container that is about to start is in `running`, or has yet to mount what it needs.
     const needed = new Set<string>();
-    for await (const [key, { layers }] of this.#records())
-      if (running.has(key)) for (const diffId of layers) needed.add(join(this.#mounts, hexOf(diffId)));
-    for (const mount of await mountsBelow(this.#mounts)) if (!needed.has(mount)) await unmount(mount);
+    for (const key of running)
+      for (const diffId of this.#known.get(key)?.layers ?? []) needed.add(join(this.#mounts, hexOf(diffId)));
+    if ([...running].some((key) => !this.#known.has(key) && !broken.has(key))) return; // one came while we looked
+    for (const mount of mounts) if (!needed.has(mount)) unmount(mount);
   }
 
   async *list(): ReturnType<Snapshotter["list"]> {
@@ -197,10 +209,11 @@ export class DiskSnapshotter implements Snapshotter {
     for await (const [name] of this.#records()) yield { name, kind: "snapshot", bytes: (await this.usage(name)).bytes };
   }
 
-  async sweep(): Promise<void> {
+  async sweep(owned?: ReadonlySet<string>): Promise<void> {
     for (const directory of [this.#layers, this.#snapshots])
       for (const name of await names(directory))
         if (/^(new|rm)-/.test(name)) await rm(join(directory, name), { recursive: true, force: true });
+    for (const key of owned ? await names(this.#snapshots) : []) if (!owned?.has(key)) await this.removeSnapshot(key);
   }
 }
 
@@ -234,11 +247,13 @@ async function names(directory: string): Promise<string[]> {
 }
 
 /** Never removes more than the mount and the empty directory that it was on. */
-async function unmount(target: string): Promise<void> {
+function unmount(target: string): void {
   detachMount(target);
-  await rmdir(target).catch((error: unknown) => {
+  try {
+    rmdirSync(target);
+  } catch (error) {
     if (!hasCode(error, "ENOENT", "EBUSY", "ENOTEMPTY")) throw error;
-  });
+  }
 }
 
 /** Takes it out of sight at once, so that a crash leaves nothing half removed under its name. */

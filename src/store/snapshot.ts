@@ -66,6 +66,9 @@ export interface Snapshotter {
 
   list(): AsyncIterable<{ readonly name: string; readonly kind: "layer" | "snapshot"; readonly bytes: number }>;
 
-  /** Removes leftovers of a crash. Called once, at start, before anything else. */
-  sweep(): Promise<void>;
+  /**
+   * Removes leftovers of a crash. Called once, at start, before anything else.
+   * @param owned  keys of the snapshots that somebody knows of; given, all others go
+   */
+  sweep(owned?: ReadonlySet<string>): Promise<void>;
 }

@@ -394,5 +394,15 @@ export function snapshotterSuite(name: string, open: (options: SnapshotterOption
         expect(await readdir(join(root, "snapshots"))).toEqual(["c"]);
       }),
     );
+
+    test(
+      "sweep() removes snapshots that nobody knows of",
+      withSnapshotter(async ({ options, snapshotter, add, root }) => {
+        await add(BASE);
+        for (const key of ["a", "b", "c"]) await snapshotter.prepare(key, [BASE.diffId]);
+        await open(options).sweep(new Set(["b", "other"]));
+        expect(await readdir(join(root, "snapshots"))).toEqual(["b"]);
+      }),
+    );
   });
 }
