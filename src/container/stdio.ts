@@ -24,38 +24,37 @@ export function parseDetachKeys(text: string): readonly number[] {
   });
 }
 
-/** Passes bytes on until the sequence appears; a beginning of it that goes on otherwise is delivered. */
+/** Passes bytes on until the sequence appears, and ends there; a beginning of it that goes on otherwise is delivered. */
 export class DetachKeys extends Transform {
-  #matched = 0;
-  detached = false;
+  /** The last bytes, as long as they may become the sequence. */
+  readonly #held: number[] = [];
+  #detached = false;
 
-  constructor(
-    readonly keys: readonly number[],
-    readonly onDetach: () => void,
-  ) {
+  constructor(readonly keys: readonly number[]) {
     super();
+  }
+
+  /** Whether the sequence is why it ended. */
+  get detached(): boolean {
+    return this.#detached;
   }
 
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
     const out: number[] = [];
-    for (const byte of chunk) {
-      if (byte !== this.keys[this.#matched]) {
-        out.push(...this.keys.slice(0, this.#matched));
-        this.#matched = 0;
-      }
-      if (byte === this.keys[this.#matched]) this.#matched++;
-      else out.push(byte);
-      if (this.#matched === this.keys.length) {
-        this.detached = true;
-        this.onDetach();
-        break;
-      }
+    for (const byte of this.#detached ? [] : chunk) {
+      this.#held.push(byte);
+      while (this.#held.some((held, at) => held !== this.keys[at])) out.push(...this.#held.splice(0, 1));
+      if (this.#held.length < this.keys.length) continue;
+      this.#detached = true;
+      break;
     }
-    done(null, Buffer.from(out));
+    if (out.length > 0) this.push(Buffer.from(out));
+    if (this.#detached) this.push(null);
+    done();
   }
 
   override _flush(done: TransformCallback): void {
-    done(null, this.detached ? null : Buffer.from(this.keys.slice(0, this.#matched)));
+    done(null, this.#detached ? null : Buffer.from(this.#held));
   }
 }
 
@@ -80,8 +79,7 @@ export async function couple(client: Duplex, task: Duplex, { stdin, detachKeys }
   client.on("error", () => resolve("left"));
   task.pipe(client, { end: false });
   if (stdin) {
-    const keys = detachKeys && new DetachKeys(detachKeys, () => resolve("detached"));
-    if (keys) client.pipe(keys).pipe(task);
+    if (detachKeys) pipeUntil(new DetachKeys(detachKeys), client, task, () => resolve("detached"));
     else client.pipe(task);
   } else {
     client.resume(); // so that its leaving is noticed
@@ -91,4 +89,13 @@ export async function couple(client: Duplex, task: Duplex, { stdin, detachKeys }
   client.unpipe();
   task.destroy();
   return end;
+}
+
+/** What was typed before the sequence arrives first; the sequence leaves stdin open, unlike the client's end. */
+function pipeUntil(keys: DetachKeys, client: Duplex, task: Duplex, onDetach: () => void): void {
+  client.pipe(keys).pipe(task, { end: false });
+  keys.once("end", () => {
+    if (keys.detached) task.write("", onDetach);
+    else task.end();
+  });
 }
