@@ -82,8 +82,11 @@ make_at (int root, const char *path, mode_t type, mode_t mode, int depth)
           cleanup_close int file = openat (dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
           error = file < 0 ? -errno : 0;
         }
-      if (error == -EEXIST)
-        return make_through_link (root, dir, parent, name, type, mode, depth);
+      if (error == -EEXIST) /* another process has made it meanwhile, or it is a link */
+        {
+          fd = path_open (root, path, 0, 0);
+          return fd == -ENOENT ? make_through_link (root, dir, parent, name, type, mode, depth) : fd;
+        }
       if (error < 0)
         return error;
     }
