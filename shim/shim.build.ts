@@ -14,8 +14,7 @@ const COMMON = ["-std=c17", "-Os", ...WARNINGS, "-ffunction-sections", "-fdata-s
 const STATIC = [...COMMON, "-static"];
 const SHARED = [...COMMON, "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-pthread"];
 
-/** Sources that the shim is not made of. */
-const OTHERS = ["hello.c", "lib.c", "extract.c"];
+const isOfLibrary = (source: string): boolean => source.startsWith("lib-");
 
 interface Product {
   readonly name: string;
@@ -26,9 +25,9 @@ interface Product {
 async function products(): Promise<readonly Product[]> {
   const sources = (await readdir(here)).filter((name) => name.endsWith(".c")).sort();
   return [
-    { name: "bosun-shim", flags: STATIC, sources: sources.filter((name) => !OTHERS.includes(name)) },
+    { name: "bosun-shim", flags: STATIC, sources: sources.filter((name) => name !== "hello.c" && !isOfLibrary(name)) },
     { name: "hello", flags: STATIC, sources: ["hello.c"] },
-    { name: "libbosun.so", flags: SHARED, sources: sources.filter((name) => name === "lib.c" || name === "extract.c") },
+    { name: "libbosun.so", flags: SHARED, sources: sources.filter(isOfLibrary) },
   ];
 }
 
@@ -71,7 +70,8 @@ async function build(product: Product, headersModified: number): Promise<void> {
 /** Brings every product up to date. @throws Error with the compiler's words */
 export async function buildShim(): Promise<void> {
   await mkdir(target, { recursive: true });
-  const headers = ["sys.h", "shim.h", "mount.h", "watch.h", "shim.build.ts"].map((name) => modified(join(here, name)));
+  const shared = (await readdir(here)).filter((name) => name.endsWith(".h") || name.endsWith(".build.ts"));
+  const headers = shared.map((name) => modified(join(here, name)));
   const newest = Math.max(...(await Promise.all(headers)));
   for (const product of await products()) await build(product, newest);
 }

@@ -1,6 +1,6 @@
 /** The composition root: the only file that constructs implementations and hands them to each other. */
 
-import { mkdirSync, readFileSync } from "node:fs";
+import { closeSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { containersRouter } from "./api/containers.ts";
 import { execRouter } from "./api/exec.ts";
@@ -9,10 +9,12 @@ import type { Handler } from "./api/listen.ts";
 import { networksRouter } from "./api/networks.ts";
 import { createApi } from "./api/server.ts";
 import { type SystemFacts, systemRouter } from "./api/system.ts";
+import { builtFile } from "./base/built.ts";
 import { unavailable } from "./base/errors.ts";
+import { lockFile } from "./base/files.ts";
 import { newId } from "./base/ids.ts";
-import { builtFile, closeFd, exchangeNetlink, lockFile, NETLINK } from "./base/kernel.ts";
 import type { Logger } from "./base/logger.ts";
+import { exchangeNetlink, NETLINK } from "./base/netlink.ts";
 import type { Config } from "./config.ts";
 import { ContainerCgroups } from "./container/cgroups.ts";
 import { Containers } from "./container/containers.ts";
@@ -50,7 +52,7 @@ function lockDataRoot(dataRoot: string): Disposable {
   mkdirSync(dataRoot, { recursive: true, mode: 0o711 });
   const fd = lockFile(join(dataRoot, "lock"));
   if (fd === undefined) throw unavailable(`another daemon uses the data root ${dataRoot}`);
-  return { [Symbol.dispose]: () => closeFd(fd) };
+  return { [Symbol.dispose]: () => closeSync(fd) };
 }
 
 const defaultSeccompProfile = parseSeccompProfile(JSON.stringify(seccompDefault));

@@ -3,7 +3,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { cpus, hostname, release, totalmem } from "node:os";
 import type { SystemFacts } from "./api/system.ts";
-import { fileSystemOf } from "./base/kernel.ts";
+import { fileSystemOf } from "./base/files.ts";
 import type { Config } from "./config.ts";
 import type { Containers } from "./container/containers.ts";
 import type { Images } from "./image/images.ts";

@@ -1,7 +1,7 @@
 /**
  * Writes a tree as steps that make it in an empty directory, for kernels that cannot mount the index. Walked depth first; every
  * parent that a step names was made by an earlier step, as a directory, so that no step can be led astray by a symlink.
- * Read by shim/extract.c. Little endian; each record starts at a multiple of 8.
+ * Read by shim/lib-extract.c. Little endian; each record starts at a multiple of 8.
  *
  *    0 u32 bytes of the record   4 u8 kind   5 u8 sparse?   6 u16 name bytes
  *    8 u32 mode                 12 u32 uid  16 u32 gid                  20 u32 mtime's nanoseconds

@@ -5,7 +5,7 @@
 import { existsSync, statSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { builtFile } from "../base/kernel.ts";
+import { builtFile } from "../base/built.ts";
 import { containerListSchema } from "./list-schema.ts";
 
 const SOURCES = ["list-schema.ts", "serializers.build.ts"];

@@ -54,6 +54,18 @@ export const kindOf = (thrown: unknown): ErrorKind => (thrown instanceof BosunEr
 /** @returns the text of anything thrown. */
 export const messageOf = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown));
 
-/** @returns whether `thrown` is a system error with this code, as `ENOENT`. */
-export const hasCode = (thrown: unknown, ...codes: string[]): boolean =>
+/** @returns whether `thrown` is a failed system call, node's or ours (system-error.ts), with one of these codes, as `ENOENT`. */
+export const hasCode = (thrown: unknown, ...codes: readonly string[]): boolean =>
   thrown instanceof Error && "code" in thrown && typeof thrown.code === "string" && codes.includes(thrown.code);
+
+/**
+ * For `catch`, where a missing file is an answer.
+ * @param more  codes that say the same, as `ENOTDIR`
+ * @returns     `none`. @throws what else went wrong
+ */
+export const ifMissing =
+  <T>(none: T, ...more: readonly string[]) =>
+  (thrown: unknown): T => {
+    if (hasCode(thrown, "ENOENT", ...more)) return none;
+    throw thrown;
+  };

@@ -3,7 +3,7 @@
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Digest } from "../base/digest.ts";
-import { hasCode } from "../base/errors.ts";
+import { ifMissing } from "../base/errors.ts";
 import { shortId } from "../base/ids.ts";
 import type { Platform } from "../base/oci.ts";
 import { familiarReference } from "../base/reference.ts";
@@ -47,10 +47,7 @@ export class Loader {
 
   /** Removes the folder that a load left when it was interrupted by a crash. Called at start. */
   async sweep(): Promise<void> {
-    const names = await readdir(this.scratch).catch((error) => {
-      if (hasCode(error, "ENOENT")) return [];
-      throw error;
-    });
+    const names = await readdir(this.scratch).catch(ifMissing([]));
     const ours = names.filter((name) => name.startsWith("new-load-"));
     await Promise.all(ours.map((name) => rm(join(this.scratch, name), { recursive: true, force: true })));
   }

@@ -4,7 +4,7 @@
  */
 
 import { readFileSync, writeFileSync } from "node:fs";
-import { invalid, unavailable } from "../base/errors.ts";
+import { hasCode, invalid, unavailable } from "../base/errors.ts";
 import { newId } from "../base/ids.ts";
 import { Locks } from "../base/lock.ts";
 import type { Logger } from "../base/logger.ts";
@@ -23,7 +23,7 @@ import {
 } from "./addresses.ts";
 import type { Endpoint, NetworkDriver, NetworkInfo } from "./driver.ts";
 import { masqueradeRules, setRules } from "./firewall.ts";
-import { EEXIST, type Netlink, NetlinkError } from "./netlink.ts";
+import type { Netlink } from "./netlink.ts";
 
 export interface BridgeOptions {
   readonly name: string;
@@ -112,7 +112,7 @@ export class BridgeDriver implements NetworkDriver {
     try {
       this.netlink.createBridge(name, macOf(gateway), mtu);
     } catch (error) {
-      if (!(error instanceof NetlinkError && error.errno === EEXIST)) throw error;
+      if (!hasCode(error, "EEXIST")) throw error;
     }
     this.netlink.configure(name, { address: gateway, subnet });
     this.log.info("created bridge", { bridge: name, subnet: formatSubnet(subnet) });

@@ -3,7 +3,8 @@
  * Source: rtnetlink(7), linux/if_link.h, linux/rtnetlink.h, linux/veth.h. All numbers are little-endian, as on every host we run on.
  */
 
-import { internal } from "../base/errors.ts";
+import { hasCode, internal } from "../base/errors.ts";
+import { SystemError } from "../base/system-error.ts";
 import { addressBytes, broadcastOf, type Subnet } from "./addresses.ts";
 
 /** Sends one request and returns all of the answer. `netnsPid` names the network namespace by a process in it; 0 is our own. */
@@ -98,19 +99,6 @@ function* answers(bytes: Uint8Array): Generator<Answer> {
   }
 }
 
-/** A refusal by the kernel; `errno` is positive. */
-export class NetlinkError extends Error {
-  override readonly name = "NetlinkError";
-  constructor(
-    action: string,
-    readonly errno: number,
-  ) {
-    super(`Cannot ${action}: netlink error ${errno}`);
-  }
-}
-
-export const EEXIST = 17;
-
 export interface InterfaceAddress {
   readonly address: number;
   readonly subnet: Subnet;
@@ -124,7 +112,7 @@ export class Netlink {
     const all = [...answers(this.exchange(request, netnsPid))];
     for (const { type, body } of all) {
       const errno = type === ERROR ? -body.readInt32LE(0) : 0;
-      if (errno !== 0) throw new NetlinkError(action, errno);
+      if (errno !== 0) throw new SystemError(action, errno);
     }
     return all;
   }
@@ -139,7 +127,7 @@ export class Netlink {
       );
       return all.find(({ type }) => type === NEWLINK)?.body.readInt32LE(4);
     } catch (error) {
-      if (error instanceof NetlinkError && error.errno === 19) return undefined; // ENODEV
+      if (hasCode(error, "ENODEV")) return undefined;
       throw error;
     }
   }
@@ -150,7 +138,7 @@ export class Netlink {
     return index;
   }
 
-  /** With a MAC of its own: else the bridge's would change with its ports. @throws NetlinkError EEXIST */
+  /** With a MAC of its own: else the bridge's would change with its ports. @throws SystemError EEXIST */
   createBridge(bridge: string, mac: Uint8Array, mtu: number): void {
     const info = attribute(IFLA.linkinfo, name(IFLA.infoKind, "bridge"));
     const request = message(

@@ -2,7 +2,7 @@
 
 import { mkdir, readdir, readFile, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { hasCode, internal, invalid, messageOf, notFound } from "../base/errors.ts";
+import { hasCode, ifMissing, internal, invalid, messageOf, notFound } from "../base/errors.ts";
 
 const REMOVE_TIMEOUT_MS = 5000;
 const REMOVE_PAUSE_MS = 2;
@@ -34,13 +34,7 @@ export async function makeDirectory(path: string): Promise<boolean> {
 
 /** @returns the text without the newline at its end; undefined when there is no such file, or it has nothing to say */
 export const readValue = (directory: string, name: string): Promise<string | undefined> =>
-  readFile(join(directory, name), "utf8").then(
-    (text) => text.trimEnd(),
-    (error) => {
-      if (hasCode(error, "ENOENT", "ENODEV", "EOPNOTSUPP")) return undefined;
-      throw error;
-    },
-  );
+  readFile(join(directory, name), "utf8").then((text) => text.trimEnd(), ifMissing(undefined, "ENODEV", "EOPNOTSUPP"));
 
 /** @returns 0 when there is none; undefined means no limit: `max`, `-1` or a number that cannot be met */
 export async function readNumber(directory: string, name: string): Promise<number> {
@@ -94,10 +88,7 @@ export const exists = (directory: string): Promise<boolean> =>
 
 /** Subordinate cgroups, the outer ones first. */
 async function descendants(directory: string): Promise<string[]> {
-  const entries = await readdir(directory, { withFileTypes: true }).catch((error) => {
-    if (hasCode(error, "ENOENT", "ENODEV")) return [];
-    throw error;
-  });
+  const entries = await readdir(directory, { withFileTypes: true }).catch(ifMissing([], "ENODEV"));
   const inner = entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(directory, name));
   return (await Promise.all(inner.map(async (path) => [path, ...(await descendants(path))]))).flat();
 }

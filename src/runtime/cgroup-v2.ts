@@ -1,12 +1,12 @@
 /**
- * cgroups of the second generation: one tree. Device rules are no files there but a BPF program (shim/lib.c attaches it); see
+ * cgroups of the second generation: one tree. Device rules are no files there but a BPF program (shim/lib-processes.c attaches it); see
  * device-filter.ts.
  */
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { hasCode, internal, notFound } from "../base/errors.ts";
-import { attachDeviceFilter } from "../base/kernel.ts";
+import { attachDeviceFilter } from "../base/processes.ts";
 import type { BlockStats, CgroupFeatures, CgroupLimits, CgroupStats, Cgroups } from "./cgroup.ts";
 import {
   checkPath,

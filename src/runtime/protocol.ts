@@ -1,7 +1,7 @@
 /** The shim's language as bytes and lines: pure. Source: shim/PROTOCOL.md. */
 
-import { constants } from "node:os";
 import { internal, invalid } from "../base/errors.ts";
+import { errnoName } from "../base/system-error.ts";
 import type { Op, Plan } from "./ops.ts";
 import { type Exit, PlanError } from "./runtime.ts";
 
@@ -33,19 +33,6 @@ export function parseReport(line: string): Report {
   if (fail) return { type: "fail", index: Number(fail[1]), errno: Number(fail[2]), detail: (fail[3] ?? "").trimEnd() };
   throw internal(`Cannot read the shim's report ${JSON.stringify(line.slice(0, 200))}`);
 }
-
-const ERRNO_NAMES = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]));
-// What the platform's list lacks; EWOULDBLOCK is another name of EAGAIN. Source: asm-generic/errno.h.
-for (const [number, name] of [
-  [11, "EAGAIN"],
-  [15, "ENOTBLK"],
-  [94, "ESOCKTNOSUPPORT"],
-  [117, "EUCLEAN"],
-] as const)
-  ERRNO_NAMES.set(number, name);
-
-/** @returns as `ENOENT`; numbers without a name as `E123` */
-export const errnoName = (errno: number): string => ERRNO_NAMES.get(errno) ?? `E${errno}`;
 
 /** The usual words for the failures that users cause. Source: errno(3). */
 const REASONS: Readonly<Record<string, string>> = {

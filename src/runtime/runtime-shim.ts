@@ -7,8 +7,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Duplex } from "node:stream";
-import { conflict, hasCode, invalid, kindOf, messageOf, notFound } from "../base/errors.ts";
-import { sealedCopy, signalProcess } from "../base/kernel.ts";
+import { conflict, hasCode, ifMissing, invalid, kindOf, messageOf, notFound } from "../base/errors.ts";
+import { sealedCopy, signalProcess } from "../base/processes.ts";
 import type { Plan } from "./ops.ts";
 import { parseExit, parsePid, startOf } from "./protocol.ts";
 import type { AttachOptions, Exit, Runtime, Task } from "./runtime.ts";
@@ -18,10 +18,7 @@ import { ask, RequestError, readToEnd } from "./shim-socket.ts";
 const SIGKILL = 9;
 
 const textOf = (path: string): Promise<string | undefined> =>
-  readFile(path, "utf8").catch((error) => {
-    if (hasCode(error, "ENOENT", "ENOTDIR", "ESRCH")) return undefined;
-    throw error;
-  });
+  readFile(path, "utf8").catch(ifMissing(undefined, "ENOTDIR", "ESRCH"));
 
 /** Names a process for ever; see parsePid. */
 type Known = NonNullable<ReturnType<typeof parsePid>>;
@@ -231,10 +228,7 @@ export class ShimRuntime implements Runtime {
   }
 
   async #namesIn(directory: string): Promise<string[]> {
-    const entries = await readdir(directory, { withFileTypes: true }).catch((error) => {
-      if (hasCode(error, "ENOENT")) return [];
-      throw error;
-    });
+    const entries = await readdir(directory, { withFileTypes: true }).catch(ifMissing([]));
     return entries.filter((entry) => entry.isDirectory() && NAME.test(entry.name)).map(({ name }) => name);
   }
 

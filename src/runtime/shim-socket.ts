@@ -2,20 +2,16 @@
 
 import { open } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
+import { constants } from "node:os";
 import { internal } from "../base/errors.ts";
-import { errnoName } from "./protocol.ts";
+import { SystemError } from "../base/system-error.ts";
 
 /** A refusal by the shim. */
-export class RequestError extends Error {
+export class RequestError extends SystemError {
   override readonly name = "RequestError";
-  constructor(
-    request: string,
-    /** As `ESRCH`. */
-    readonly code: string,
-  ) {
-    super(`Cannot ${request}: ${code}`);
-  }
 }
+
+const { ESRCH } = constants.errno;
 
 /** A path of any length: the socket is named through a descriptor of its directory, since its address holds 107 bytes. */
 async function connectIn(directory: string): Promise<Socket> {
@@ -62,10 +58,10 @@ export async function ask(directory: string, request: string): Promise<Socket> {
   const line = await readLine(socket);
   if (line === "ok" || line?.startsWith("ok ")) return socket;
   socket.destroy();
-  if (line === undefined) throw new RequestError(request, "ESRCH");
+  if (line === undefined) throw new RequestError(request, ESRCH);
   const error = /^error (\d+)$/.exec(line);
   if (!error) throw internal(`Cannot read the shim's answer ${JSON.stringify(line)} to ${request}`);
-  throw new RequestError(request, errnoName(Number(error[1])));
+  throw new RequestError(request, Number(error[1]));
 }
 
 /** @returns what the shim still says, as text, when the connection has ended */

@@ -8,7 +8,7 @@
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type Digest, hexOf, isDigest } from "../base/digest.ts";
-import { corrupt, hasCode, internal, messageOf, notFound, unavailable } from "../base/errors.ts";
+import { corrupt, hasCode, ifMissing, internal, messageOf, notFound, unavailable } from "../base/errors.ts";
 import { syncDirectory } from "../base/files.ts";
 import type { Descriptor } from "../base/oci.ts";
 import type { Bytes } from "../base/streams.ts";
@@ -119,10 +119,7 @@ export class DiskContentStore implements ContentStore {
   }
 
   async #names(): Promise<string[]> {
-    return readdir(this.#directory).catch((error: unknown) => {
-      if (hasCode(error, "ENOENT")) return [];
-      throw error;
-    });
+    return readdir(this.#directory).catch(ifMissing([]));
   }
 
   async sweep(): Promise<void> {
@@ -139,15 +136,7 @@ function checkSize({ digest, size }: Wanted, blob: Blob): Blob {
   return blob;
 }
 
-async function sizeOf(path: string): Promise<number | undefined> {
-  return stat(path).then(
-    ({ size }) => size,
-    (error: unknown) => {
-      if (hasCode(error, "ENOENT")) return undefined;
-      throw error;
-    },
-  );
-}
+const sizeOf = (path: string): Promise<number | undefined> => stat(path).then(({ size }) => size, ifMissing(undefined));
 
 /** Waits for a transfer until it is done or this caller gives up. */
 async function waitFor(transfer: Transfer, { signal, onProgress }: PutOptions): Promise<Blob> {

@@ -12,10 +12,10 @@ import { constants, rmdirSync } from "node:fs";
 import { access, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Digest, hexOf, isDigest } from "../base/digest.ts";
-import { conflict, corrupt, hasCode, invalid, notFound } from "../base/errors.ts";
+import { conflict, corrupt, hasCode, ifMissing, invalid, notFound } from "../base/errors.ts";
 import { syncDirectory } from "../base/files.ts";
 import { Locks } from "../base/lock.ts";
-import { detachMount } from "../base/native.ts";
+import { detachMount } from "../base/mounts.ts";
 import type { LayerFormat } from "../wasm/unpack.ts";
 import type { Workers } from "../wasm/workers.ts";
 import { mountsBelow } from "./mountinfo.ts";
@@ -230,21 +230,10 @@ function parseSnapshot(path: string, text: string): Snapshot {
 }
 
 const exists = (path: string): Promise<boolean> =>
-  access(path, constants.F_OK).then(
-    () => true,
-    (error: unknown) => {
-      if (hasCode(error, "ENOENT", "ENOTDIR")) return false;
-      throw error;
-    },
-  );
+  access(path, constants.F_OK).then(() => true, ifMissing(false, "ENOTDIR"));
 
 /** @returns names in a directory; none when it is missing */
-async function names(directory: string): Promise<string[]> {
-  return readdir(directory).catch((error: unknown) => {
-    if (hasCode(error, "ENOENT")) return [];
-    throw error;
-  });
-}
+const names = (directory: string): Promise<string[]> => readdir(directory).catch(ifMissing([]));
 
 /** Never removes more than the mount and the empty directory that it was on. */
 function unmount(target: string): void {

@@ -4,7 +4,7 @@ import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { messageOf, unavailable } from "../base/errors.ts";
-import { openMount } from "../base/native.ts";
+import { openMount } from "../base/mounts.ts";
 import { erofsOf } from "../wasm/erofs.ts";
 import { TarReader } from "../wasm/tar.ts";
 import type { Snapshotter } from "./snapshot.ts";

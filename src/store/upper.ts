@@ -6,8 +6,9 @@
 import type { Stats } from "node:fs";
 import { closeSync } from "node:fs";
 import { lstat, readdir } from "node:fs/promises";
-import { hasCode } from "../base/errors.ts";
-import { getXattr, openMount } from "../base/native.ts";
+import { ifMissing } from "../base/errors.ts";
+import { getXattr } from "../base/files.ts";
+import { openMount } from "../base/mounts.ts";
 import type { ChangeKind, Mount } from "./snapshot.ts";
 
 export interface Change {
@@ -25,12 +26,7 @@ const SLASH = Buffer.from("/");
 const below = (directory: Buffer, name: Buffer): Buffer => Buffer.concat([directory, SLASH, name]);
 
 /** @returns undefined when there is nothing */
-async function look(path: Buffer): Promise<Stats | undefined> {
-  return lstat(path).catch((error: unknown) => {
-    if (hasCode(error, "ENOENT", "ENOTDIR")) return undefined;
-    throw error;
-  });
-}
+const look = (path: Buffer): Promise<Stats | undefined> => lstat(path).catch(ifMissing(undefined, "ENOTDIR"));
 
 const isWhiteout = (stats: Stats): boolean => stats.isCharacterDevice() && stats.rdev === 0;
 const isOpaque = (path: Buffer): boolean => getXattr(path, "trusted.overlay.opaque")?.toString() === "y";
@@ -124,7 +120,4 @@ export async function usageOf(directory: string): Promise<{ bytes: number; inode
 }
 
 /** Containers run while they are counted: what is gone counts nothing. */
-function noneIfGone(error: unknown): Buffer[] {
-  if (hasCode(error, "ENOENT", "ENOTDIR")) return [];
-  throw error;
-}
+const noneIfGone = ifMissing<Buffer[]>([], "ENOTDIR");

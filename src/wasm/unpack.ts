@@ -7,9 +7,9 @@ import { closeSync, fsyncSync, mkdirSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import type { Digest } from "../base/digest.ts";
 import { corrupt, hasCode, messageOf, unavailable } from "../base/errors.ts";
-import { extract } from "../base/native.ts";
 import { openDecompressor } from "./decompress.ts";
 import { erofsOf, stepsOf } from "./erofs.ts";
+import { extract } from "./extract.ts";
 import { type TarLimits, TarReader } from "./tar.ts";
 
 /** `erofs`: a file `erofs`, to be mounted with `tar` as its device. `directory`: a directory `fs`. */

@@ -2,16 +2,10 @@
 
 import { expect, test } from "bun:test";
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
-import {
-  builtFile,
-  closeFd,
-  exchangeNetlink,
-  fileSystemOf,
-  lockFile,
-  NETLINK,
-  sealedCopy,
-  signalProcess,
-} from "../../src/base/kernel.ts";
+import { builtFile } from "../../src/base/built.ts";
+import { fileSystemOf, lockFile } from "../../src/base/files.ts";
+import { exchangeNetlink, NETLINK } from "../../src/base/netlink.ts";
+import { sealedCopy, signalProcess } from "../../src/base/processes.ts";
 import * as op from "../../src/runtime/ops.ts";
 import { type Box, finish, makeBox } from "../support/box.ts";
 
@@ -85,7 +79,7 @@ test("sealedCopy() is executable, and cannot be changed", () => {
       }
     }).toThrow();
   } finally {
-    closeFd(fd);
+    closeSync(fd);
   }
 });
 
@@ -96,7 +90,7 @@ test("lockFile() keeps another process out until it is closed", async () => {
   const tryLock = () => Bun.spawnSync(["flock", "--nonblock", path, "true"]).exitCode;
   expect(tryLock()).toBe(1);
   expect(lockFile(path)).toBeUndefined();
-  closeFd(fd ?? -1);
+  closeSync(fd ?? -1);
   expect(tryLock()).toBe(0);
 });
 

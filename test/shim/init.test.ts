@@ -1,7 +1,7 @@
 /** docker-init, bound into a container as Docker does it. */
 
 import { expect, test } from "bun:test";
-import { builtFile } from "../../src/base/kernel.ts";
+import { builtFile } from "../../src/base/built.ts";
 import * as op from "../../src/runtime/ops.ts";
 import { type Box, finish, makeBox, readAll, unframe } from "../support/box.ts";
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { buildShim } from "../../shim/shim.build.ts";
 import { digestOf } from "../../src/base/digest.ts";
 import { kindOf } from "../../src/base/errors.ts";
-import { attachMount, openMount } from "../../src/base/native.ts";
+import { attachMount, openMount } from "../../src/base/mounts.ts";
 import { bytesOf } from "../../src/base/streams.ts";
 import { DiskContentStore } from "../../src/store/content-disk.ts";
 import { makeFolder } from "../support/folder.ts";

@@ -1,4 +1,4 @@
-import { builtFile } from "../../src/base/kernel.ts";
+import { builtFile } from "../../src/base/built.ts";
 import { ShimRuntime } from "../../src/runtime/runtime-shim.ts";
 import { runtimeSuite } from "./runtime.ts";
 

@@ -4,7 +4,7 @@ import { copyFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { buildShim } from "../../shim/shim.build.ts";
-import { builtFile } from "../../src/base/kernel.ts";
+import { builtFile } from "../../src/base/built.ts";
 import type { Op, Plan } from "../../src/runtime/ops.ts";
 import * as op from "../../src/runtime/ops.ts";
 import type { Exit, Task } from "../../src/runtime/runtime.ts";

@@ -6,7 +6,8 @@
 import { randomBytes } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { builtFile, exchangeNetlink, NETLINK } from "../../src/base/kernel.ts";
+import { builtFile } from "../../src/base/built.ts";
+import { exchangeNetlink, NETLINK } from "../../src/base/netlink.ts";
 import { removeRules } from "../../src/network/firewall.ts";
 import { Netlink } from "../../src/network/netlink.ts";
 import { openCgroups } from "../../src/runtime/cgroup.ts";

@@ -3,7 +3,7 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { detachMount } from "../../src/base/native.ts";
+import { detachMount } from "../../src/base/mounts.ts";
 
 export interface Folder extends AsyncDisposable {
   readonly path: string;

@@ -2,7 +2,7 @@
 
 import { closeSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
-import { attachMount, detachMount, openMount } from "../../src/base/native.ts";
+import { attachMount, detachMount, openMount } from "../../src/base/mounts.ts";
 import type { Mount, Snapshotter } from "../../src/store/snapshot.ts";
 
 function mountAt(type: string, options: readonly string[], target: string): void {

@@ -2,7 +2,7 @@
 
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { builtFile } from "../../src/base/kernel.ts";
+import { builtFile } from "../../src/base/built.ts";
 import type { Plan } from "../../src/runtime/ops.ts";
 import { encodePlan } from "../../src/runtime/protocol.ts";
 import type { Box } from "./box.ts";

@@ -2,7 +2,7 @@
 
 import { lstat, readdir, readlink } from "node:fs/promises";
 import { join } from "node:path";
-import { getXattr, listXattrs } from "../../src/base/native.ts";
+import { getXattr, listXattrs } from "../../src/base/files.ts";
 
 /** Attributes that the file system adds by itself, or that say how the tree is stored. */
 const IGNORED = /^(security\.selinux|trusted\.overlay\.(origin|impure|uuid))$/;

@@ -1,14 +1,6 @@
 import { expect, test } from "bun:test";
 import * as op from "../../../src/runtime/ops.ts";
-import {
-  encodePlan,
-  errnoName,
-  parseExit,
-  parsePid,
-  parseReport,
-  planError,
-  startOf,
-} from "../../../src/runtime/protocol.ts";
+import { encodePlan, parseExit, parsePid, parseReport, planError, startOf } from "../../../src/runtime/protocol.ts";
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
 
@@ -56,15 +48,6 @@ test("parseReport() reads every report", () => {
   expect(parseReport("fail 3 2 ")).toEqual({ type: "fail", index: 3, errno: 2, detail: "" });
   expect(parseReport("fail 3 22 two\nlines")).toEqual({ type: "fail", index: 3, errno: 22, detail: "two\nlines" });
   expect(() => parseReport("hello")).toThrow("Cannot read the shim's report");
-});
-
-test.each([
-  [2, "ENOENT"],
-  [11, "EAGAIN"],
-  [40, "ELOOP"],
-  [999, "E999"],
-])("errnoName() of %d is %s", (errno, name) => {
-  expect(errnoName(errno)).toBe(name);
 });
 
 test.each([

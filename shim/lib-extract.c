@@ -1,18 +1,7 @@
-/* The store's half of libbosun.so: making a layer's tree in a directory, opening mounts without attaching them, xattrs.
- * Called through bun:ffi; every function returns 0 or more, or -errno. */
-#include "sys.h"
-#include <pthread.h>
+/* A layer's tree, made in a directory from steps that the layer engine wrote. */
+#include "lib.h"
 #include <stddef.h>
 #include <sys/xattr.h>
-
-#define EXPORT __attribute__ ((visibility ("default")))
-
-EXPORT int64_t bosun_extract (const char *root, const char *tar, const char *steps, uint64_t length);
-EXPORT int bosun_open_mount (const char *type, const char *options);
-EXPORT int bosun_attach (int mount, const char *target);
-EXPORT int bosun_detach (const char *target);
-EXPORT int64_t bosun_get_xattr (const char *path, const char *name, void *value, uint64_t size);
-EXPORT int64_t bosun_list_xattrs (const char *path, void *names, uint64_t size);
 
 /* A step, as wasm/steps-write.ts draws it. Little endian, as every machine that Bun runs on. */
 struct step
@@ -150,14 +139,11 @@ make_file (const struct walk *walk, const struct step *step)
   return set_attributes (fd, step);
 }
 
+/* Goes to a directory of the present one. */
 static int
-enter (struct walk *walk, const struct step *step)
+go_to (struct walk *walk, const char *name)
 {
-  if (step->name_bytes == 0)
-    return 0;
-  if (mkdirat (walk->here, step->text, 0700) < 0)
-    return -errno;
-  int fd = openat (walk->here, step->text, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  int fd = openat (walk->here, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (fd < 0)
     return -errno;
   close (walk->here);
@@ -165,19 +151,21 @@ enter (struct walk *walk, const struct step *step)
   return 0;
 }
 
+/* The first step enters the root, where the walk begins. */
+static int
+enter (struct walk *walk, const struct step *step)
+{
+  if (step->name_bytes == 0)
+    return 0;
+  return mkdirat (walk->here, step->text, 0700) < 0 ? -errno : go_to (walk, step->text);
+}
+
 /* The last step leaves the root, and stays there: nothing outside is ever named. */
 static int
 leave (struct walk *walk, const struct step *step, bool last)
 {
   int error = set_attributes (walk->here, step);
-  if (error < 0 || last)
-    return error;
-  int fd = openat (walk->here, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0)
-    return -errno;
-  close (walk->here);
-  walk->here = fd;
-  return 0;
+  return error < 0 || last ? error : go_to (walk, "..");
 }
 
 static int
@@ -207,101 +195,27 @@ perform (struct walk *walk, const struct step *step, bool last)
 }
 
 /* Makes a layer's tree in the empty directory ROOT, contents from TAR. LENGTH bytes of STEPS, as the layer engine wrote them. What was
- * made survives a crash. Returns 0, or -(offset of the failing step * 4096 + errno). */
-int64_t
-bosun_extract (const char *root, const char *tar, const char *steps, uint64_t length)
+ * made survives a crash. FAILED becomes the offset of the step that failed; LENGTH when it was none of them. */
+int
+bosun_extract (const char *root, const char *tar, const char *steps, uint64_t length, uint64_t *failed)
 {
+  *failed = length;
   cleanup_close int top = open (root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   cleanup_close int data = open (tar, O_RDONLY | O_CLOEXEC);
   if (top < 0 || data < 0)
     return -errno;
   struct walk walk = { .root = top, .here = fcntl (top, F_DUPFD_CLOEXEC, 3), .tar = data };
-  int error = checked (walk.here);
-  uint64_t at = 0;
-  while (error >= 0 && at < length)
+  if (walk.here < 0)
+    return -errno;
+  int error = 0;
+  for (uint64_t at = 0, next; error == 0 && at < length; at = next)
     {
       const struct step *step = (const struct step *) (steps + at);
-      error = perform (&walk, step, at + step->bytes >= length);
-      if (error >= 0)
-        at += step->bytes;
+      next = at + step->bytes;
+      error = perform (&walk, step, next >= length);
+      if (error < 0)
+        *failed = at;
     }
-  if (walk.here >= 0)
-    close (walk.here);
-  if (error >= 0)
-    error = checked (syncfs (top));
-  return error < 0 ? -((int64_t) at * 4096 - error) : 0;
-}
-
-/* Opens a mount that is attached nowhere. OPTIONS are "key=value" or "flag", each ended by NUL, and an empty one.
- * Returns a descriptor: the mount's root. */
-int
-bosun_open_mount (const char *type, const char *options)
-{
-  cleanup_close int context = fsopen (type, FSOPEN_CLOEXEC);
-  if (context < 0)
-    return -errno;
-  for (const char *option = options; *option != '\0'; option += strlen (option) + 1)
-    {
-      char key[64];
-      const char *value = strchr (option, '=');
-      size_t size = value == NULL ? strlen (option) : (size_t) (value - option);
-      if (size >= sizeof key)
-        return -EINVAL;
-      memcpy (key, option, size);
-      key[size] = '\0';
-      int result = value == NULL ? fsconfig (context, FSCONFIG_SET_FLAG, key, NULL, 0)
-                                 : fsconfig (context, FSCONFIG_SET_STRING, key, value + 1, 0);
-      if (result < 0)
-        return -errno;
-    }
-  if (fsconfig (context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-    return -errno;
-  return checked (fsmount (context, FSMOUNT_CLOEXEC, 0));
-}
-
-/* Attaches what bosun_open_mount opened. */
-int
-bosun_attach (int mount, const char *target)
-{
-  return checked (move_mount (mount, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH));
-}
-
-static void *
-close_slowly (void *fd)
-{
-  close ((int) (intptr_t) fd);
-  return NULL;
-}
-
-/* Takes a mount out of the tree at once. Its caches, which may be large, are given back by another thread: the last descriptor keeps
- * the file system alive until there. */
-int
-bosun_detach (const char *target)
-{
-  pthread_t thread;
-  int fd = open (target, O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0)
-    return -errno;
-  int result = checked (umount2 (target, MNT_DETACH | UMOUNT_NOFOLLOW));
-  if (pthread_create (&thread, NULL, close_slowly, (void *) (intptr_t) fd) != 0)
-    close (fd);
-  else
-    pthread_detach (thread);
-  return result;
-}
-
-/* A symlink's own attribute. Returns its length; with SIZE 0, only that. */
-int64_t
-bosun_get_xattr (const char *path, const char *name, void *value, uint64_t size)
-{
-  ssize_t length = lgetxattr (path, name, value, size);
-  return length < 0 ? -errno : length;
-}
-
-/* Names, each ended by NUL. Returns their length; with SIZE 0, only that. */
-int64_t
-bosun_list_xattrs (const char *path, void *names, uint64_t size)
-{
-  ssize_t length = llistxattr (path, names, size);
-  return length < 0 ? -errno : length;
+  close (walk.here);
+  return error < 0 ? error : checked (syncfs (top));
 }

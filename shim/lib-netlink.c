@@ -1,0 +1,71 @@
+/* Netlink: messages in, answers out. What they say is the caller's affair. */
+#include "lib.h"
+#include <linux/netlink.h>
+#include <pthread.h>
+#include <sys/socket.h>
+
+struct socket_request { int protocol, netns_pid, result; };
+
+static int
+open_netlink (int protocol)
+{
+  int size = 1 << 20;
+  int fd = checked (socket (AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
+  if (fd < 0)
+    return fd;
+  setsockopt (fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size);
+  setsockopt (fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size);
+  return fd;
+}
+
+/* A socket stays in the namespace that its thread was in: this one enters, opens and ends. */
+static void *
+open_elsewhere (void *argument)
+{
+  struct socket_request *request = argument;
+  char path[64];
+  snprintf (path, sizeof path, "/proc/%d/ns/net", request->netns_pid);
+  cleanup_close int ns = open (path, O_RDONLY | O_CLOEXEC);
+  request->result = ns < 0 || setns (ns, CLONE_NEWNET) < 0 ? -errno : open_netlink (request->protocol);
+  return NULL;
+}
+
+static int
+open_netlink_in (int protocol, int netns_pid)
+{
+  struct socket_request request = { protocol, netns_pid, 0 };
+  pthread_t thread;
+  if (netns_pid == 0)
+    return open_netlink (protocol);
+  int error = pthread_create (&thread, NULL, open_elsewhere, &request);
+  if (error != 0)
+    return -error;
+  pthread_join (thread, NULL);
+  return request.result;
+}
+
+/* Sends the messages of REQUEST (SIZE bytes, one or a batch) over PROTOCOL, in the network namespace of process NETNS_PID (0: ours),
+ * and gathers every answer into OUT. The kernel works on netlink messages while they are sent, and on a dump while the
+ * part before is read: when nothing is left to read, nothing will come. @return bytes in OUT; -ENOSPC when ROOM is too small for them */
+int64_t
+bosun_netlink (int protocol, int netns_pid, const void *request, uint64_t size, void *out, uint64_t room)
+{
+  struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+  cleanup_close int fd = open_netlink_in (protocol, netns_pid);
+  if (fd < 0)
+    return fd;
+  if (sendto (fd, request, size, 0, (struct sockaddr *) &kernel, sizeof kernel) < 0)
+    return -errno;
+  size_t used = 0;
+  for (;;)
+    {
+      ssize_t got = recv (fd, (char *) out + used, room - used, MSG_TRUNC | MSG_DONTWAIT);
+      if (got < 0 && errno == EINTR)
+        continue;
+      if (got < 0)
+        return errno == EAGAIN ? (int64_t) used : -errno;
+      if ((size_t) got > room - used)
+        return -ENOSPC;
+      used += (size_t) got;
+    }
+}

@@ -1,0 +1,31 @@
+/* libbosun.so: system calls that the daemon makes itself and Bun has no function for; src/base/library.ts loads it.
+ *
+ * One convention: a function returns 0 or more, or -errno. A pointer is read or written during the call only. Texts end with NUL; paths and
+ * names are bytes of any kind. Every call blocks its thread, and may be made from several at once. */
+#pragma once
+#include "sys.h"
+
+#define EXPORT __attribute__ ((visibility ("default")))
+
+/* lib-files.c */
+EXPORT int bosun_memfd (const char *path);
+EXPORT int bosun_lock (const char *path);
+EXPORT int bosun_statfs (const char *path, uint64_t out[7]);
+EXPORT int64_t bosun_get_xattr (const char *path, const char *name, void *value, uint64_t size);
+EXPORT int64_t bosun_list_xattrs (const char *path, void *names, uint64_t size);
+
+/* lib-mounts.c */
+EXPORT int bosun_open_mount (const char *type, const char *options);
+EXPORT int bosun_attach (int mount, const char *target);
+EXPORT int bosun_detach (const char *target);
+
+/* lib-processes.c */
+EXPORT int bosun_pidfd_open (int pid);
+EXPORT int bosun_pidfd_kill (int pidfd, int signal);
+EXPORT int bosun_device_filter (const char *cgroup, const void *code, uint64_t size);
+
+/* lib-netlink.c */
+EXPORT int64_t bosun_netlink (int protocol, int netns_pid, const void *request, uint64_t size, void *out, uint64_t room);
+
+/* lib-extract.c */
+EXPORT int bosun_extract (const char *root, const char *tar, const char *steps, uint64_t length, uint64_t *failed);

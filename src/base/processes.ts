@@ -1,0 +1,28 @@
+/** Processes that are not our children: what they run from, signals that meet the right one, which devices they may open. */
+
+import { closeSync } from "node:fs";
+import { checked, cString, library } from "./library.ts";
+
+/** @returns a descriptor of an unchangeable copy of a program, in memory. @throws SystemError */
+export const sealedCopy = (path: string): number =>
+  checked(`copy ${path} into memory`, library().bosun_memfd(cString(path)));
+
+/**
+ * @param isWanted  asked once `pid` can no longer come to mean another process: is it still the one that is meant?
+ * @returns         whether the signal was sent
+ */
+export function signalProcess(pid: number, signal: number, isWanted: () => boolean): boolean {
+  const fd = library().bosun_pidfd_open(pid);
+  if (fd < 0) return false;
+  try {
+    return isWanted() && library().bosun_pidfd_kill(fd, signal) === 0;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Lets a BPF program decide about devices in a v2 cgroup. @param code  `struct bpf_insn[]` @throws SystemError */
+export function attachDeviceFilter(cgroup: string, code: Uint8Array): void {
+  const result = library().bosun_device_filter(cString(cgroup), code, code.byteLength);
+  checked(`set the device filter of ${cgroup}`, result);
+}
