@@ -6,9 +6,10 @@ const USAGE = `Usage:  bosun COMMAND
 
 and as a client of an engine, as with docker:`;
 
+/** `bosun -d` is what `docker -d` was. */
 async function main(argv: readonly string[]): Promise<number> {
   const [command, ...rest] = argv;
-  if (command === "daemon") {
+  if (command === "daemon" || command === "-d") {
     const { runDaemon } = await import("./daemon.ts");
     process.exit(await runDaemon(rest)); // connections to the shims of running containers would keep the process
   }
