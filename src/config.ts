@@ -8,6 +8,7 @@ import { readFileSync } from "node:fs";
 import { hasCode, invalid, messageOf, notImplemented } from "./base/errors.ts";
 import { LEVELS, type Level } from "./base/logger.ts";
 import { parseUlimit, type Ulimit } from "./container/config.ts";
+import type { BridgeOptions } from "./network/driver-bridge.ts";
 
 export interface Config {
   /** `unix:///path`, `tcp://host:port`, `fd://`. */
@@ -26,7 +27,7 @@ export interface Config {
   readonly registryMirrors: readonly string[];
   readonly maxConcurrentDownloads: number;
   readonly maxDownloadAttempts: number;
-  readonly bridge: BridgeConfig;
+  readonly bridge: BridgeOptions;
   readonly dns: readonly string[];
   readonly dnsOptions: readonly string[];
   readonly dnsSearch: readonly string[];
@@ -44,19 +45,6 @@ export interface Config {
   /** How long a stopping daemon waits for requests under way, seconds. */
   readonly shutdownTimeoutS: number;
   readonly tls: TlsConfig | undefined;
-}
-
-export interface BridgeConfig {
-  /** Interface name, or `none` for no default bridge. */
-  readonly name: string;
-  /** The bridge's own address with prefix, as `172.17.0.1/16`. */
-  readonly address: string | undefined;
-  /** Containers get addresses from here, a part of the bridge's subnet. */
-  readonly fixedCidr: string | undefined;
-  readonly mtu: number;
-  readonly masquerade: boolean;
-  readonly firewall: boolean;
-  readonly forward: boolean;
 }
 
 export interface TlsConfig {
@@ -295,7 +283,7 @@ function toTls(values: Values): TlsConfig | undefined {
   };
 }
 
-function toBridge(values: Values): BridgeConfig {
+function toBridge(values: Values): BridgeOptions {
   const named = values.text("bridge");
   const address = values.text("bip");
   if (named && address) throw invalid("you specified -b & --bip, mutually exclusive options. Please specify only one");

@@ -26,12 +26,17 @@ import { masqueradeRules, setRules } from "./firewall.ts";
 import type { Netlink } from "./netlink.ts";
 
 export interface BridgeOptions {
+  /** Of the interface. */
   readonly name: string;
+  /** The bridge's own address with prefix, as `172.17.0.1/16`; undefined for a free one. */
   readonly address: string | undefined;
+  /** Containers get addresses from here, a part of the bridge's subnet. */
   readonly fixedCidr: string | undefined;
   readonly mtu: number;
   readonly masquerade: boolean;
+  /** Whether rules may be set at all. */
   readonly firewall: boolean;
+  /** Whether the host is made to forward. */
   readonly forward: boolean;
 }
 
