@@ -10,8 +10,6 @@ import { TestDaemon } from "./daemon.ts";
 import { lastingLeftovers } from "./leftovers.ts";
 import { Session, type SessionOptions } from "./session.ts";
 
-setDefaultTimeout(60_000);
-
 const docker = Bun.which("docker", { PATH: `/usr/local/bin:${process.env.PATH ?? ""}` });
 const missing = [
   ...(process.getuid?.() === 0 ? [] : ["root's privileges"]),
@@ -103,6 +101,7 @@ export class Engine {
 
 /** @param flags  of the daemon */
 export function e2e(subject: string, tests: (engine: Engine) => void, flags: readonly string[] = []): void {
+  setDefaultTimeout(60_000); // for the file that calls this
   describe.skipIf(missing.length > 0)(subject, () => {
     const engine = new Engine();
     beforeAll(() => engine.open(flags));

@@ -44,7 +44,9 @@ export class Session implements AsyncDisposable {
     const read = async (stream: ReadableStream<Uint8Array>) => {
       for await (const bytes of stream) this.#add(decoder.decode(bytes, { stream: true }));
     };
-    this.#exited = Promise.all([child.exited, read(child.stdout), read(child.stderr)]).then(([code]) => this.#end(code));
+    this.#exited = Promise.all([child.exited, read(child.stdout), read(child.stderr)]).then(([code]) =>
+      this.#end(code),
+    );
   }
 
   /** Its exit code, 128 + n after signal n. Rejects when it does not end. */
