@@ -7,7 +7,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Duplex } from "node:stream";
-import { conflict, hasCode, ifMissing, invalid, kindOf, messageOf, notFound } from "../base/errors.ts";
+import { conflict, hasCode, ifMissing, internal, invalid, kindOf, messageOf, notFound } from "../base/errors.ts";
 import { sealedCopy, signalProcess } from "../base/processes.ts";
 import type { Plan } from "./ops.ts";
 import { parseExit, parsePid, startOf } from "./protocol.ts";
@@ -19,6 +19,17 @@ const SIGKILL = 9;
 
 const textOf = (path: string): Promise<string | undefined> =>
   readFile(path, "utf8").catch(ifMissing(undefined, "ENOTDIR", "ESRCH"));
+
+const REMOVAL_ATTEMPTS = 100;
+
+/** Execs go at the same time as their container, and to Bun's rm a part that vanishes under it means that all is gone. */
+async function removeDirectory(directory: string): Promise<void> {
+  for (let attempt = 0; attempt < REMOVAL_ATTEMPTS; attempt++) {
+    await rm(directory, { recursive: true, force: true });
+    if (!existsSync(directory)) return;
+  }
+  throw internal(`Cannot remove ${directory}: something is made in it again and again`);
+}
 
 /** Names a process for ever; see parsePid. */
 type Known = NonNullable<ReturnType<typeof parsePid>>;
@@ -158,7 +169,7 @@ class ShimTask implements Task {
     const { shim } = this;
     delete this.shim;
     await shim?.abandon();
-    await rm(this.directory, { recursive: true, force: true });
+    await removeDirectory(this.directory);
   }
 }
 
@@ -196,7 +207,7 @@ export class ShimRuntime implements Runtime {
       if (report.type !== "ready") throw invalid(`Cannot create task ${id}: its plan has no wait`);
       return new ShimTask(id, await knownIn(directory), directory, shim);
     } catch (error) {
-      await rm(directory, { recursive: true, force: true });
+      await removeDirectory(directory);
       throw error;
     }
   }
@@ -205,7 +216,7 @@ export class ShimRuntime implements Runtime {
   async #makeDirectory(id: string, directory: string): Promise<void> {
     // A task's directory is never made for what joins it: it would be left behind when the task has just ended.
     if (!id.includes("/")) await mkdir(this.#runRoot, { recursive: true, mode: 0o711 });
-    if ((await textOf(join(directory, "exit"))) !== undefined) await rm(directory, { recursive: true, force: true });
+    if ((await textOf(join(directory, "exit"))) !== undefined) await removeDirectory(directory);
     await mkdir(directory, { mode: 0o700 }).catch((error) => {
       if (hasCode(error, "EEXIST")) throw conflict(`task ${id} exists already`, { cause: error });
       if (hasCode(error, "ENOENT")) throw notFound(`task ${dirname(id)} has ended`, { cause: error });

@@ -235,6 +235,20 @@ export function runtimeSuite(name: string, reopen: (box: Box) => Runtime): void 
       expect(await Bun.file(`/proc/${task.pid}/stat`).exists()).toBe(false);
     });
 
+    test("delete() of a task and of those that joined it may happen at once", async () => {
+      await using box = await makeBox();
+      for (let round = 0; round < 20; round++) {
+        const task = await create(box, "read line", { stdio: INTERACTIVE });
+        await task.go();
+        const names = ["one/a", "one/b", "one/c"];
+        const execs = await Promise.all(names.map((id) => box.runtime.create(id, joined(task, "read line"))));
+        await Promise.all(execs.map((exec) => exec.go()));
+        await task.kill(9);
+        await Promise.all([task, ...execs].map(async (each) => each.exited.then(() => each.delete())));
+        expect(await box.runtime.list()).toEqual([]);
+      }
+    });
+
     test("logChanges() yields at first, at changes, and ends with the task", async () => {
       await using box = await makeBox();
       const path = `${box.path}/log`;
