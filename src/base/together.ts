@@ -7,7 +7,6 @@
 export async function together<T extends readonly unknown[]>(
   ...work: { readonly [K in keyof T]: Promise<T[K]> | T[K] }
 ): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
-  const all = Promise.all(work);
   await Promise.allSettled(work);
-  return all;
+  return Promise.all(work);
 }
