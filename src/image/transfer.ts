@@ -169,7 +169,8 @@ export class Transfers {
       if (bytes >= total) verifying();
     };
     const open = (offset: number) => this.registry.blob(repository, blob, offset, access);
-    const stored = await this.content.put(blob, open, { onProgress, signal });
+    // Its life ends when the image is complete, or with the sweep at the next start.
+    const stored = await this.content.put(blob, open, { onProgress, signal, durable: false });
     verifying();
     return stored;
   }

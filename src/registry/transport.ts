@@ -126,29 +126,39 @@ async function discard(body: Bytes, headers: Headers): Promise<void> {
 /** Says `unavailable` when the connection breaks, or when no byte comes for `idleMs` although one was asked for. */
 function bodyOf(request: Request, response: Response, stop: AbortController, idleMs: number): Bytes {
   const reader = response.body?.getReader();
+  const stalled = unavailable(failed(request, `no data for ${idleMs / 1000} s`));
+  let isAsked = false;
+  // One for the whole body: it begins anew with every read, and means nothing while nobody reads.
+  const timer = setTimeout(() => isAsked && stop.abort(stalled), idleMs);
   const read = async () => {
-    const stalled = Promise.withResolvers<never>();
-    const onIdle = () => stalled.reject(unavailable(failed(request, `no data for ${idleMs / 1000} s`)));
-    const timer = setTimeout(onIdle, idleMs);
+    isAsked = true;
+    timer.refresh();
     try {
-      return await Promise.race([reader?.read(), stalled.promise]);
+      return await reader?.read();
     } catch (error) {
+      clearTimeout(timer);
+      const isStalled = stop.signal.aborted;
       stop.abort();
       request.signal?.throwIfAborted();
-      if (error instanceof BosunError) throw error;
-      throw unavailable(failed(request, `unexpected EOF (${messageOf(error)})`), { cause: error });
+      throw isStalled
+        ? stalled
+        : unavailable(failed(request, `unexpected EOF (${messageOf(error)})`), { cause: error });
     } finally {
-      clearTimeout(timer);
+      isAsked = false;
     }
   };
   return new ReadableStream(
     {
       pull: async (out) => {
         const piece = await read();
-        if (piece?.value) out.enqueue(piece.value);
-        else out.close();
+        if (piece?.value) return out.enqueue(piece.value);
+        clearTimeout(timer);
+        out.close();
       },
-      cancel: () => stop.abort(),
+      cancel: () => {
+        clearTimeout(timer);
+        stop.abort();
+      },
     },
     { highWaterMark: 0 },
   );

@@ -32,13 +32,19 @@ export interface ContentStore {
   /**
    * Makes the blob present. Idempotent; two callers with one digest share one transfer. On success the bytes have the
    * promised digest and size and survive a crash (file and directory are synced).
-   * @param onProgress  called with the number of bytes present so far, now and then
+   * @param options.onProgress  called with the number of bytes present so far, now and then
+   * @param options.durable     false for a blob that is needed for a short time only: a crash may then take or damage it, and whoever
+   *                            starts after one removes it unread. Most such blobs never reach the disk. Default: true
    * @throws corrupt when digest or size differ (nothing is kept), or what `source` throws (the part is kept)
    */
   put(
     blob: Pick<Descriptor, "digest" | "size">,
     source: Source,
-    options?: { readonly onProgress?: (bytes: number) => void; readonly signal?: AbortSignal },
+    options?: {
+      readonly onProgress?: (bytes: number) => void;
+      readonly durable?: boolean;
+      readonly signal?: AbortSignal;
+    },
   ): Promise<Blob>;
 
   /** Idempotent. Files that are open stay readable. */

@@ -92,6 +92,48 @@ export function contentSuite(name: string, open: (root: string) => ContentStore)
       }),
     );
 
+    test.each([1000, 65_536, 1 << 20, (1 << 20) + 1, 2_500_000])(
+      "put() stores a large blob as it is when it comes in pieces of %d bytes",
+      (piece) =>
+        withStore(async (store) => {
+          const data = randomBytes(3_200_001, 7);
+          const pieces = Array.from({ length: Math.ceil(data.length / piece) }, (_, at) =>
+            data.subarray(at * piece, (at + 1) * piece),
+          );
+          const wanted = { digest: digestOf(data), size: data.length };
+          const blob = await store.put(wanted, async () => ({ start: 0, body: bytesOf(...pieces) }));
+          expect(Buffer.compare(data, await readFile(blob.path))).toBe(0);
+        })(),
+    );
+
+    test(
+      "put() goes on behind a large part that a broken transfer left",
+      withStore(async (store) => {
+        const data = randomBytes(3_000_000, 9);
+        const wanted = { digest: digestOf(data), size: data.length };
+        await expect(store.put(wanted, breaking(data, 2_345_678))).rejects.toThrow("connection reset");
+        const asked: number[] = [];
+        const blob = await store.put(wanted, resuming(data, asked));
+        expect(asked).toEqual([2_345_678]);
+        expect(Buffer.compare(data, await readFile(blob.path))).toBe(0);
+      }),
+    );
+
+    test(
+      "put() shares one transfer between callers who want it durable and not",
+      withStore(async (store) => {
+        const asked: number[] = [];
+        const [a, b] = await Promise.all([
+          store.put(BLOB, resuming(DATA, asked), { durable: false }),
+          store.put(BLOB, resuming(DATA, asked)),
+        ]);
+        expect(a).toEqual(b);
+        expect(await store.put(BLOB, resuming(DATA, asked))).toEqual(a);
+        expect(asked).toEqual([0]);
+        expect(await readFile(a.path)).toEqual(Buffer.from(DATA));
+      }),
+    );
+
     test(
       "put() shares one transfer between two callers",
       withStore(async (store) => {
