@@ -12,7 +12,7 @@ import { constants, rmdirSync } from "node:fs";
 import { access, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Digest, hexOf, isDigest } from "../base/digest.ts";
-import { conflict, corrupt, hasCode, ifMissing, invalid, notFound } from "../base/errors.ts";
+import { conflict, corrupt, hasCode, ifMissing, invalid, kindOf, notFound } from "../base/errors.ts";
 import { syncDirectory } from "../base/files.ts";
 import { Locks } from "../base/lock.ts";
 import { detachMount } from "../base/mounts.ts";
@@ -179,7 +179,10 @@ export class DiskSnapshotter implements Snapshotter {
   }
 
   async *#records(): AsyncIterable<readonly [key: string, snapshot: Snapshot]> {
-    for (const key of await names(this.#snapshots)) if (KEY.test(key)) yield [key, await this.#read(key)];
+    for (const key of await names(this.#snapshots)) {
+      const snapshot = KEY.test(key) ? await this.#read(key).catch(ifBroken) : undefined;
+      if (snapshot) yield [key, snapshot];
+    }
   }
 
   async #unmount(hex: string): Promise<void> {
@@ -217,8 +220,21 @@ export class DiskSnapshotter implements Snapshotter {
   }
 }
 
+/** A snapshot that somebody has damaged cannot be mounted, so it holds nothing; it must not be in the way of all others. */
+function ifBroken(error: unknown): undefined {
+  if (kindOf(error) !== "corrupt" && kindOf(error) !== "notFound") throw error;
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 function parseSnapshot(path: string, text: string): Snapshot {
-  const value: unknown = JSON.parse(text);
+  const value = parsed(text);
   if (typeof value === "object" && value !== null && "layers" in value && "readonly" in value) {
     const { layers, readonly } = value;
     if (Array.isArray(layers) && typeof readonly === "boolean") {

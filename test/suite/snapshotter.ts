@@ -8,6 +8,7 @@ import { kindOf } from "../../src/base/errors.ts";
 import type { Snapshotter } from "../../src/store/snapshot.ts";
 import type { SnapshotterOptions } from "../../src/store/snapshot-disk.ts";
 import { Workers } from "../../src/wasm/workers.ts";
+import { failureOf } from "../support/errors.ts";
 import { makeFolder } from "../support/folder.ts";
 import { isMounted, mounted } from "../support/mounts.ts";
 import { file, folder, layerOf, symlink as link, type TestLayer, tarOf } from "../support/tar.ts";
@@ -392,6 +393,26 @@ export function snapshotterSuite(name: string, open: (options: SnapshotterOption
         await open(options).sweep();
         expect(await readdir(join(root, "layers"))).toEqual([BASE.diffId.slice(7)]);
         expect(await readdir(join(root, "snapshots"))).toEqual(["c"]);
+      }),
+    );
+
+    test(
+      "a snapshot that was damaged says so, and is in nobody's way",
+      withSnapshotter(async ({ options, snapshotter, add, root }) => {
+        await add(BASE);
+        for (const key of ["a", "b"]) await snapshotter.prepare(key, [BASE.diffId]);
+        const path = join(root, "snapshots/a/snapshot.json");
+        await writeFile(path, "{");
+        const again = open(options);
+        await again.sweep();
+        await again.release(new Set(["a", "b"]));
+        expect((await collect(again.list())).map(({ name }) => name)).toEqual([BASE.diffId, "b"]);
+        expect(await failureOf(() => again.mounts("a", "/x"))).toBe(
+          `corrupt: Cannot read ${path}: it is not a snapshot's record`,
+        );
+        for (const key of ["a", "b"]) await again.removeSnapshot(key);
+        await again.removeLayer(BASE.diffId);
+        expect(await collect(again.list())).toEqual([]);
       }),
     );
 
