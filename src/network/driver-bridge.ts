@@ -62,11 +62,17 @@ function hostRoutes(table: string): Subnet[] {
     });
 }
 
+const isFree = (subnet: Subnet): boolean =>
+  !hostRoutes(readFileSync("/proc/net/route", "utf8")).some((route) => overlaps(route, subnet));
+
 export class BridgeDriver implements NetworkDriver {
   readonly name = "bridge";
-  readonly #taken = new Map<number, string>();
+  /** By address. */
+  readonly #taken = new Map<number, Endpoint>();
   readonly #locks = new Locks();
   #layout: Layout | undefined;
+  /** The interface that is set up as this daemon wants it; one that somebody made anew has another index. */
+  #ready: number | undefined;
 
   constructor(
     readonly networkId: string,
@@ -80,22 +86,27 @@ export class BridgeDriver implements NetworkDriver {
     return this.#layout;
   }
 
-  /** The bridge's own address if it has one, else `--bip`, else the first default pool that no route of the host uses. */
+  /** The bridge's own address if it has one, else `--bip`, else what running containers use, else the first default pool that is free. */
   #choose(): Layout {
     const { name, address, fixedCidr } = this.options;
     const [present] = this.netlink.addresses(name);
     const text = present ? `${formatAddress(present.address)}/${present.prefix}` : address;
-    const { subnet, address: gateway } = text ? parseCidr(text) : this.#freePool();
+    const { subnet, address: gateway } = text ? parseCidr(text) : (this.#usedPool() ?? this.#freePool());
     const range = fixedCidr ? parseCidr(fixedCidr).subnet : subnet;
     if (!contains(subnet, range.base) || range.prefix < subnet.prefix)
       throw invalid(`--fixed-cidr ${formatSubnet(range)} is not inside the subnet of ${name}, ${formatSubnet(subnet)}`);
     return { subnet, gateway, range };
   }
 
+  /** Somebody removed the bridge under containers: they keep their addresses unless the host has given them away since. */
+  #usedPool(): { subnet: Subnet; address: number } | undefined {
+    const [endpoint] = this.#taken.values();
+    const pool = endpoint && parseCidr(`${endpoint.gateway}/${endpoint.prefix}`);
+    return pool && isFree(pool.subnet) ? pool : undefined;
+  }
+
   #freePool(): { subnet: Subnet; address: number } {
-    const used = hostRoutes(readFileSync("/proc/net/route", "utf8"));
-    for (const subnet of defaultPools())
-      if (!used.some((route) => overlaps(route, subnet))) return { subnet, address: subnet.base + 1 };
+    for (const subnet of defaultPools()) if (isFree(subnet)) return { subnet, address: subnet.base + 1 };
     throw unavailable(
       `no free subnet for bridge ${this.options.name}: every default pool overlaps a route of this host`,
     );
@@ -103,23 +114,29 @@ export class BridgeDriver implements NetworkDriver {
 
   async ensure(): Promise<void> {
     await using _ = await this.#locks.acquire("ensure");
-    const { name, mtu, forward, masquerade, firewall } = this.options;
-    if (this.netlink.index(name) === undefined) {
-      this.#layout = undefined; // it was removed by hand: its subnet may be somebody else's by now
-      await this.#create(name, mtu);
-      if (forward && readFileSync(FORWARD, "utf8").trim() === "0") writeFileSync(FORWARD, "1");
-      if (firewall && masquerade) await setRules(name, masqueradeRules(name, this.#plan().subnet));
-    }
+    const { name, forward, masquerade, firewall } = this.options;
+    const index = this.netlink.index(name);
+    if (index !== undefined && index === this.#ready) return;
+    this.#layout = undefined;
+    if (index === undefined) this.#create();
+    const { subnet, gateway } = this.#plan();
+    // One without an address is what a daemon left that died here.
+    if (this.netlink.addresses(name).length === 0) this.netlink.configure(name, { address: gateway, subnet });
+    else this.netlink.up(name);
+    if (forward && readFileSync(FORWARD, "utf8").trim() === "0") writeFileSync(FORWARD, "1");
+    if (firewall && masquerade) await setRules(name, masqueradeRules(name, subnet));
+    for (const endpoint of this.#taken.values()) this.netlink.join(vethOf(endpoint), name);
+    this.#ready = this.netlink.index(name);
   }
 
-  async #create(name: string, mtu: number): Promise<void> {
+  #create(): void {
+    const { name, mtu } = this.options;
     const { subnet, gateway } = this.#plan();
     try {
       this.netlink.createBridge(name, macOf(gateway), mtu);
     } catch (error) {
       if (!hasCode(error, "EEXIST")) throw error;
     }
-    this.netlink.configure(name, { address: gateway, subnet });
     this.log.info("created bridge", { bridge: name, subnet: formatSubnet(subnet) });
   }
 
@@ -142,20 +159,20 @@ export class BridgeDriver implements NetworkDriver {
   reserve(): Endpoint {
     const { subnet, gateway, range } = this.#plan();
     const address = freeAddress(subnet, range, new Set([gateway, ...this.#taken.keys()]));
-    const id = newId();
-    this.#taken.set(address, id);
-    return {
-      id,
+    const endpoint: Endpoint = {
+      id: newId(),
       networkId: this.networkId,
       address: formatAddress(address),
       prefix: subnet.prefix,
       gateway: formatAddress(gateway),
       macAddress: formatMac(macOf(address)),
     };
+    this.#taken.set(address, endpoint);
+    return endpoint;
   }
 
   adopt(endpoint: Endpoint): void {
-    this.#taken.set(parseAddress(endpoint.address), endpoint.id);
+    this.#taken.set(parseAddress(endpoint.address), endpoint);
   }
 
   async connect(endpoint: Endpoint, pid: number): Promise<void> {

@@ -192,6 +192,19 @@ export class Netlink {
     this.#do(`configure ${interfaceName}`, concat(...requests), netnsPid);
   }
 
+  up(interfaceName: string): void {
+    const index = this.#required(interfaceName);
+    this.#do(`set ${interfaceName} up`, message(NEWLINK, ACK, ifinfo(index, IFF_UP, IFF_UP)));
+  }
+
+  /** Makes an interface a port of `bridge`. One that is missing is let be. */
+  join(interfaceName: string, bridge: string): void {
+    const index = this.index(interfaceName);
+    if (index === undefined) return;
+    const master = attribute(IFLA.master, u32(this.#required(bridge)));
+    this.#do(`join ${interfaceName} to ${bridge}`, message(NEWLINK, ACK, ifinfo(index), master));
+  }
+
   /** @returns the IPv4 addresses of an interface, with their prefixes */
   addresses(interfaceName: string): { readonly address: number; readonly prefix: number }[] {
     const index = this.index(interfaceName);
