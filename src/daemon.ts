@@ -70,9 +70,13 @@ function notifyReady(): void {
   closeSync(fd);
 }
 
+const stackOf = (thrown: unknown): string => (thrown instanceof Error ? (thrown.stack ?? "") : "");
+
 async function serve(config: Config, log: Logger): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const stopped = stopSignal(log);
+  // A defect in one request must not take the daemon from all others.
+  process.on("unhandledRejection", (error) => log.error("unhandled failure", { error, stack: stackOf(error) }));
   const engine = stack.use(await openEngine(config, log));
   stack.use(writePidfile(config.pidfile));
   const group = socketGroup(config, log);

@@ -59,8 +59,14 @@ export class Attachments {
   async begin(id: string, task: Task): Promise<void> {
     for (const { client, request, done } of this.#take(id)) {
       const { stdin, stdout, stderr } = request;
-      const stream = await task.attach({ stdin, stdout, stderr });
-      void couple(client, stream, request).then(done);
+      try {
+        const stream = await task.attach({ stdin, stdout, stderr });
+        void couple(client, stream, request).then(done);
+      } catch (error) {
+        this.log.debug("attach ended", { error }); // so has the task, and `go` will say why
+        client.end();
+        done("ended");
+      }
     }
   }
 

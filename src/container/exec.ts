@@ -123,7 +123,7 @@ export class Execs {
     }
   }
 
-  /** @returns when the exit stands in the exec */
+  /** @returns when the exit stands in the exec; never rejects */
   async #watch(container: Container, id: string, task: Task): Promise<void> {
     this.#tasks.set(id, task);
     this.#change(id, { pid: task.pid });
@@ -131,7 +131,7 @@ export class Execs {
     this.#tasks.delete(id);
     this.#finish(id, code);
     this.containers.emit(container, "exec_die", { execID: id, exitCode: String(code) });
-    await task.delete();
+    await task.delete().catch((error) => this.log.warn("exec left its run directory behind", { id, error }));
   }
 
   #finish(id: string, exitCode: number): void {
