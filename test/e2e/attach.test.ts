@@ -26,8 +26,7 @@ e2e("docker attach", (engine) => {
       ...["run", "-it", "--rm", "--init", "busybox", "sh", "-c", script],
     );
     await session.until(/^33 77\r\nready\r\n/);
-    session.resize({ rows: 40, columns: 100 });
-    await session.until("40 100\r\n");
+    await session.resizeUntil({ rows: 40, columns: 100 }, "40 100\r\n");
     session.write("\x03");
     expect(await session.exited).toBe(130);
   });

@@ -136,9 +136,8 @@ print("all fine")
     await terminal.until("# ");
     terminal.write("stty size\n");
     await terminal.until(/30 90\r+\n/);
-    terminal.resize({ rows: 31, columns: 91 });
     terminal.write("while ! stty size | grep '^31 91$'; do :; done; exit 6\n");
-    await terminal.until(/\n31 91\r+\n/);
+    await terminal.resizeUntil({ rows: 31, columns: 91 }, /\n31 91\r+\n/);
     expect(await terminal.exited).toBe(6);
   });
 

@@ -74,9 +74,8 @@ e2e("docker exec", (engine) => {
     await session.until("# ");
     session.write("stty size; tty; echo $TERM\n");
     await session.until(/33 77\r\n\/dev\/pts\/\d+\r\nxterm\r\n/);
-    session.resize({ rows: 50, columns: 120 });
     session.write("while ! stty size | grep '^50 120$'; do :; done; exit 5\n");
-    await session.until("\r\n50 120\r\n");
+    await session.resizeUntil({ rows: 50, columns: 120 }, "\r\n50 120\r\n");
     expect(await session.exited).toBe(5);
   });
 

@@ -120,6 +120,19 @@ export class Session implements AsyncDisposable {
     this.#child.terminal?.resize(columns, rows);
   }
 
+  /**
+   * Resizes until the program shows it: a client tells of changes only from some moment on, which nothing shows, and the kernel only of
+   * changes.
+   */
+  async resizeUntil({ rows, columns }: Size, pattern: string | RegExp): Promise<void> {
+    const seen = this.until(pattern, this.#text.length).then(() => true);
+    for (let done = false; !done; ) {
+      this.resize({ rows, columns });
+      done = await Promise.race([seen, Bun.sleep(50).then(() => false)]);
+      if (!done) this.resize({ rows: rows + 1, columns });
+    }
+  }
+
   kill(signal: NodeJS.Signals = "SIGTERM"): void {
     this.#child.kill(signal);
   }
