@@ -66,3 +66,19 @@ export function* defaultPools(): Generator<Subnet> {
   for (let second = 17; second <= 31; second++) yield { base: parseAddress(`172.${second}.0.0`), prefix: 16 };
   for (let third = 0; third < 256; third += 16) yield { base: parseAddress(`192.168.${third}.0`), prefix: 20 };
 }
+
+/**
+ * Where the routes of /proc/net/route lead, but for default ones: destination and mask are hexadecimal, in network order read as
+ * little-endian. Source: proc_pid_net(5).
+ */
+export function parseRoutes(table: string): Subnet[] {
+  return table
+    .split("\n")
+    .slice(1)
+    .flatMap((line) => {
+      const [, destination, , , , , , mask] = line.trim().split(/\s+/);
+      if (!destination || !mask || mask === "00000000") return [];
+      const swap = (hex: string) => Buffer.from(hex, "hex").readUInt32LE(0);
+      return [{ base: swap(destination), prefix: Math.clz32(~swap(mask)) }];
+    });
+}

@@ -19,6 +19,7 @@ import {
   overlaps,
   parseAddress,
   parseCidr,
+  parseRoutes,
   type Subnet,
 } from "./addresses.ts";
 import type { Endpoint, NetworkDriver, NetworkInfo } from "./driver.ts";
@@ -49,21 +50,8 @@ interface Layout {
 
 const FORWARD = "/proc/sys/net/ipv4/ip_forward";
 
-/** IPv4 routes of the host: destination and mask, hexadecimal, in network order read as little-endian. Source: proc_pid_net(5). */
-function hostRoutes(table: string): Subnet[] {
-  return table
-    .split("\n")
-    .slice(1)
-    .flatMap((line) => {
-      const [, destination, , , , , , mask] = line.trim().split(/\s+/);
-      if (!destination || !mask || mask === "00000000") return [];
-      const swap = (hex: string) => Buffer.from(hex, "hex").readUInt32LE(0);
-      return [{ base: swap(destination), prefix: Math.clz32(~swap(mask)) }];
-    });
-}
-
 const isFree = (subnet: Subnet): boolean =>
-  !hostRoutes(readFileSync("/proc/net/route", "utf8")).some((route) => overlaps(route, subnet));
+  !parseRoutes(readFileSync("/proc/net/route", "utf8")).some((route) => overlaps(route, subnet));
 
 export class BridgeDriver implements NetworkDriver {
   readonly name = "bridge";
