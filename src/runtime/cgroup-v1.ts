@@ -1,7 +1,7 @@
 /** cgroups of the first generation: a tree per controller. A container gets a cgroup of the same path in every tree. */
 
 import { readdirSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { internal, notFound } from "../base/errors.ts";
 import type {
   BlockStats,
@@ -97,19 +97,23 @@ export class CgroupsV1 implements Cgroups {
       for (const each of lineage(checkPath(path))) {
         const isNew = await makeDirectory(join(root, each));
         if (isNew && each === path) undo.defer(() => removeTree(join(root, each)));
-        if (isNew && root === this.#byController.get("cpuset")) await this.#inheritCpuset(join(root, each));
       }
+    const cpuset = this.#directory("cpuset", path);
+    if (cpuset !== undefined) await this.#inheritCpuset(cpuset);
     await this.update(path, limits);
     for (const rule of limits.devices ?? []) await this.#setDevice(path, rule);
     undo.move();
     return this.entrances(path);
   }
 
-  /** A new cpuset is empty, and lets no process in. */
+  /** A new cpuset is empty, and lets no process in. So may be one above: it was made this very moment, or by a daemon that died then. */
   async #inheritCpuset(directory: string): Promise<void> {
+    if (this.#roots.includes(directory)) return;
+    const above = dirname(directory);
     for (const name of ["cpuset.cpus", "cpuset.mems"]) {
-      const above = await readValue(join(directory, ".."), name);
-      if (above) await writeValue(directory, name, above);
+      if (await readValue(directory, name)) continue;
+      if (!(await readValue(above, name))) await this.#inheritCpuset(above);
+      await writeValue(directory, name, (await readValue(above, name)) ?? "");
     }
   }
 

@@ -1,7 +1,8 @@
 /** Both generations of cgroups against the kernel, as far as this host has them. */
 
 import { afterAll, describe, expect, test } from "bun:test";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { type Cgroups, cgroupLayout, type DeviceRule } from "../../src/runtime/cgroup.ts";
 import { CgroupsV1 } from "../../src/runtime/cgroup-v1.ts";
 import { CgroupsV2 } from "../../src/runtime/cgroup-v2.ts";
@@ -55,6 +56,19 @@ describe.each(implementations)("%s", (_, cgroups) => {
     expect(readFileSync(`/proc/${child.pid}/cgroup`, "utf8")).toContain(path("enter"));
     await cgroups.remove(path("enter"));
     expect(await child.exited).toBe(137);
+  });
+
+  test("create() makes what a process can enter also when the cgroup above is new, or was never finished", async () => {
+    const parent = path("above");
+    const both = await Promise.all(["a", "b"].map((name) => cgroups.create(`${parent}/${name}`, {})));
+    const half = path("half");
+    for (const entrance of both.flat())
+      mkdirSync(dirname(dirname(entrance)).replace(parent, half), { recursive: true });
+    for (const entrances of [...both, await cgroups.create(`${half}/c`, {})]) {
+      const child = await enter(entrances, "exit 0");
+      expect([await child.exited, await child.stderr.text()]).toEqual([0, ""]);
+    }
+    await Promise.all([parent, half].map((each) => cgroups.remove(each)));
   });
 
   test("remove() kills what is in it, below it, and is idempotent", async () => {
