@@ -58,8 +58,12 @@ export class Events {
       wake.resolve();
     };
     const watch = (event: EngineEvent) => {
-      if (waiting.push(event) > WAITING_LIMIT) finish();
-      else wake.resolve();
+      if (waiting.length < WAITING_LIMIT) {
+        waiting.push(event);
+        return wake.resolve();
+      }
+      this.#watchers.delete(watch);
+      finish();
     };
     const remaining = until === undefined ? undefined : Number((until - nowNs()) / 1_000_000n);
     const timer =
