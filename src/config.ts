@@ -287,6 +287,10 @@ function toBridge(values: Values): BridgeOptions {
   const named = values.text("bridge");
   const address = values.text("bip");
   if (named && address) throw invalid("you specified -b & --bip, mutually exclusive options. Please specify only one");
+  if (named === "none")
+    throw notImplemented("--bridge none is not supported yet: containers may ask for --network none");
+  if (named && !/^(?!\.\.?$)[^\s/:]{1,15}$/.test(named))
+    throw invalid(`invalid value for --bridge: ${named} (want the name of a network interface)`);
   return {
     name: named || "docker0",
     address,
