@@ -1,0 +1,188 @@
+/**
+ * A kernel's network as far as the bridge driver sees it: reads rtnetlink requests by the kernel's own headers, not by how they are
+ * written, and answers as the kernel does. Source: linux/netlink.h, linux/rtnetlink.h, linux/if_link.h, linux/veth.h.
+ */
+
+import { formatAddress, formatMac } from "../../src/network/addresses.ts";
+import type { Exchange } from "../../src/network/netlink.ts";
+
+const ERRNO = { ENODEV: 19, EEXIST: 17, EOPNOTSUPP: 95 } as const;
+
+export interface FakeInterface {
+  readonly index: number;
+  readonly kind: string;
+  readonly mtu: number;
+  readonly mac: string;
+  up: boolean;
+  /** Name of the bridge that it is a port of. */
+  master: string | undefined;
+  readonly addresses: string[];
+  gateway: string | undefined;
+}
+
+type Attributes = ReadonlyMap<number, Buffer>;
+
+function attributesOf(bytes: Buffer): Attributes {
+  const found = new Map<number, Buffer>();
+  for (let at = 0; at + 4 <= bytes.length; ) {
+    const length = bytes.readUInt16LE(at);
+    found.set(bytes.readUInt16LE(at + 2), bytes.subarray(at + 4, at + length));
+    at += (length + 3) & ~3;
+  }
+  return found;
+}
+
+const textOf = (attributes: Attributes, type: number): string =>
+  (attributes.get(type) ?? Buffer.alloc(0)).toString("latin1").replace(/\0$/, "");
+const numberOf = (attributes: Attributes, type: number): number => attributes.get(type)?.readUInt32LE(0) ?? 0;
+const addressOf = (attributes: Attributes, type: number): string =>
+  formatAddress(attributes.get(type)?.readUInt32BE(0) ?? 0);
+
+function message(type: number, body: Buffer): Buffer {
+  const header = Buffer.alloc(16);
+  header.writeUInt32LE(16 + body.length, 0);
+  header.writeUInt16LE(type, 4);
+  return Buffer.concat([header, body, Buffer.alloc(-body.length & 3)]);
+}
+
+/** NLMSG_ERROR; 0 acknowledges. */
+function acknowledged(errno: number): Buffer {
+  const body = Buffer.alloc(20);
+  body.writeInt32LE(-errno, 0);
+  return message(2, body);
+}
+
+export class FakeKernel {
+  /** By namespace (a pid, 0 for the host) and name. */
+  readonly interfaces = new Map<string, FakeInterface>();
+  #lastIndex = 0;
+
+  readonly exchange: Exchange = (request, netnsPid) => {
+    const all = Buffer.from(request);
+    const answers: Buffer[] = [];
+    for (let at = 0; at < all.length; ) {
+      const length = all.readUInt32LE(at);
+      answers.push(this.#answer(all.readUInt16LE(at + 4), all.subarray(at + 16, at + length), netnsPid));
+      at += (length + 3) & ~3;
+    }
+    return Buffer.concat(answers);
+  };
+
+  get(name: string, pid = 0): FakeInterface | undefined {
+    return this.interfaces.get(`${pid}/${name}`);
+  }
+
+  /** What somebody else did. */
+  add(name: string, change: Partial<FakeInterface> & { readonly kind: string }, pid = 0): FakeInterface {
+    const made: FakeInterface = {
+      index: ++this.#lastIndex,
+      mtu: 1500,
+      mac: "",
+      up: false,
+      master: undefined,
+      addresses: [],
+      gateway: undefined,
+      ...change,
+    };
+    this.interfaces.set(`${pid}/${name}`, made);
+    return made;
+  }
+
+  #answer(type: number, body: Buffer, pid: number): Buffer {
+    const [newLink, delLink, getLink, newAddress, getAddress, newRoute] = [16, 17, 18, 20, 22, 24];
+    if (type === getLink) return this.#find(attributesOf(body.subarray(16)), pid);
+    if (type === getAddress) return this.#dump(pid);
+    if (type === newLink)
+      return acknowledged(body.readInt32LE(4) === 0 ? this.#create(body, pid) : this.#change(body, pid));
+    if (type === delLink) return acknowledged(this.#delete(body.readInt32LE(4), pid));
+    if (type === newAddress) return acknowledged(this.#address(body, pid));
+    if (type === newRoute) return acknowledged(this.#route(body, pid));
+    return acknowledged(ERRNO.EOPNOTSUPP);
+  }
+
+  #find(attributes: Attributes, pid: number): Buffer {
+    const found = this.get(textOf(attributes, 3), pid);
+    if (!found) return acknowledged(ERRNO.ENODEV);
+    const body = Buffer.alloc(16);
+    body.writeInt32LE(found.index, 4);
+    return message(16, body);
+  }
+
+  #byIndex(index: number, pid: number): [key: string, found: FakeInterface] | undefined {
+    return [...this.interfaces].find(([key, { index: own }]) => own === index && key.startsWith(`${pid}/`));
+  }
+
+  #create(body: Buffer, pid: number): number {
+    const attributes = attributesOf(body.subarray(16));
+    const info = attributesOf(attributes.get(18) ?? Buffer.alloc(0));
+    const name = textOf(attributes, 3);
+    if (this.get(name, pid)) return ERRNO.EEXIST;
+    const kind = textOf(info, 1);
+    const mac = formatMac(attributes.get(1) ?? new Uint8Array());
+    const made = this.add(name, { kind, mtu: numberOf(attributes, 4), mac, up: (body.readUInt32LE(8) & 1) === 1 }, pid);
+    made.master = this.#nameOf(numberOf(attributes, 10));
+    const peer = attributesOf(info.get(2) ?? Buffer.alloc(0)).get(1);
+    if (kind !== "veth" || !peer) return 0;
+    const other = attributesOf(peer.subarray(16));
+    this.add(
+      textOf(other, 3),
+      { kind, mtu: numberOf(other, 4), mac: formatMac(other.get(1) ?? new Uint8Array()) },
+      numberOf(other, 19),
+    );
+    return 0;
+  }
+
+  #nameOf(index: number): string | undefined {
+    return this.#byIndex(index, 0)?.[0].slice(2);
+  }
+
+  #change(body: Buffer, pid: number): number {
+    const [, found] = this.#byIndex(body.readInt32LE(4), pid) ?? [];
+    if (!found) return ERRNO.ENODEV;
+    if ((body.readUInt32LE(12) & 1) === 1) found.up = (body.readUInt32LE(8) & 1) === 1;
+    const attributes = attributesOf(body.subarray(16));
+    if (attributes.has(10)) found.master = this.#nameOf(numberOf(attributes, 10));
+    return 0;
+  }
+
+  #delete(index: number, pid: number): number {
+    const [key] = this.#byIndex(index, pid) ?? [];
+    if (key === undefined) return ERRNO.ENODEV;
+    this.interfaces.delete(key);
+    return 0;
+  }
+
+  #address(body: Buffer, pid: number): number {
+    const [, found] = this.#byIndex(body.readUInt32LE(4), pid) ?? [];
+    if (!found) return ERRNO.ENODEV;
+    const attributes = attributesOf(body.subarray(8));
+    found.addresses.push(`${addressOf(attributes, 2)}/${body.readUInt8(1)} ${addressOf(attributes, 4)}`);
+    return 0;
+  }
+
+  #route(body: Buffer, pid: number): number {
+    const attributes = attributesOf(body.subarray(12));
+    const [, found] = this.#byIndex(numberOf(attributes, 4), pid) ?? [];
+    if (!found) return ERRNO.ENODEV;
+    if (body.readUInt8(1) === 0) found.gateway = addressOf(attributes, 5);
+    return 0;
+  }
+
+  #dump(pid: number): Buffer {
+    const all = [...this.interfaces].filter(([key]) => key.startsWith(`${pid}/`));
+    const entries = all.flatMap(([, { index, addresses }]) =>
+      addresses.map((text) => {
+        const [, address = "", prefix] = /^([\d.]+)\/(\d+)/.exec(text) ?? [];
+        const body = Buffer.alloc(16);
+        body.writeUInt8(2, 0); // AF_INET
+        body.writeUInt8(Number(prefix), 1);
+        body.writeUInt32LE(index, 4);
+        body.writeUInt16LE(8, 8);
+        body.writeUInt16LE(2, 10); // IFA_LOCAL
+        body.set(address.split(".").map(Number), 12);
+        return message(20, body);
+      }),
+    );
+    return Buffer.concat([...entries, message(3, Buffer.alloc(4))]);
+  }
+}
