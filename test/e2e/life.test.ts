@@ -13,6 +13,15 @@ e2e("a container's life", (engine) => {
     return text === "" ? [] : text.split("\n").toSorted();
   };
 
+  /** Runs a script in the background, until it says `up`: before that, process 1 may not hear signals yet. */
+  const started = async (script: string, ...options: readonly string[]): Promise<string> => {
+    const entrypoint = options.includes("--entrypoint") ? [] : ["busybox", "sh"];
+    const id = await ok("run", "-d", ...options, ...entrypoint, "-c", script);
+    await using follower = engine.session({}, "logs", "-f", id);
+    await follower.until("up\n");
+    return id;
+  };
+
   test("create makes a container that does not run, and start runs it", async () => {
     const id = await ok("create", "--name", "made", "busybox", "sleep", "100");
     expect(await inspect(id, "{{.Name}} {{.State.Status}} {{.State.Pid}} {{.State.StartedAt}}")).toBe(
@@ -28,7 +37,7 @@ e2e("a container's life", (engine) => {
   });
 
   test("stop sends the stop signal, waits, and then kills", async () => {
-    const polite = await ok("run", "-d", "busybox", "sh", "-c", "trap 'exit 9' TERM; while :; do sleep 0.02; done");
+    const polite = await started("trap 'exit 9' TERM; echo up; while :; do sleep 0.02; done");
     await ok("stop", polite);
     expect(await inspect(polite, "{{.State.Status}} {{.State.ExitCode}}")).toBe("exited 9");
     expect(await ok("stop", polite)).toBe(polite); // twice is no error
@@ -41,14 +50,14 @@ e2e("a container's life", (engine) => {
   });
 
   test("stop takes signal and timeout from the container, or from the request", async () => {
-    const script = "trap 'exit 1' TERM; trap 'exit 2' USR1; trap 'exit 3' USR2; while :; do sleep 0.02; done";
-    const own = await ok("run", "-d", "--stop-signal", "SIGUSR1", "busybox", "sh", "-c", script);
+    const script = "trap 'exit 1' TERM; trap 'exit 2' USR1; trap 'exit 3' USR2; echo up; while :; do sleep 0.02; done";
+    const own = await started(script, "--stop-signal", "SIGUSR1");
     await ok("stop", own);
     expect(await inspect(own, "{{.State.ExitCode}} {{.Config.StopSignal}}")).toBe("2 SIGUSR1");
-    const asked = await ok("run", "-d", "busybox", "sh", "-c", script);
+    const asked = await started(script);
     await ok("stop", "--signal", "USR2", asked);
     expect(await inspect(asked, "{{.State.ExitCode}}")).toBe("3");
-    const image = await ok("run", "-d", "--entrypoint", "sh", "opinionated:1", "-c", script);
+    const image = await started(script, "--entrypoint", "sh", "opinionated:1");
     await ok("stop", image);
     expect(await inspect(image, "{{.State.ExitCode}}")).toBe("2");
     const short = await ok("run", "-d", "--stop-timeout", "0", "busybox", "sleep", "100");
@@ -97,7 +106,7 @@ e2e("a container's life", (engine) => {
   });
 
   test("restart ends the program and starts it again with all that it has written", async () => {
-    const script = "echo run >> /runs; cat /runs | wc -l; trap 'exit 0' TERM; while :; do sleep 0.02; done";
+    const script = "trap 'exit 0' TERM; echo run >> /runs; cat /runs | wc -l; while :; do sleep 0.02; done";
     const id = await ok("run", "-d", "busybox", "sh", "-c", script);
     await using follower = engine.session({}, "logs", "-f", id);
     await follower.until("1\n");

@@ -1,6 +1,7 @@
 /** What every Runtime does. Run by runtime-*.test.ts, one for each implementation. */
 
 import { describe, expect, test } from "bun:test";
+import { once } from "node:events";
 import { mkdir, readFile, readlink, rm } from "node:fs/promises";
 import * as op from "../../src/runtime/ops.ts";
 import { PlanError, type Runtime, type Task } from "../../src/runtime/runtime.ts";
@@ -109,10 +110,12 @@ export function runtimeSuite(name: string, reopen: (box: Box) => Runtime): void 
 
     test("kill() and exited do without the run directory", async () => {
       await using box = await makeBox();
-      const task = await create(box, "trap 'exit 5' TERM; while :; do busybox sleep 0.01; done", {
+      const task = await create(box, "trap 'exit 5' TERM; echo up; while :; do busybox sleep 0.01; done", {
         stdio: INTERACTIVE,
       });
+      const stream = await task.attach({ stdin: false, stdout: true, stderr: false });
       await task.go();
+      await once(stream, "data"); // the trap stands: process 1 of a namespace is deaf to what it does not handle
       await rm(`${box.runRoot}/one`, { recursive: true });
       await task.kill(15);
       expect(await task.exited).toMatchObject({ code: 5 });
