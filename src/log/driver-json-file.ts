@@ -59,7 +59,13 @@ class Lines {
     for (;;) {
       const piece = Buffer.allocUnsafe(PIECE);
       const { bytesRead } = await this.file.read(piece, 0, PIECE, this.position);
-      if (bytesRead === 0) return undefined;
+      if (bytesRead === 0) {
+        // a log of one file is rotated by emptying it
+        if ((await this.file.stat()).size >= this.position) return undefined;
+        this.#rest = Buffer.alloc(0);
+        this.position = 0;
+        continue;
+      }
       this.position += bytesRead;
       const bytes = Buffer.concat([this.#rest, piece.subarray(0, bytesRead)]);
       const end = bytes.lastIndexOf(NEWLINE) + 1;
@@ -82,14 +88,29 @@ async function openIfThere(path: string): Promise<FileHandle | undefined> {
   }
 }
 
-/** The log's files, oldest first. Rotation numbers have no gaps. */
+/** The log's files, oldest first. While they are renamed a number may be missing, and a file be met under two numbers. */
 async function openAll(path: string): Promise<FileHandle[]> {
   const files: FileHandle[] = [];
-  for (let number = 0; ; number++) {
+  const met = new Set<number>();
+  for (let number = 0, missing = 0; missing < 2; number++) {
     const file = await openIfThere(number === 0 ? path : `${path}.${number}`);
-    if (file) files.unshift(file);
-    else if (number > 0) return files;
+    missing = file ? 0 : missing + 1;
+    if (!file) continue;
+    const { ino } = await file.stat();
+    if (met.has(ino)) await file.close();
+    else files.unshift(file);
+    met.add(ino);
   }
+  return files;
+}
+
+/** The file that was begun when this one was full; the oldest that is left when this one is gone already. */
+async function successor(file: FileHandle, path: string): Promise<FileHandle | undefined> {
+  const files = await openAll(path);
+  const numbers = await Promise.all(files.map(async (each) => (await each.stat()).ino));
+  const next = numbers.indexOf((await file.stat()).ino) + 1;
+  await Promise.all(files.filter((_, at) => at !== next).map((each) => each.close()));
+  return files[next];
 }
 
 /** @returns where the last `wanted` lines of a file begin, and how many there are */
@@ -148,8 +169,9 @@ async function* follow(path: string, current: Lines | undefined, options: ReadOp
       for (let batch = await lines.next(); batch; batch = await lines.next()) yield batch;
       if (await sameFile(lines.file, path)) return;
       for (let batch = await lines.next(); batch; batch = await lines.next()) yield batch; // written before the rename
+      const next = await successor(lines.file, path);
       await lines.file.close();
-      lines = undefined;
+      lines = next && new Lines(next, 0);
     }
   };
   try {
