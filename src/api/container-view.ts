@@ -114,7 +114,7 @@ function between(newest: readonly Container[], filters: Filters): readonly Conta
     const [reference] = filters.get(name);
     if (reference === undefined) return undefined;
     const at = newest.findIndex((one) => one.id.startsWith(reference) || one.name === reference.replace(/^\//, ""));
-    if (at < 0) throw invalid(`No such container: ${reference}`);
+    if (at < 0) throw notFound(`No such container: ${reference}`);
     return at;
   };
   const before = position("before");
