@@ -1,7 +1,7 @@
 /** A container as clients see it: the short form of a list, the long one of inspect. Projections only; nothing is decided here. */
 
 import { builtFile } from "../base/built.ts";
-import { internal, invalid } from "../base/errors.ts";
+import { internal, invalid, notFound } from "../base/errors.ts";
 import { MASKED_PATHS, READONLY_PATHS } from "../container/isolation.ts";
 import type { Container } from "../container/records.ts";
 import { NEVER, type State, statusText } from "../container/state.ts";
