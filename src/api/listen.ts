@@ -88,6 +88,7 @@ async function send(response: Response, outgoing: http.ServerResponse, signal: A
   const reader = response.body.getReader();
   const leave = () => void reader.cancel("client left").catch(() => {});
   signal.addEventListener("abort", leave, { once: true });
+  if (signal.aborted) leave(); // while the answer was made
   for (;;) {
     const { done, value } = await reader.read();
     if (done || signal.aborted) break;

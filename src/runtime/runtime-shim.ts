@@ -153,6 +153,7 @@ class ShimTask implements Task {
     if (socket === undefined) return;
     const stop = () => socket.destroy();
     signal?.addEventListener("abort", stop, { once: true });
+    if (signal?.aborted) stop(); // who left while the connection was made is not told again
     try {
       // What was written before the connection stood counts as a change, too.
       yield;
