@@ -1,0 +1,59 @@
+/** Cgroups that are only remembered. */
+
+import { invalid, notImplemented } from "../../src/base/errors.ts";
+import type { CgroupFeatures, CgroupLimits, Cgroups } from "../../src/runtime/cgroup.ts";
+
+const ALL: CgroupFeatures = {
+  memory: true,
+  swap: true,
+  cpuShares: true,
+  cpuQuota: true,
+  cpuset: true,
+  pids: true,
+  devices: true,
+  freezer: true,
+};
+
+export class FakeCgroups implements Cgroups {
+  readonly version = 2;
+  readonly features = ALL;
+  readonly limits = new Map<string, CgroupLimits>();
+  /** Paths whose processes were killed for want of memory. */
+  readonly outOfMemory = new Set<string>();
+  /** Whether the next limits are refused. */
+  refuses = false;
+
+  async create(path: string, limits: CgroupLimits): Promise<readonly string[]> {
+    if (this.refuses) throw invalid(`Cannot limit ${path}: the kernel refuses`);
+    this.limits.set(path, limits);
+    return this.entrances(path);
+  }
+
+  async update(path: string, limits: CgroupLimits): Promise<void> {
+    this.limits.set(path, { ...this.limits.get(path), ...limits });
+  }
+
+  async entrances(path: string): Promise<readonly string[]> {
+    return [`/sys/fs/cgroup${path}/cgroup.procs`];
+  }
+
+  async processes(): Promise<readonly number[]> {
+    return [];
+  }
+
+  async kill(): Promise<void> {}
+  async freeze(): Promise<void> {}
+  async thaw(): Promise<void> {}
+
+  stats(): Promise<never> {
+    return Promise.reject(notImplemented("nothing is counted"));
+  }
+
+  async oomKills(path: string): Promise<number> {
+    return this.outOfMemory.has(path) ? 1 : 0;
+  }
+
+  async remove(path: string): Promise<void> {
+    this.limits.delete(path);
+  }
+}

@@ -1,0 +1,261 @@
+/**
+ * The API over the real container room, with the rooms below made up: no root, no kernel, no socket. A request goes in as an object, and what the
+ * lower rooms hold can be looked at.
+ */
+
+import { type Duplex, duplexPair } from "node:stream";
+import { containersRouter } from "../../src/api/containers.ts";
+import { execRouter } from "../../src/api/exec.ts";
+import type { Handler } from "../../src/api/listen.ts";
+import { networksRouter } from "../../src/api/networks.ts";
+import { createApi } from "../../src/api/server.ts";
+import { type SystemFacts, systemRouter } from "../../src/api/system.ts";
+import { digestOf } from "../../src/base/digest.ts";
+import { notFound } from "../../src/base/errors.ts";
+import { silent } from "../../src/base/logger.ts";
+import type { RunConfig } from "../../src/base/oci.ts";
+import { ContainerCgroups } from "../../src/container/cgroups.ts";
+import { type ContainerImage, Containers } from "../../src/container/containers.ts";
+import { Execs } from "../../src/container/exec.ts";
+import { Launcher } from "../../src/container/launch.ts";
+import { containerMigrations, Records } from "../../src/container/records.ts";
+import { Events } from "../../src/events.ts";
+import { hostPlatform } from "../../src/image/platform.ts";
+import { jsonFileLog } from "../../src/log/driver-json-file.ts";
+import { noLog } from "../../src/log/driver-none.ts";
+import { HostDriver } from "../../src/network/driver-host.ts";
+import { Networks, networkMigrations } from "../../src/network/networks.ts";
+import { Database } from "../../src/store/database.ts";
+import { FakeCgroups } from "../fake/cgroups.ts";
+import { FakeRuntime, type FakeTask } from "../fake/runtime.ts";
+import { FakeSnapshotter } from "../fake/snapshotter.ts";
+import { type Folder, makeFolder } from "./folder.ts";
+
+const LAYER = new TextEncoder().encode("a layer");
+
+const imageNamed = (name: string, config: RunConfig): ContainerImage => ({
+  id: digestOf(new TextEncoder().encode(name)),
+  config: { ...hostPlatform(), config, rootfs: { type: "layers", diff_ids: [digestOf(LAYER)] } },
+});
+
+/** All that there is: `busybox`, and `worker`, which says more of itself. */
+const IMAGES = new Map([
+  ["busybox", imageNamed("busybox", { Cmd: ["sleep"] })],
+  ["worker", imageNamed("worker", { Cmd: ["sleep"], Labels: { kind: "worker" }, ExposedPorts: { "80/tcp": {} } })],
+]);
+
+const FACTS: SystemFacts = {
+  version: { engine: "1.2.3", commit: "abcdef0", built: "2024-01-01T00:00:00Z", bun: "1.0.0" },
+  host: {
+    kernel: "6.1.0",
+    operatingSystem: "Test",
+    osVersion: "1",
+    machine: "x86_64",
+    architecture: "amd64",
+    name: "host",
+    cpus: 2,
+    memory: 2 ** 30,
+  },
+  info: async () => ({ ID: "the-id", Containers: 0 }),
+};
+
+export interface Ask {
+  readonly body?: unknown;
+  /** Sent as it is, in place of `body`. */
+  readonly text?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
+  /** Asks for an upgrade; the client's end of the connection is then in the answer. */
+  readonly upgrade?: boolean;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly response: Response;
+  /** Set when the connection was taken over. */
+  readonly client: Duplex | undefined;
+  /** The `Content-Type` of the 101. */
+  readonly acceptedAs: string | undefined;
+}
+
+/** Sends one request to an API. */
+export async function ask(
+  api: Handler,
+  line: string,
+  { body, text, headers = {}, signal, upgrade = false }: Ask = {},
+): Promise<Answer> {
+  const [method = "", path = ""] = line.split(" ");
+  const content = text ?? (body === undefined ? undefined : JSON.stringify(body));
+  const request = new Request(`http://bosun${path}`, {
+    method,
+    headers: { ...(content !== undefined && { "Content-Type": "application/json" }), ...headers },
+    ...(content !== undefined && { body: content }),
+  });
+  const [client, server] = duplexPair();
+  let acceptedAs: string | undefined;
+  const accept = (contentType: string) => {
+    acceptedAs = contentType;
+    return server;
+  };
+  const response = await api(request, {
+    signal: signal ?? new AbortController().signal,
+    upgrade: upgrade ? { protocol: "tcp", accept } : undefined,
+  });
+  const taken = acceptedAs !== undefined;
+  return {
+    status: taken ? 101 : response.status,
+    headers: response.headers,
+    response,
+    client: taken ? client : undefined,
+    acceptedAs,
+  };
+}
+
+export class House implements AsyncDisposable {
+  readonly runtime = new FakeRuntime();
+  readonly cgroups = new FakeCgroups();
+  readonly snapshotter = new FakeSnapshotter();
+  readonly events = new Events();
+  readonly database = new Database(":memory:", [...networkMigrations, ...containerMigrations]);
+  readonly networks = new Networks(this.database, (name, id) => new HostDriver(name === "host" ? "host" : "null", id));
+  readonly records: Records;
+  readonly containers: Containers;
+  readonly execs: Execs;
+  readonly api: Handler;
+  /** Images that containers have let go. */
+  readonly released: string[] = [];
+
+  private constructor(readonly folder: Folder) {
+    this.records = new Records(this.database, `${folder.path}/containers`);
+    const launcher = this.#launcher();
+    this.containers = new Containers({
+      records: this.records,
+      launcher,
+      snapshotter: this.snapshotter,
+      events: this.events,
+      log: silent,
+      findImage: async (reference) => {
+        const image = IMAGES.get(reference);
+        if (!image) throw notFound(`No such image: ${reference}:latest`);
+        return image;
+      },
+      released: async (id) => void this.released.push(id),
+    });
+    this.execs = new Execs(this.containers, launcher, this.runtime, silent);
+    this.api = this.#api(launcher);
+    this.snapshotter.layers.set(digestOf(LAYER), LAYER);
+  }
+
+  static async open(): Promise<House> {
+    return new House(await makeFolder());
+  }
+
+  #launcher(): Launcher {
+    return new Launcher({
+      records: this.records,
+      runtime: this.runtime,
+      cgroups: new ContainerCgroups(this.cgroups, "/bosun"),
+      snapshotter: this.snapshotter,
+      networks: this.networks,
+      logs: { "json-file": jsonFileLog, none: noLog },
+      log: silent,
+      defaults: {
+        init: false,
+        noNewPrivileges: false,
+        ulimits: [],
+        resolver: { servers: [], search: [], options: [] },
+      },
+      rootfs: `${this.folder.path}/rootfs`,
+      initPath: "/init",
+      capabilities: 2n ** 41n - 1n,
+      seccomp: () => undefined,
+    });
+  }
+
+  #api(launcher: Launcher): Handler {
+    const { containers, snapshotter, execs, networks, records, events } = this;
+    return createApi(
+      [
+        systemRouter(FACTS, events),
+        containersRouter({
+          containers,
+          snapshotter,
+          view: {
+            networkId: (name) => networks.get(name).id,
+            folder: (id) => records.folder(id),
+            logPath: (container) => launcher.logPath(container),
+            execIds: (id) => execs.of(id),
+            storageDriver: snapshotter.name,
+            usage: () => snapshotter.usage(),
+            imageSize: async () => LAYER.byteLength,
+            descendants: async (name) => new Set([IMAGES.get(name)?.id ?? ""]),
+          },
+          logReader: {
+            driver: (container) => launcher.logDriver(container),
+            path: (container) => launcher.logPath(container),
+            changes: (container, signal) => containers.logChanges(container, signal),
+          },
+          defaults: { shmSize: 64 << 20, log: { driver: "json-file", options: {} } },
+        }),
+        execRouter(containers, execs),
+        networksRouter(networks, (id) => records.find(id)?.name ?? ""),
+      ],
+      { version: "1.2.3" },
+      silent,
+    );
+  }
+
+  ask = (line: string, options?: Ask): Promise<Answer> => ask(this.api, line, options);
+
+  /** @returns the status and the answer's JSON. @param line  as `GET /info` */
+  async json(
+    line: string,
+    body?: unknown,
+  ): Promise<{ status: number; body: Record<string, unknown> & { readonly message?: string } }> {
+    const { status, response } = await this.ask(line, body === undefined ? {} : { body });
+    const text = await response.text();
+    return { status, body: text === "" ? {} : JSON.parse(text) };
+  }
+
+  /** A container of these words. @returns its id */
+  async create(cmd: readonly string[], more: object = {}, query = ""): Promise<string> {
+    const { status, body } = await this.json(`POST /containers/create${query}`, {
+      Image: "busybox",
+      Cmd: cmd,
+      ...more,
+      HostConfig: {
+        NetworkMode: "none",
+        ...("HostConfig" in more && typeof more.HostConfig === "object" ? more.HostConfig : {}),
+      },
+    });
+    if (status !== 201) throw new Error(`${status}: ${body.message}`);
+    return String(body.Id);
+  }
+
+  async run(cmd: readonly string[], more: object = {}, query = ""): Promise<string> {
+    const id = await this.create(cmd, more, query);
+    const { status, body } = await this.json(`POST /containers/${id}/start`);
+    if (status !== 204) throw new Error(`${status}: ${body.message}`);
+    return id;
+  }
+
+  /** @throws Error when it does not run */
+  task(id: string): FakeTask {
+    const task = this.runtime.tasks.get(id);
+    if (!task) throw new Error(`no task ${id}`);
+    return task;
+  }
+
+  /** What the lower rooms hold for containers that run. */
+  held(): Record<string, number> {
+    const members = this.networks.list().reduce((sum, { id }) => sum + this.networks.members(id).size, 0);
+    return { tasks: this.runtime.tasks.size, cgroups: this.cgroups.limits.size, endpoints: members };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const task of this.runtime.tasks.values()) task.end(137, 9);
+    this.database.close();
+    await this.folder[Symbol.asyncDispose]();
+  }
+}
