@@ -67,14 +67,18 @@ function version({ version: { engine, commit, built, bun }, host }: SystemFacts)
   };
 }
 
+const nanoseconds = (seconds: number | string, fraction = ""): bigint =>
+  BigInt(seconds) * 1_000_000_000n + BigInt(fraction.padEnd(9, "0").slice(0, 9));
+
 /** Seconds since 1970 with a fraction, as `1700000000.000000001`, or RFC 3339 → nanoseconds. @throws invalid */
 export function parseTime(name: string, text: string | undefined): bigint | undefined {
   if (text === undefined || text === "") return undefined;
-  const [, seconds, fraction = ""] = /^(-?\d+)(?:\.(\d+))?$/.exec(text) ?? [];
-  if (seconds !== undefined) return BigInt(seconds) * 1_000_000_000n + BigInt(fraction.padEnd(9, "0").slice(0, 9));
-  const at = Date.parse(text);
+  const [, seconds, part] = /^(-?\d+)(?:\.(\d+))?$/.exec(text) ?? [];
+  if (seconds !== undefined) return nanoseconds(seconds, part);
+  const [, date, fraction, zone] = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)$/i.exec(text) ?? [];
+  const at = Date.parse(`${date}${zone}`);
   if (Number.isNaN(at)) throw invalid(`invalid value for ${JSON.stringify(name)}: ${JSON.stringify(text)}`);
-  return BigInt(at) * 1_000_000n;
+  return nanoseconds(at / 1000, fraction);
 }
 
 const EVENT_FILTERS = ["type", "event", "container", "image", "label", "network", "volume", "daemon", "scope"];
