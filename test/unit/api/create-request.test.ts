@@ -1,0 +1,243 @@
+/** The body of POST /containers/create: what is understood, what is refused, and with which words. */
+
+import { describe, expect, test } from "bun:test";
+import { parseBind, toContainerRequest, toHostConfig } from "../../../src/api/create-request.ts";
+import { Document } from "../../../src/api/document.ts";
+import { kindOf } from "../../../src/base/errors.ts";
+
+const DEFAULTS = { shmSize: 64 << 20, log: { driver: "json-file", options: { "max-size": "1m" } } } as const;
+const request = (body: object) => toContainerRequest(new Document({ Image: "x", ...body }));
+const host = (document: object, networking: object = {}) =>
+  toHostConfig(new Document(document, "HostConfig."), new Document(networking), DEFAULTS);
+
+/** @returns `kind: message` */
+function refusal(call: () => unknown): string {
+  try {
+    call();
+    return "nothing";
+  } catch (error) {
+    return `${kindOf(error)}: ${error instanceof Error ? error.message : error}`;
+  }
+}
+
+describe("toContainerRequest()", () => {
+  test("toContainerRequest() takes nulls and absence alike, as Go writes them", () => {
+    const nothing = request({});
+    expect(
+      request({
+        Cmd: null,
+        Entrypoint: null,
+        Env: null,
+        Labels: null,
+        ExposedPorts: null,
+        Healthcheck: null,
+        Volumes: null,
+        StopTimeout: null,
+        Tty: null,
+      }),
+    ).toEqual(nothing);
+    expect(nothing).toMatchObject({
+      image: "x",
+      env: [],
+      labels: {},
+      exposedPorts: [],
+      tty: false,
+      stopTimeoutS: undefined,
+    });
+    expect("entrypoint" in nothing || "cmd" in nothing).toBe(false);
+  });
+
+  test("toContainerRequest() takes one word for a list of one", () => {
+    expect(request({ Cmd: "ls", Entrypoint: "sh" })).toMatchObject({ cmd: ["ls"], entrypoint: ["sh"] });
+  });
+
+  test.each<[body: object, refused: string]>([
+    [{ Image: "" }, "invalid: no command specified: config.Image is empty"],
+    [{ Image: 7 }, "invalid: invalid JSON: Image must be a string"],
+    [{ Cmd: [1] }, "invalid: invalid JSON: Cmd must be a list of strings"],
+    [{ Cmd: ["a\0b"] }, "invalid: invalid JSON: Cmd must be free of NUL bytes"],
+    [{ Env: ["A=\0"] }, "invalid: invalid JSON: Env must be free of NUL bytes"],
+    [{ Env: ["=x"] }, "invalid: invalid environment variable: =x"],
+    [{ Env: [""] }, "invalid: invalid environment variable: "],
+    [{ Tty: "yes" }, "invalid: invalid JSON: Tty must be true or false"],
+    [{ StopTimeout: 1.5 }, "invalid: invalid JSON: StopTimeout must be a whole number"],
+    [{ Labels: { a: 1 } }, "invalid: invalid JSON: Labels.a must be a string"],
+    [{ Labels: [] }, "invalid: invalid JSON: Labels. must be an object"],
+    [{ Hostname: "a b" }, "invalid: invalid hostname format: a b"],
+    [{ Hostname: "-a" }, "invalid: invalid hostname format: -a"],
+    [{ Hostname: "a".repeat(64) }, `invalid: invalid hostname format: ${"a".repeat(64)}`],
+    [{ Volumes: { "/data": {} } }, "notImplemented: Volumes is not supported yet"],
+    [{ MacAddress: "02:00:00:00:00:01" }, "notImplemented: MacAddress is not supported yet"],
+    [{ Healthcheck: { Test: ["CMD", "true"] } }, "notImplemented: Healthcheck is not supported yet"],
+  ])("toContainerRequest(%p) is refused", (body, refused) => {
+    expect(refusal(() => request(body))).toBe(refused);
+  });
+
+  test("toContainerRequest() takes a health check that says that there is none", () => {
+    expect(request({ Healthcheck: { Test: ["NONE"] } }).image).toBe("x");
+  });
+});
+
+describe("toHostConfig()", () => {
+  test("toHostConfig() of nothing has the daemon's defaults", () => {
+    expect(host({})).toMatchObject({
+      binds: [],
+      tmpfs: {},
+      networkMode: "bridge",
+      namespaces: { network: "bridge", pid: "private", ipc: "private", uts: "private", cgroup: "private" },
+      log: { driver: "json-file", options: { "max-size": "1m" } },
+      shmSize: 64 << 20,
+      privileged: false,
+      readonlyRootfs: false,
+      maskedPaths: undefined,
+      readonlyPaths: undefined,
+      init: undefined,
+      consoleSize: [0, 0],
+    });
+  });
+
+  test("toHostConfig() of what the real client sends for no flags at all is the same", () => {
+    // docker 28, `docker create x`, as it is on the wire
+    const sent = JSON.parse(
+      '{"Binds":null,"ContainerIDFile":"","LogConfig":{"Type":"","Config":{}},"NetworkMode":"default","PortBindings":{},"RestartPolicy":{"Name":"no","MaximumRetryCount":0},"AutoRemove":false,"VolumeDriver":"","VolumesFrom":null,"ConsoleSize":[0,0],"CapAdd":null,"CapDrop":null,"CgroupnsMode":"","Dns":[],"DnsOptions":[],"DnsSearch":[],"ExtraHosts":null,"GroupAdd":null,"IpcMode":"","Cgroup":"","Links":null,"OomScoreAdj":0,"PidMode":"","Privileged":false,"PublishAllPorts":false,"ReadonlyRootfs":false,"SecurityOpt":null,"UTSMode":"","UsernsMode":"","ShmSize":0,"Isolation":"","CpuShares":0,"Memory":0,"NanoCpus":0,"CgroupParent":"","BlkioWeight":0,"BlkioWeightDevice":[],"BlkioDeviceReadBps":[],"BlkioDeviceWriteBps":[],"BlkioDeviceReadIOps":[],"BlkioDeviceWriteIOps":[],"CpuPeriod":0,"CpuQuota":0,"CpuRealtimePeriod":0,"CpuRealtimeRuntime":0,"CpusetCpus":"","CpusetMems":"","Devices":[],"DeviceCgroupRules":null,"DeviceRequests":null,"MemoryReservation":0,"MemorySwap":0,"MemorySwappiness":-1,"OomKillDisable":false,"PidsLimit":0,"Ulimits":[],"CpuCount":0,"CpuPercent":0,"IOMaximumIOps":0,"IOMaximumBandwidth":0,"MaskedPaths":null,"ReadonlyPaths":null}',
+    );
+    expect(
+      host(sent, {
+        EndpointsConfig: {
+          default: { IPAMConfig: null, Links: null, Aliases: null, MacAddress: "", DriverOpts: null },
+        },
+      }),
+    ).toEqual(host({}));
+  });
+
+  test.each<[document: object, refused: string]>([
+    [
+      { PortBindings: { "80/tcp": [{ HostPort: "1" }] } },
+      "notImplemented: HostConfig.PortBindings is not supported yet",
+    ],
+    [{ PublishAllPorts: true }, "notImplemented: HostConfig.PublishAllPorts is not supported yet"],
+    [{ VolumesFrom: ["x"] }, "notImplemented: HostConfig.VolumesFrom is not supported yet"],
+    [{ OomKillDisable: true }, "notImplemented: HostConfig.OomKillDisable is not supported yet"],
+    [{ MemorySwappiness: 10 }, "notImplemented: HostConfig.MemorySwappiness is not supported yet"],
+    [{ DeviceCgroupRules: ["c 1:1 r"] }, "notImplemented: HostConfig.DeviceCgroupRules is not supported yet"],
+    [{ RestartPolicy: { Name: "always" } }, "notImplemented: restart policy 'always' is not supported yet"],
+    [{ RestartPolicy: { Name: "often" } }, "invalid: invalid restart policy 'often'"],
+    [{ Runtime: "runc" }, "invalid: unknown or invalid runtime name: runc"],
+    [{ NetworkMode: "mine" }, "notImplemented: network mode 'mine' is not supported yet"],
+    [{ NetworkMode: "container:x" }, "notImplemented: network mode 'container:x' is not supported yet"],
+    [{ NetworkMode: "__proto__" }, "notImplemented: network mode '__proto__' is not supported yet"],
+    [{ PidMode: "container:x" }, "notImplemented: PID mode 'container:x' is not supported yet"],
+    [{ PidMode: "shared" }, "invalid: invalid PID mode: shared"],
+    [{ IpcMode: "toString" }, "invalid: invalid IPC mode: toString"],
+    [{ UTSMode: "none" }, "invalid: invalid UTS mode: none"],
+    [{ UsernsMode: "x" }, "invalid: invalid userns mode: x"],
+    [{ LogConfig: { Type: "syslog" } }, "notImplemented: log driver 'syslog' is not supported yet"],
+    [{ Memory: 1 << 20 }, "invalid: Minimum memory limit allowed is 6MB"],
+    [
+      { MemorySwap: 64 << 20 },
+      "invalid: You should always set the Memory limit when using Memoryswap limit, see usage",
+    ],
+    [
+      { Memory: 64 << 20, MemorySwap: 32 << 20 },
+      "invalid: Minimum memoryswap limit should be larger than memory limit, see usage",
+    ],
+    [{ NanoCpus: 1e9, CpuQuota: 1000 }, "invalid: Conflicting options: Nano CPUs and CPU Period cannot both be set."],
+    [{ OomScoreAdj: 1001 }, "invalid: invalid value 1001 for OomScoreAdj: range is -1000 to 1000"],
+    [{ ShmSize: -1 }, expect.stringContaining("invalid: invalid value -1 for ShmSize") as unknown as string],
+    [{ Devices: [{ PathOnHost: "/dev/x", CgroupPermissions: "rx" }] }, "invalid: invalid device permissions: rx"],
+    [{ Ulimits: [{ Name: "files", Soft: 1, Hard: 1 }] }, "invalid: invalid ulimit type: files"],
+    [{ ConsoleSize: ["a"] }, "invalid: invalid JSON: ConsoleSize must be [height, width]"],
+    [{ Binds: ["/a:/x", "/b:/x/"] }, "invalid: Duplicate mount point: /x"],
+    [{ Binds: ["/a:/x"], Tmpfs: { "/x": "" } }, "invalid: Duplicate mount point: /x"],
+    [{ Mounts: [{ Type: "volume", Target: "/x" }] }, "notImplemented: mount type 'volume' is not supported yet"],
+    [
+      { Mounts: [{ Type: "bind", Source: "/a", Target: "" }] },
+      'invalid: invalid mount config for type "bind": field Target must not be empty',
+    ],
+    [
+      { Mounts: [{ Type: "bind", Source: "a", Target: "/x" }] },
+      "invalid: invalid mount config for type \"bind\": invalid mount path: 'a' mount path must be absolute",
+    ],
+    [
+      { Mounts: [{ Type: "bind", Source: "/a", Target: "/x", BindOptions: { Propagation: "sideways" } }] },
+      "invalid: invalid propagation mode: sideways",
+    ],
+    [{ Mounts: "x" }, "invalid: invalid JSON: HostConfig.Mounts must be a list"],
+    [{ Mounts: [7] }, "invalid: invalid JSON: HostConfig.Mounts[0]. must be an object"],
+  ])("toHostConfig(%p) is refused", (document, refused) => {
+    expect(refusal(() => host(document))).toEqual(refused);
+  });
+
+  test.each<[networking: object, mode: string, refused: string]>([
+    [
+      { EndpointsConfig: { mine: {} } },
+      "bridge",
+      "notImplemented: connecting a container to network mine as well is not supported yet",
+    ],
+    [
+      { EndpointsConfig: { bridge: { Aliases: ["x"] } } },
+      "bridge",
+      expect.stringContaining("Aliases is not supported yet") as unknown as string,
+    ],
+    [
+      { EndpointsConfig: { bridge: { IPAMConfig: { IPv4Address: "1.2.3.4" } } } },
+      "default",
+      expect.stringContaining("IPAMConfig is not supported yet") as unknown as string,
+    ],
+  ])("toHostConfig() with the networks %p is refused", (networking, mode, refused) => {
+    expect(refusal(() => host({ NetworkMode: mode }, networking))).toEqual(refused);
+  });
+
+  test("toHostConfig() turns Mounts into binds and tmpfs", () => {
+    const { binds, tmpfs } = host({
+      Mounts: [
+        { Type: "bind", Source: "/a", Target: "/x", ReadOnly: true, BindOptions: { Propagation: "rslave" } },
+        { Type: "tmpfs", Target: "/t", TmpfsOptions: { SizeBytes: 4096, Mode: 0o750 } },
+      ],
+    });
+    expect(binds).toEqual([
+      { source: "/a", target: "/x", readonly: true, propagation: "rslave", createSource: false, nonRecursive: false },
+    ]);
+    expect(tmpfs).toEqual({ "/t": "size=4096,mode=750" });
+  });
+});
+
+describe("parseBind()", () => {
+  test.each<[spec: string, target: string, readonly: boolean, propagation: string]>([
+    ["/a:/b", "/b", false, "rprivate"],
+    ["/a:/b:ro", "/b", true, "rprivate"],
+    ["/a:/b:rw", "/b", false, "rprivate"],
+    ["/a:/b:z,ro,rslave", "/b", true, "rslave"],
+    ["/a:/b/../c/", "/c", false, "rprivate"],
+    ["/a:/b//c", "/b/c", false, "rprivate"],
+  ])("parseBind(%p)", (spec, target, readonly, propagation) => {
+    expect(parseBind(spec) as object).toEqual({
+      source: "/a",
+      target,
+      readonly,
+      propagation,
+      createSource: true,
+      nonRecursive: false,
+    });
+  });
+
+  test.each<[spec: string, refused: string]>([
+    ["/a", "invalid: invalid volume specification: '/a'"],
+    ["/a:", "invalid: invalid volume specification: '/a:'"],
+    [":/b", "invalid: invalid volume specification: ':/b'"],
+    ["/a:/b:ro:x", "invalid: invalid volume specification: '/a:/b:ro:x'"],
+    ["/a:b", "invalid: invalid volume specification: '/a:b': invalid mount config: mount path must be absolute"],
+    [
+      "/a:/",
+      "invalid: invalid volume specification: '/a:/': invalid mount config for type \"bind\": invalid specification: destination can't be '/'",
+    ],
+    [
+      "/a:/b/..",
+      "invalid: invalid volume specification: '/a:/b/..': invalid mount config for type \"bind\": invalid specification: destination can't be '/'",
+    ],
+    ["/a:/b:sideways", "invalid: invalid mode: sideways"],
+    ["named:/b", "notImplemented: invalid volume specification: 'named:/b': named volumes are not supported yet"],
+  ])("parseBind(%p) is refused", (spec, refused) => {
+    expect(refusal(() => parseBind(spec))).toBe(refused);
+  });
+});
