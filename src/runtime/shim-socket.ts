@@ -44,6 +44,7 @@ function readLine(socket: Socket): Promise<string | undefined> {
       }
     };
     socket.on("readable", onReadable).on("end", onEnd).on("close", onEnd);
+    if (socket.destroyed) onEnd(); // it broke before anybody listened
   });
 }
 
@@ -73,6 +74,7 @@ export function readToEnd(socket: Socket): Promise<string> {
     });
     socket.on("end", () => socket.destroy());
     socket.on("close", () => resolve(text));
+    if (socket.destroyed) resolve(text); // it broke before anybody listened
     socket.resume();
   });
 }
