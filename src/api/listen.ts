@@ -142,13 +142,21 @@ function createServer(
       })
     : http.createServer(options);
   server.timeout = 0;
+  // Not AbortSignal.any: what follows a signal that lives as long as the daemon is never forgotten.
+  const underWay = new Set<AbortController>();
+  closing.addEventListener("abort", () => {
+    for (const each of underWay) each.abort();
+  });
   server.on("request", async (incoming: http.IncomingMessage, outgoing: http.ServerResponse) => {
     const gone = new AbortController();
+    const { signal } = gone;
+    underWay.add(gone);
+    if (closing.aborted) gone.abort();
     outgoing.on("close", () => {
+      underWay.delete(gone);
       if (!outgoing.writableFinished) gone.abort();
     });
     try {
-      const signal = AbortSignal.any([gone.signal, closing]);
       const response = await handler(toRequest(incoming, signal), { signal, upgrade: undefined });
       await send(response, outgoing, signal);
     } catch (error) {
