@@ -27,8 +27,8 @@ type Address = { readonly path: string } | { readonly host: string; readonly por
 /** @throws Error for an address that is neither unix:// nor tcp:// */
 export function parseHost(text: string): Address {
   if (text.startsWith("unix://")) return { path: text.slice("unix://".length) };
-  const url = URL.parse(text.replace(/^tcp:/, "http:"));
-  if (url?.protocol !== "http:" || url.port === "") throw new Error(`unable to parse docker host \`${text}\``);
+  const url = URL.parse(text.replace(/^http:/, "tcp:")); // of http: the port 80 would be left out
+  if (url?.protocol !== "tcp:" || url.port === "") throw new Error(`unable to parse docker host \`${text}\``);
   return { host: url.hostname, port: Number(url.port) };
 }
 
