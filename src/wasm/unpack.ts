@@ -1,16 +1,18 @@
 /**
  * One layer, from blob to image: read, decompress, hash, write the raw tar, and read its headers on the way. The work of a Worker: it blocks its
- * thread with plain reads and writes, which is the fastest way to do them.
+ * thread with plain reads and writes, which is the fastest way to do them, and gives half of the work for a large layer to another one.
  */
 
-import { closeSync, fsyncSync, mkdirSync, openSync, writeSync } from "node:fs";
+import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Digest } from "../base/digest.ts";
-import { corrupt, hasCode, messageOf, unavailable } from "../base/errors.ts";
+import { corrupt } from "../base/errors.ts";
 import { openDecompressor } from "./decompress.ts";
 import { erofsOf, stepsOf } from "./erofs.ts";
 import { extract } from "./extract.ts";
 import { type TarLimits, TarReader } from "./tar.ts";
+import { NewFile, TarFile, type TarSink, toldOf } from "./tar-file.ts";
+import { TarThread } from "./tar-thread.ts";
 
 /** `erofs`: a file `erofs`, to be mounted with `tar` as its device. `directory`: a directory `fs`. */
 export type LayerFormat = "erofs" | "directory";
@@ -42,19 +44,51 @@ export interface Watcher {
   check(): void;
 }
 
+/** Blobs that take long enough for a second thread to pay, bytes. */
+const LARGE = 8 << 20;
+
 /** @throws corrupt for a bad blob, unavailable when the disk is full; the directory may then have incomplete files */
 export async function unpack(job: UnpackJob, watcher: Watcher): Promise<Unpacked> {
+  const path = join(job.directory, "tar");
   const tar = await TarReader.open(job.limits);
-  const tarBytes = await withFile(join(job.directory, "tar"), (fd) => copy(job, tar, fd, watcher));
-  tar.finish();
+  using sink = statSync(job.blob).size < LARGE ? new TarFile(path) : await TarThread.open(path);
+  const tarBytes = await copy(job, tar, sink, watcher);
+  // The index is made while the tar goes to disk.
+  const [digest, index] = await Promise.all([sink.finish(), indexOf(job, tar)]);
+  if (digest !== job.diffId) throw corrupt(`Cannot unpack ${job.blob}: its tar is ${digest}, want ${job.diffId}`);
   const counts = { tarBytes, entries: tar.core.entries() };
-  const index = job.format === "erofs" ? erofsOf(tar) : undefined;
   if (index === undefined) {
     extractTo(job.directory, stepsOf(tar));
     return { format: "directory", ...counts };
   }
-  await withFile(join(job.directory, "erofs"), (fd) => writeAll(fd, index));
+  using file = new NewFile(join(job.directory, "erofs"));
+  file.write(index);
+  file.sync();
   return { format: "erofs", ...counts };
+}
+
+/** Feeds the blob's tar to the reader and the sink. @returns its bytes */
+async function copy(job: UnpackJob, tar: TarReader, sink: TarSink, watcher: Watcher): Promise<number> {
+  using blob = openDecompressor(job.blob);
+  let total = 0;
+  for (;;) {
+    const room = tar.room();
+    const size = await blob.read(room);
+    if (size === 0) return total;
+    total += size;
+    if (total > job.maxTarBytes)
+      throw corrupt(`Cannot unpack ${job.diffId}: its tar has more than ${job.maxTarBytes} bytes`);
+    if (!sink.write(room.subarray(0, size))) await sink.finish();
+    tar.take(size);
+    watcher.progress(blob.consumed);
+    watcher.check();
+  }
+}
+
+/** @returns undefined when the layer has to become a directory. @throws corrupt */
+async function indexOf({ format }: UnpackJob, tar: TarReader): Promise<Uint8Array | undefined> {
+  tar.finish();
+  return format === "erofs" ? erofsOf(tar) : undefined;
 }
 
 function extractTo(directory: string, steps: Uint8Array): void {
@@ -63,52 +97,6 @@ function extractTo(directory: string, steps: Uint8Array): void {
   try {
     extract(root, join(directory, "tar"), steps);
   } catch (error) {
-    throw told(root, error);
+    throw toldOf(root, error);
   }
 }
-
-async function copy(job: UnpackJob, tar: TarReader, fd: number, watcher: Watcher): Promise<number> {
-  using blob = openDecompressor(job.blob);
-  const hash = new Bun.CryptoHasher("sha256");
-  let total = 0;
-  for (;;) {
-    const room = tar.room();
-    const size = await blob.read(room);
-    if (size === 0) break;
-    total += size;
-    if (total > job.maxTarBytes)
-      throw corrupt(`Cannot unpack ${job.diffId}: its tar has more than ${job.maxTarBytes} bytes`);
-    const chunk = room.subarray(0, size);
-    hash.update(chunk);
-    writeAll(fd, chunk);
-    tar.take(size);
-    watcher.progress(blob.consumed);
-    watcher.check();
-  }
-  const actual = `sha256:${hash.digest("hex")}`;
-  if (actual !== job.diffId) throw corrupt(`Cannot unpack ${job.blob}: its tar is ${actual}, want ${job.diffId}`);
-  return total;
-}
-
-function writeAll(fd: number, bytes: Uint8Array): void {
-  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
-}
-
-/** Creates a file and syncs it. @throws unavailable when the disk is full */
-async function withFile<T>(path: string, use: (fd: number) => T | Promise<T>): Promise<T> {
-  const fd = openSync(path, "wx", 0o600);
-  try {
-    const result = await use(fd);
-    fsyncSync(fd);
-    return result;
-  } catch (error) {
-    throw told(path, error);
-  } finally {
-    closeSync(fd);
-  }
-}
-
-const told = (path: string, error: unknown): unknown =>
-  hasCode(error, "ENOSPC", "EDQUOT")
-    ? unavailable(`Cannot write ${path}: ${messageOf(error)}`, { cause: error })
-    : error;

@@ -1,6 +1,6 @@
 /**
- * A pool of Workers that unpack layers. They are started when there is work, used again, and do not keep the process alive. A Worker that dies
- * takes its job with it, and nothing else.
+ * A pool of Workers that unpack layers. They are started when there is work, used again, and ended when there was none for a while; they do
+ * not keep the process alive. A Worker that dies takes its job with it, and nothing else.
  */
 
 import { availableParallelism } from "node:os";
@@ -25,16 +25,27 @@ interface Task extends UnpackOptions {
   readonly reject: (error: unknown) => void;
 }
 
+export interface WorkersOptions {
+  /** Workers at most; a job keeps one or two processors busy. Default: as many as there are, from 2 to 4. */
+  readonly size?: number;
+  /** How long Workers without work are kept. They hold some megabytes each. Default: 5 s. */
+  readonly idleMs?: number;
+  /** What they run; for tests. */
+  readonly script?: URL;
+}
+
 export class Workers implements Disposable {
   readonly #script: URL;
   readonly #size: number;
+  readonly #idleMs: number;
   readonly #idle: Worker[] = [];
   readonly #waiting: Task[] = [];
   #busy = 0;
+  #idleTimer: Timer | undefined;
 
-  /** @param size  Workers at most; a job keeps about one processor busy */
-  constructor(options: { readonly size?: number; readonly script?: URL } = {}) {
+  constructor(options: WorkersOptions = {}) {
     this.#size = options.size ?? Math.max(2, Math.min(4, availableParallelism()));
+    this.#idleMs = options.idleMs ?? 5000;
     this.#script = options.script ?? new URL("./worker.ts", import.meta.url);
   }
 
@@ -106,10 +117,18 @@ export class Workers implements Disposable {
   #rest(worker: Worker): void {
     worker.unref();
     this.#idle.push(worker);
+    clearTimeout(this.#idleTimer);
+    this.#idleTimer = setTimeout(() => this.#endIdle(), this.#idleMs);
+    this.#idleTimer.unref();
+  }
+
+  #endIdle(): void {
+    for (const worker of this.#idle.splice(0)) worker.terminate();
   }
 
   /** Ends the Workers that are idle; busy ones end with their job. */
   [Symbol.dispose](): void {
-    for (const worker of this.#idle.splice(0)) worker.terminate();
+    clearTimeout(this.#idleTimer);
+    this.#endIdle();
   }
 }
