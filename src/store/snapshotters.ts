@@ -1,9 +1,9 @@
 /** Which snapshotter this host can have. */
 
-import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { closeSync, readFileSync } from "node:fs";
+import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { messageOf, unavailable } from "../base/errors.ts";
+import { corrupt, messageOf, unavailable } from "../base/errors.ts";
 import { openMount } from "../base/mounts.ts";
 import { erofsOf } from "../wasm/erofs.ts";
 import { TarReader } from "../wasm/tar.ts";
@@ -49,40 +49,48 @@ function probeTar(): Buffer {
 }
 
 /**
- * Tries what a layer needs: an EROFS index in a file, with a tar as its device, whose contents can be read. The mount is attached nowhere.
+ * Tries what a layer needs: an EROFS index in a file, with a tar as its device, whose contents can be read. The mount is attached nowhere. The kernel
+ * is asked at every start; what it is asked with is kept in `probe`, so that the layer engine need not be loaded for it.
  * @param directory  where layers would be
  * @returns          why it does not work; undefined when it does
  */
 export async function probeErofs(directory: string): Promise<string | undefined> {
-  const place = await mkdtemp(join(directory, "new-probe-"));
+  const place = join(directory, "probe");
+  const kept = await failureOf(() => tryMount(place));
+  if (kept === undefined) return undefined;
+  return failureOf(async () => {
+    await makeProbe(place);
+    return tryMount(place);
+  });
+}
+
+/** @returns what an attempt says against it, or throws */
+async function failureOf(attempt: () => string | undefined | Promise<string | undefined>): Promise<string | undefined> {
   try {
-    const tar = await TarReader.open();
-    tar.write(probeTar());
-    tar.finish();
-    const index = erofsOf(tar);
-    if (index === undefined) return "the index of a plain file cannot be made";
-    writeFileSync(join(place, "tar"), probeTar());
-    writeFileSync(join(place, "erofs"), index);
-    return tryMount(join(place, "erofs"), join(place, "tar"));
+    return await attempt();
   } catch (error) {
     return messageOf(error);
-  } finally {
-    await rm(place, { recursive: true, force: true });
   }
 }
 
-function tryMount(index: string, device: string): string | undefined {
-  const mount = openMount("erofs", ["ro", `source=${index}`, `device=${device}`]);
+/** @throws corrupt when the layer engine has no index for a plain file */
+async function makeProbe(place: string): Promise<void> {
+  await rm(place, { recursive: true, force: true });
+  await mkdir(place, { mode: 0o700 });
+  const tar = await TarReader.open();
+  tar.write(probeTar());
+  tar.finish();
+  const index = erofsOf(tar);
+  if (index === undefined) throw corrupt("the index of a plain file cannot be made");
+  await writeFile(join(place, "tar"), probeTar());
+  await writeFile(join(place, "erofs"), index);
+}
+
+function tryMount(place: string): string | undefined {
+  const mount = openMount("erofs", ["ro", `source=${join(place, "erofs")}`, `device=${join(place, "tar")}`]);
   try {
-    const file = openSync(`/proc/self/fd/${mount}/${NAME}`, "r");
-    try {
-      const content = readFileSync(file, "utf8");
-      return content === CONTENT
-        ? undefined
-        : `a file reads ${JSON.stringify(content)}, want ${JSON.stringify(CONTENT)}`;
-    } finally {
-      closeSync(file);
-    }
+    const content = readFileSync(`/proc/self/fd/${mount}/${NAME}`, "utf8");
+    return content === CONTENT ? undefined : `a file reads ${JSON.stringify(content)}, want ${JSON.stringify(CONTENT)}`;
   } finally {
     closeSync(mount);
   }

@@ -5,6 +5,7 @@ import { existsSync } from "node:fs";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { buildShim } from "../../shim/shim.build.ts";
+import { mountsBelow } from "../../src/store/mountinfo.ts";
 import { openSnapshotter, probeErofs } from "../../src/store/snapshotters.ts";
 import { Workers } from "../../src/wasm/workers.ts";
 import { buildWasm } from "../../wasm/layer.build.ts";
@@ -23,11 +24,22 @@ const optionsIn = (path: string) => ({
   workers: new Workers({ size: 1 }),
 });
 
-test("probeErofs() finds what the kernel's version promises, and leaves nothing", async () => {
+test("probeErofs() finds what the kernel's version promises, and leaves no mount", async () => {
   await using folder = await makeFolder();
-  const reason = await probeErofs(folder.path);
-  expect(reason === undefined).toBe(ABLE);
-  expect(await readdir(folder.path)).toEqual([]);
+  for (const _ of ["first", "again"]) {
+    expect((await probeErofs(folder.path)) === undefined).toBe(ABLE);
+    expect(await readdir(folder.path)).toEqual(["probe"]);
+    expect(await mountsBelow(folder.path)).toEqual([]);
+  }
+});
+
+test("probeErofs() is not fooled by what a crash left of its files", async () => {
+  await using folder = await makeFolder();
+  await probeErofs(folder.path);
+  for (const name of ["erofs", "tar"]) {
+    await writeFile(join(folder.path, "probe", name), "");
+    expect((await probeErofs(folder.path)) === undefined).toBe(ABLE);
+  }
 });
 
 test("openSnapshotter() chooses erofs where it works, and overlay when it is told to", async () => {
