@@ -156,6 +156,9 @@ function createServer(
       underWay.delete(gone);
       if (!outgoing.writableFinished) gone.abort();
     });
+    outgoing.on("finish", () => {
+      if (closing.aborted) incoming.socket.end(); // else it would be kept open for another request
+    });
     try {
       const response = await handler(toRequest(incoming, signal), { signal, upgrade: undefined });
       await send(response, outgoing, signal);
