@@ -119,6 +119,38 @@ e2e("the daemon", (engine) => {
     expect(code).toBe(1);
   });
 
+  test.if(Bun.which("python3") !== null)("-H fd:// serves the socket that a service manager passes", async () => {
+    const path = engine.daemon.path("passed.sock");
+    // what systemd does: a listening socket as descriptor 3, its number and whose it is in the environment, then exec
+    const pass = `
+import os, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.bind(sys.argv[1])
+s.listen()
+os.dup2(s.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[2], sys.argv[2:])
+`;
+    const flags = [
+      "-H",
+      "fd://",
+      "--data-root",
+      engine.daemon.path("data-fd"),
+      "--exec-root",
+      engine.daemon.path("run-fd"),
+    ];
+    const more = ["--pidfile", engine.daemon.path("pid-fd"), "--cgroup-parent", engine.daemon.cgroupParent];
+    await using session = new Session(["python3", "-c", pass, path, ...program(), ...flags, ...more], {
+      env: engine.daemon.env,
+    });
+    await session.until("completed initialization");
+    const run = ["-H", `unix://${path}`, "run", "-i", "--rm", "--network", "none", "bosun/hello"];
+    expect((await docker(...run)).code).toBe(0);
+    session.kill("SIGTERM");
+    expect(await session.exited).toBe(0);
+  });
+
   test("--help, --version and --validate start nothing", async () => {
     expect((await another(...program(), "--help")).output).toContain("--data-root");
     expect((await another(...program(), "--version")).output).toMatch(/^Bosun version \d/);
