@@ -148,13 +148,15 @@ export class TestDaemon implements AsyncDisposable {
       ...(body !== undefined && { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } }),
     });
 
+  /** From the last line to the first, each whether or not one before it failed. */
   async [Symbol.asyncDispose](): Promise<void> {
+    await using all = new AsyncDisposableStack();
+    all.use(this.folder);
+    all.defer(() => removeRules(this.bridge).catch(() => {})); // without nft there are none
+    all.defer(() => new Netlink((request, pid) => exchangeNetlink(NETLINK.route, request, pid)).remove(this.bridge));
+    all.defer(() => this.#removeCgroups());
+    all.defer(() => this.#endContainers());
     if (this.#process) await this.stop("SIGKILL");
-    await this.#endContainers();
-    await this.#removeCgroups();
-    new Netlink((request, pid) => exchangeNetlink(NETLINK.route, request, pid)).remove(this.bridge);
-    await removeRules(this.bridge).catch(() => {}); // without nft there are none
-    await this.folder[Symbol.asyncDispose]();
   }
 
   async #endContainers(): Promise<void> {
