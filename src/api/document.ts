@@ -1,9 +1,7 @@
 /** Reading JSON that a client sent: typed, with an error that names the field. Absent and null are the same, as in Go. */
 
 import { invalid } from "../base/errors.ts";
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
+import { isObject } from "../base/objects.ts";
 
 /** Whether a value says nothing: Go's zero values, and -1, which the CLI sends for "not set" in some numbers. */
 export function isBlank(value: unknown): boolean {

@@ -6,7 +6,7 @@ export type Digest = `sha256:${string}`;
 
 const PATTERN = /^sha256:[0-9a-f]{64}$/;
 
-export const isDigest = (text: string): text is Digest => PATTERN.test(text);
+export const isDigest = (value: unknown): value is Digest => typeof value === "string" && PATTERN.test(value);
 
 /** @throws invalid when `text` is not `sha256:` and 64 lower-case hex digits. */
 export function parseDigest(text: string): Digest {

@@ -4,11 +4,11 @@ import { type Digest, digestOf } from "../base/digest.ts";
 import type { ImageConfig } from "../base/oci.ts";
 import { parseReference } from "../base/reference.ts";
 import { bytesOf } from "../base/streams.ts";
+import { tarOfFile } from "../base/tar.ts";
 import type { ContentStore } from "../store/content.ts";
 import type { Intake } from "./intake.ts";
 import { hostPlatform } from "./platform.ts";
 import type { Sweeper } from "./sweep.ts";
-import { tarOfProgram } from "./tar.ts";
 
 export const builtInName = "bosun/hello:latest";
 
@@ -39,7 +39,7 @@ export async function addBuiltIn(
   intake: Intake,
   sweeper: Sweeper,
 ): Promise<Digest> {
-  const tar = tarOfProgram("hello", program);
+  const tar = tarOfFile("hello", program, 0o755);
   const diffId = digestOf(tar);
   const config = configOf(diffId);
   const reference = parseReference(builtInName);

@@ -64,6 +64,6 @@ export class Intake {
     const { size } = await stat(path);
     const onProgress = (bytes: number) => onLayer?.(diffId, size, bytes);
     onProgress(0);
-    await this.snapshotter.unpack(path, diffId, { onProgress, ...(signal && { signal }) });
+    await this.snapshotter.unpack(path, diffId, { onProgress, signal });
   }
 }

@@ -28,7 +28,7 @@ const variants: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 const spelledVariants: Readonly<Record<string, string>> = { armhf: "v7", armel: "v6" };
 
 /** @returns the same platform in the one spelling that compares. */
-export function normalized({ os, architecture, variant = "" }: Platform): Platform {
+function normalized({ os, architecture, variant = "" }: Platform): Platform {
   const spelled = architecture.toLowerCase();
   const actual = architectures[spelled] ?? spelled;
   const said = spelledVariants[spelled] ?? variant.toLowerCase();

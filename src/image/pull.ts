@@ -172,7 +172,7 @@ export class Puller {
       throw corrupt(`Cannot read the image configuration: ${config.size} bytes, want at most ${largestConfig}`);
     const { signal } = access;
     const open = (offset: number) => this.registry.blob(repository, config, offset, access);
-    const blob = await this.content.put(config, open, signal ? { signal } : {});
+    const blob = await this.content.put(config, open, { signal });
     return Bun.file(blob.path).bytes();
   }
 

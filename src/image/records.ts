@@ -69,7 +69,7 @@ interface Row {
 }
 
 /** `a@sha256:…` when there is a digest: a tag beside a digest does not count. */
-export const keyOf = ({ domain, path, tag, digest }: Reference): string =>
+const keyOf = ({ domain, path, tag, digest }: Reference): string =>
   formatReference(digest !== undefined ? { domain, path, digest } : { domain, path, tag: tag ?? "latest" });
 
 export class ImageRecords {

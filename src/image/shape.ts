@@ -70,7 +70,7 @@ export const flag: Shape<boolean> = (value, at) => {
 };
 
 export const digest: Shape<Digest> = (value, at) => {
-  if (typeof value !== "string" || !isDigest(value)) throw wrong(at, "a digest sha256:<64 hex digits>");
+  if (!isDigest(value)) throw wrong(at, "a digest sha256:<64 hex digits>");
   return value;
 };
 

@@ -202,22 +202,3 @@ export async function* readTar(bytes: Bytes): AsyncGenerator<TarEntry, void> {
     await source.close();
   }
 }
-
-const octal = (value: number, width: number): string => `${value.toString(8).padStart(width - 1, "0")}\0`;
-
-/**
- * A tar of one executable file, the same bytes every time.
- * @param name  at most 99 bytes
- */
-export function tarOfProgram(name: string, content: Uint8Array): Uint8Array {
-  const header = Buffer.alloc(blockBytes);
-  const numbers = octal(0o755, 8) + octal(0, 8) + octal(0, 8) + octal(content.byteLength, 12) + octal(0, 12);
-  header.write(name, 0, 99);
-  header.write(numbers, 100);
-  header.write("        0", 148);
-  header.write("ustar\x0000", 257);
-  const sum = header.reduce((total, byte) => total + byte, 0);
-  header.write(`${octal(sum, 7)} `, 148);
-  const padding = Buffer.alloc(padded(content.byteLength) - content.byteLength);
-  return Buffer.concat([header, content, padding, Buffer.alloc(2 * blockBytes)]);
-}

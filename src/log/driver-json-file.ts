@@ -5,6 +5,7 @@
 
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { hasCode, invalid } from "../base/errors.ts";
+import { isObject } from "../base/objects.ts";
 import { type LogDriver, type LogEntry, type LogTarget, type ReadOptions, timeNs } from "./driver.ts";
 
 const PIECE = 256 << 10;
@@ -29,8 +30,6 @@ function target(path: string, options: Readonly<Record<string, string>>): LogTar
     maxFiles: Number(files),
   };
 }
-
-const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null;
 
 /** A damaged line (power cut) is skipped: the rest of the log is still worth reading. */
 function parseLine(line: string): LogEntry[] {

@@ -4,12 +4,12 @@
  */
 
 import { forbidden, invalid, unavailable } from "../base/errors.ts";
+import { isObject } from "../base/objects.ts";
 import type { Reference } from "../base/reference.ts";
 import { collect } from "../base/streams.ts";
 import type { Challenge } from "./challenge.ts";
 import { failureOf } from "./failure.ts";
-import type { Endpoint } from "./host.ts";
-import { isLoopback } from "./host.ts";
+import { type Endpoint, isLoopback } from "./host.ts";
 import type { Credentials } from "./registry.ts";
 import { failed, type Request, type Transport } from "./transport.ts";
 
@@ -132,7 +132,7 @@ function parseToken(request: Request, text: string, asked: number): Token {
   } catch (cause) {
     throw unavailable(failed(request, "unable to decode token response"), { cause });
   }
-  const fields: Record<string, unknown> = typeof answer === "object" && answer !== null ? { ...answer } : {};
+  const fields = isObject(answer) ? answer : {};
   const value = [fields.token, fields.access_token].find((found) => typeof found === "string" && found !== "");
   // A token goes into a header: nothing but visible characters.
   if (typeof value !== "string" || !/^[\x21-\x7e]+$/.test(value))

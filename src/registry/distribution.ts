@@ -5,6 +5,7 @@
 import { digestOf, isDigest } from "../base/digest.ts";
 import { BosunError, corrupt, forbidden, invalid, kindOf, unavailable } from "../base/errors.ts";
 import { documentTypes } from "../base/media-types.ts";
+import { isObject } from "../base/objects.ts";
 import type { Descriptor } from "../base/oci.ts";
 import { formatReference, type Reference } from "../base/reference.ts";
 import { type Bytes, collect } from "../base/streams.ts";
@@ -253,7 +254,7 @@ function parseTags(request: Request, bytes: Uint8Array): readonly string[] {
   } catch (error) {
     throw malformed(error);
   }
-  const tags = typeof answer === "object" && answer !== null && "tags" in answer ? (answer.tags ?? []) : undefined;
+  const tags = isObject(answer) && "tags" in answer ? (answer.tags ?? []) : undefined;
   if (!Array.isArray(tags) || !tags.every((tag): tag is string => typeof tag === "string")) throw malformed();
   return tags;
 }

@@ -4,6 +4,7 @@
  */
 
 import { type BosunError, forbidden, invalid, notFound, unavailable } from "../base/errors.ts";
+import { isObject } from "../base/objects.ts";
 import { familiarName, familiarReference, type Reference } from "../base/reference.ts";
 import { collect } from "../base/streams.ts";
 import { parseChallenges } from "./challenge.ts";
@@ -32,8 +33,6 @@ const refusal = (code: string, message?: unknown): Refusal => ({
   message: typeof message === "string" && message !== "" ? message : (defaultMessages[code] ?? "unknown error"),
 });
 
-const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null;
-
 function parseBody(text: string): Refusal | undefined {
   let body: unknown;
   try {
@@ -41,9 +40,9 @@ function parseBody(text: string): Refusal | undefined {
   } catch {
     return undefined;
   }
-  const errors = isRecord(body) ? body.errors : undefined;
+  const errors = isObject(body) ? body.errors : undefined;
   const first: unknown = Array.isArray(errors) ? errors[0] : undefined;
-  if (!isRecord(first) || typeof first.code !== "string") return undefined;
+  if (!isObject(first) || typeof first.code !== "string") return undefined;
   return refusal(first.code.toUpperCase(), first.message);
 }
 

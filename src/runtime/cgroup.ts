@@ -6,6 +6,7 @@
 
 import { readFileSync } from "node:fs";
 import { internal } from "../base/errors.ts";
+import { mountPointOf } from "../base/mountinfo.ts";
 import { CgroupsV1 } from "./cgroup-v1.ts";
 import { CgroupsV2 } from "./cgroup-v2.ts";
 
@@ -145,10 +146,6 @@ export type CgroupLayout =
 /** Options of a superblock that are no controllers. */
 const OPTIONS = /^(rw|ro|xattr|clone_children|cpuset_v2_mode|noprefix|release_agent=.*|seclabel|favordynmods|none)$/;
 
-/** Octal escapes of mountinfo, as `\040`. */
-const unescapePath = (text: string): string =>
-  text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
-
 /**
  * @param mountinfo  text of /proc/self/mountinfo; see proc_pid_mountinfo(5)
  * @returns          undefined when no cgroup file system is mounted
@@ -159,7 +156,7 @@ export function cgroupLayout(mountinfo: string): CgroupLayout | undefined {
   for (const line of mountinfo.split("\n")) {
     const [before = "", after = ""] = line.split(" - ");
     const [type, , superOptions = ""] = after.split(" ");
-    const mount = unescapePath(before.split(" ")[4] ?? "");
+    const mount = mountPointOf(before) ?? "";
     if (type === "cgroup2") unified ??= mount;
     if (type !== "cgroup") continue;
     const controllers = superOptions.split(",").filter((option) => !OPTIONS.test(option));

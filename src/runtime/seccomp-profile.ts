@@ -4,6 +4,7 @@
  */
 
 import { invalid, messageOf } from "../base/errors.ts";
+import { isObject } from "../base/objects.ts";
 
 export const OPERATORS = [
   "SCMP_CMP_NE",
@@ -61,8 +62,6 @@ export interface SeccompHost {
   readonly capabilities: readonly string[];
 }
 
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 const isStrings = (value: unknown): value is string[] =>
   Array.isArray(value) && value.every((item) => typeof item === "string");
 const isOptional = (value: unknown, is: (value: unknown) => boolean): boolean => value == null || is(value);

@@ -43,7 +43,7 @@ export interface ContentStore {
     options?: {
       readonly onProgress?: (bytes: number) => void;
       readonly durable?: boolean;
-      readonly signal?: AbortSignal;
+      readonly signal?: AbortSignal | undefined;
     },
   ): Promise<Blob>;
 

@@ -15,10 +15,11 @@ import { type Digest, hexOf, isDigest } from "../base/digest.ts";
 import { conflict, corrupt, hasCode, ifMissing, invalid, kindOf, notFound } from "../base/errors.ts";
 import { syncDirectory } from "../base/files.ts";
 import { Locks } from "../base/lock.ts";
+import { mountsBelow } from "../base/mountinfo.ts";
 import { detachMount } from "../base/mounts.ts";
+import { isObject } from "../base/objects.ts";
 import type { LayerFormat } from "../wasm/unpack.ts";
 import type { Workers } from "../wasm/workers.ts";
-import { mountsBelow } from "./mountinfo.ts";
 import type { Mount, Snapshotter } from "./snapshot.ts";
 import { changesOf, usageOf } from "./upper.ts";
 
@@ -235,13 +236,8 @@ function parsed(text: string): unknown {
 
 function parseSnapshot(path: string, text: string): Snapshot {
   const value = parsed(text);
-  if (typeof value === "object" && value !== null && "layers" in value && "readonly" in value) {
-    const { layers, readonly } = value;
-    if (Array.isArray(layers) && typeof readonly === "boolean") {
-      const digests = layers.filter((layer) => typeof layer === "string").filter(isDigest);
-      if (digests.length === layers.length) return { layers: digests, readonly };
-    }
-  }
+  const { layers, readonly } = isObject(value) ? value : {};
+  if (Array.isArray(layers) && layers.every(isDigest) && typeof readonly === "boolean") return { layers, readonly };
   throw corrupt(`Cannot read ${path}: it is not a snapshot's record`);
 }
 

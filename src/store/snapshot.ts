@@ -40,7 +40,7 @@ export interface Snapshotter {
   unpack(
     blobPath: string,
     diffId: Digest,
-    options?: { readonly onProgress?: (bytes: number) => void; readonly signal?: AbortSignal },
+    options?: { readonly onProgress?: (bytes: number) => void; readonly signal?: AbortSignal | undefined },
   ): Promise<void>;
 
   /** Makes the snapshot. @throws conflict when `key` exists, notFound when a layer is missing. */

@@ -5,6 +5,7 @@ import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { corrupt, messageOf, unavailable } from "../base/errors.ts";
 import { openMount } from "../base/mounts.ts";
+import { tarOfFile } from "../base/tar.ts";
 import { erofsOf } from "../wasm/erofs.ts";
 import { TarReader } from "../wasm/tar.ts";
 import type { Snapshotter } from "./snapshot.ts";
@@ -26,27 +27,6 @@ export async function openSnapshotter(driver: Driver, options: SnapshotterOption
 
 const NAME = "probe";
 const CONTENT = "bosun\n";
-
-/** A tar of one file. Source: POSIX.1-2018 pax, "ustar Interchange Format". */
-function probeTar(): Buffer {
-  const tar = Buffer.alloc(2048);
-  const fields: readonly (readonly [offset: number, text: string])[] = [
-    [0, NAME],
-    [100, "0000644"],
-    [108, "0000000"],
-    [116, "0000000"],
-    [124, CONTENT.length.toString(8).padStart(11, "0")],
-    [136, "00000000000"],
-    [148, " ".repeat(8)],
-    [156, "0"],
-    [257, "ustar\x0000"],
-  ];
-  for (const [offset, text] of fields) tar.write(text, offset, "latin1");
-  const sum = tar.subarray(0, 512).reduce((total, byte) => total + byte, 0);
-  tar.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148, "latin1");
-  tar.write(CONTENT, 512);
-  return tar;
-}
 
 /**
  * Tries what a layer needs: an EROFS index in a file, with a tar as its device, whose contents can be read. The mount is attached nowhere. The kernel
@@ -77,12 +57,13 @@ async function failureOf(attempt: () => string | undefined | Promise<string | un
 async function makeProbe(place: string): Promise<void> {
   await rm(place, { recursive: true, force: true });
   await mkdir(place, { mode: 0o700 });
-  const tar = await TarReader.open();
-  tar.write(probeTar());
-  tar.finish();
-  const index = erofsOf(tar);
+  const tar = tarOfFile(NAME, Buffer.from(CONTENT), 0o644);
+  const reader = await TarReader.open();
+  reader.write(tar);
+  reader.finish();
+  const index = erofsOf(reader);
   if (index === undefined) throw corrupt("the index of a plain file cannot be made");
-  await writeFile(join(place, "tar"), probeTar());
+  await writeFile(join(place, "tar"), tar);
   await writeFile(join(place, "erofs"), index);
 }
 

@@ -7,6 +7,7 @@ import { dlopen, ptr } from "bun:ffi";
 import { corrupt } from "../base/errors.ts";
 import type { Decompressor } from "./decompress.ts";
 import { NativeInput } from "./native-input.ts";
+import { optionalLibrary } from "./native-library.ts";
 
 /** Offsets in struct inflate_state; the two Huffman tables lie between READ_IN_LENGTH at 36 and BLOCK_STATE. */
 const NEXT_OUT = 0;
@@ -32,18 +33,7 @@ const load = () =>
     isal_inflate: { args: ["u64"], returns: "i32" },
   }).symbols;
 
-let library: ReturnType<typeof load> | undefined | false;
-
-function find(): ReturnType<typeof load> | undefined {
-  if (library === undefined) {
-    try {
-      library = load();
-    } catch {
-      library = false;
-    }
-  }
-  return library === false ? undefined : library;
-}
+const find = optionalLibrary(load);
 
 /** @returns undefined when the library is missing */
 export function openIsal(fd: number): Decompressor | undefined {

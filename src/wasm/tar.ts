@@ -13,7 +13,7 @@ export interface TarLimits {
   readonly meta: number;
 }
 
-export const DEFAULT_LIMITS: TarLimits = { entries: 4_000_000, path: 4095, meta: 1 << 20 };
+const DEFAULT_LIMITS: TarLimits = { entries: 4_000_000, path: 4095, meta: 1 << 20 };
 
 /** A layer that is sound, but that the index cannot express: unpack it into a directory. */
 export const INEXPRESSIBLE = 20;

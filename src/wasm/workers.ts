@@ -16,7 +16,7 @@ export type Reply =
 export interface UnpackOptions {
   /** Bytes of the blob done so far, now and then. */
   readonly onProgress?: (bytes: number) => void;
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 interface Task extends UnpackOptions {

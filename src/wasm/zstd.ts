@@ -4,6 +4,7 @@ import { dlopen, ptr } from "bun:ffi";
 import { corrupt } from "../base/errors.ts";
 import type { Decompressor } from "./decompress.ts";
 import { NativeInput } from "./native-input.ts";
+import { optionalLibrary } from "./native-library.ts";
 
 /** Two structs of { pointer, size, position }, each u64, in the state: ZSTD_inBuffer and ZSTD_outBuffer. */
 const IN = 0;
@@ -22,18 +23,7 @@ const load = () =>
 
 type Library = ReturnType<typeof load>;
 type Stream = NonNullable<ReturnType<Library["ZSTD_createDStream"]>>;
-let library: Library | undefined | false;
-
-function find(): Library | undefined {
-  if (library === undefined) {
-    try {
-      library = load();
-    } catch {
-      library = false;
-    }
-  }
-  return library === false ? undefined : library;
-}
+const find = optionalLibrary(load);
 
 /** @returns undefined when the library is missing */
 export function openZstd(fd: number): Decompressor | undefined {

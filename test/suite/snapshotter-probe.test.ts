@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { buildShim } from "../../shim/shim.build.ts";
-import { mountsBelow } from "../../src/store/mountinfo.ts";
+import { mountsBelow } from "../../src/base/mountinfo.ts";
 import { openSnapshotter, probeErofs } from "../../src/store/snapshotters.ts";
 import { Workers } from "../../src/wasm/workers.ts";
 import { buildWasm } from "../../wasm/layer.build.ts";

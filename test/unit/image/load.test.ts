@@ -3,7 +3,7 @@ import { readdir } from "node:fs/promises";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import type { Digest } from "../../../src/base/digest.ts";
 import { shortId } from "../../../src/base/ids.ts";
-import { tarOfProgram } from "../../../src/image/tar.ts";
+import { tarOfFile } from "../../../src/base/tar.ts";
 import { dockerArchive, layoutArchive, piecesOf, streamOf } from "../../support/archive.ts";
 import { imageOf, indexOf, json, tarOf } from "../../support/image.ts";
 import { ImageRoom } from "../../support/images.ts";
@@ -136,7 +136,9 @@ describe("addBuiltIn()", () => {
   });
 
   test("packs the program so that GNU tar finds it", async () => {
-    const tar = Bun.spawn(["tar", "-tvf", "-", "--numeric-owner", "--utc"], { stdin: tarOfProgram("hello", program) });
+    const tar = Bun.spawn(["tar", "-tvf", "-", "--numeric-owner", "--utc"], {
+      stdin: tarOfFile("hello", program, 0o755),
+    });
     expect(await new Response(tar.stdout).text()).toBe("-rwxr-xr-x 0/0               5 1970-01-01 00:00 hello\n");
   });
 });

@@ -1,0 +1,23 @@
+/** Mounts of this namespace, as /proc/self/mountinfo lists them. Source: proc_pid_mountinfo(5). */
+
+import { readFile } from "node:fs/promises";
+
+/** @param text  in which space, tab, newline and backslash are three octal digits, as `\040` */
+export const unescapedPath = (text: string): string =>
+  text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
+
+/** @param line  of mountinfo. @returns where it is mounted; undefined for an empty line */
+export function mountPointOf(line: string): string | undefined {
+  const field = line.split(" ", 5)[4];
+  return field === undefined ? undefined : unescapedPath(field);
+}
+
+/**
+ * @param directory  absolute
+ * @returns          mount points below it, innermost last; one that has several mounts on top of each other comes as often
+ */
+export async function mountsBelow(directory: string): Promise<string[]> {
+  const text = await readFile("/proc/self/mountinfo", "utf8");
+  const points = text.split("\n").flatMap((line) => mountPointOf(line) ?? []);
+  return points.filter((point) => point.startsWith(`${directory}/`)).sort();
+}
