@@ -110,22 +110,15 @@ e2e("files and mounts", (engine) => {
     expect(await sh("cat /a/name /a/b/name; touch /a/b/c/d && echo tmp", ...flags)).toBe("outer\ninner\ntmp");
   });
 
-  test("a mount over a target that is a symlink of the image lands inside the container", async () => {
+  test("a mount below a symlink of the image that points out lands inside the container", async () => {
     const path = hostFolder();
     writeFileSync(join(path, "mark"), "inside\n");
-    const id = await ok(
-      "run",
-      "-d",
-      "busybox",
-      "sh",
-      "-c",
-      "ln -s /etc /link; ln -s ../../../../../../etc /up; sleep 100",
-    );
-    await ok("wait", await ok("run", "-d", "busybox", "true"));
-    await ok("rm", "-f", id);
-    // /proc/1/cwd and such are links of the kernel: they may not lead out either
-    const { stderr } = await docker("run", "--rm", "-v", `${path}:/proc/1/cwd/x`, "busybox", "true");
-    expect(stderr).not.toBe("");
+    expect(await sh("cat /etc/mounted/mark", "-v", `${path}:/srv/out/mounted`)).toBe("inside");
+    expect(existsSync("/etc/mounted")).toBe(false);
+    // links of the kernel such as this one may not lead out either
+    const { code, stderr } = await docker("run", "--rm", "-v", `${path}:/proc/1/cwd/x`, "busybox", "true");
+    expect(stderr).toContain("/proc/1/cwd/x");
+    expect(code).not.toBe(0);
     expect(existsSync("/x")).toBe(false);
   });
 

@@ -47,6 +47,7 @@ function rootTar(): Buffer {
     file("srv/plain", "#!/bin/sh\n"),
     file("srv/wrong-interpreter", "#!/nowhere/sh\n", { mode: 0o755 }),
     file("srv/not-a-program", "\x01\x02\x03\x04", { mode: 0o755 }),
+    symlink("srv/out", "../../../../../../etc"),
     folder("srv/private/", { mode: 0o700 }),
     file("srv/private/tool", "#!/bin/sh\n", { mode: 0o755 }),
     folder("tmp/", { mode: 0o1777 }),
