@@ -69,3 +69,9 @@ export const ifMissing =
     if (hasCode(thrown, "ENOENT", ...more)) return none;
     throw thrown;
   };
+
+/** @returns for a full disk, which system calls tell without saying where, `unavailable` with the path; else the error as it is */
+export const toldOf = (path: string, error: unknown): unknown =>
+  hasCode(error, "ENOSPC", "EDQUOT", "EFBIG")
+    ? unavailable(`Cannot write ${path}: ${messageOf(error)}`, { cause: error })
+    : error;

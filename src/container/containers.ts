@@ -367,11 +367,11 @@ export class Containers {
 
   /** The lock is held. */
   async #remove(id: string): Promise<void> {
-    const { records } = this.#options;
     const container = this.get(id);
     const last = container.state.phase === "running" ? undefined : container.state.last;
     const removing = transition(container.state, { phase: "removing", ...(last && { last }) });
-    const marked = records.save({ ...container, state: removing });
+    const marked = { ...container, state: removing };
+    this.#settle(marked); // on a full disk, too: this is how it gets emptier
     this.#attachments.dismiss(id);
     await this.#erase(marked);
     const result = { code: last?.code ?? 0, error: "" };
@@ -444,7 +444,9 @@ export class Containers {
     const { records, launcher } = this.#options;
     const task = await launcher.adopt(container);
     if (task) {
-      this.#watch(records.save(started(container, task.pid)), task);
+      const running = started(container, task.pid);
+      this.#settle(running);
+      this.#watch(running, task);
       return;
     }
     const { starting: _, ...before } = container;

@@ -6,7 +6,7 @@
 import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { hostname as hostHostname } from "node:os";
 import { join } from "node:path";
-import { conflict, hasCode, invalid, kindOf, notImplemented } from "../base/errors.ts";
+import { conflict, hasCode, invalid, kindOf, notImplemented, toldOf } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { together } from "../base/together.ts";
 import type { LogDriver } from "../log/driver.ts";
@@ -172,8 +172,11 @@ export class Launcher {
     };
     await mkdir(folder, { recursive: true });
     for (const [name, text] of Object.entries(files)) {
-      await writeFile(join(folder, name), text);
-      await chmod(join(folder, name), 0o644);
+      const path = join(folder, name);
+      await writeFile(path, text).catch((error) => {
+        throw toldOf(path, error);
+      });
+      await chmod(path, 0o644);
     }
   }
 

@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Digest } from "../base/digest.ts";
-import { conflict, invalid, notFound } from "../base/errors.ts";
+import { conflict, invalid, notFound, toldOf } from "../base/errors.ts";
 import type { Endpoint } from "../network/driver.ts";
 import type { Database, Migration } from "../store/database.ts";
 import type { ContainerConfig, HostConfig } from "./config.ts";
@@ -146,7 +146,9 @@ export class Records {
     await mkdir(folder, { recursive: true, mode: 0o710 });
     for (const [name, document] of Object.entries(documents)) {
       const unfinished = join(folder, `new-${name}`);
-      await writeFile(unfinished, `${JSON.stringify(document)}\n`, { mode: 0o600 });
+      await writeFile(unfinished, `${JSON.stringify(document)}\n`, { mode: 0o600 }).catch((error) => {
+        throw toldOf(unfinished, error);
+      });
       await rename(unfinished, join(folder, name));
     }
   }

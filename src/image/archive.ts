@@ -8,7 +8,7 @@ import { createHash } from "node:crypto";
 import { mkdtemp, open, rm } from "node:fs/promises";
 import { join, posix } from "node:path";
 import { type Digest, hexOf } from "../base/digest.ts";
-import { corrupt, invalid, notImplemented } from "../base/errors.ts";
+import { corrupt, invalid, notImplemented, toldOf } from "../base/errors.ts";
 import type { Descriptor, Platform } from "../base/oci.ts";
 import { parseReference, type Reference, withDefaultTag } from "../base/reference.ts";
 import type { Bytes } from "../base/streams.ts";
@@ -123,8 +123,12 @@ export class Archive implements AsyncDisposable {
     if (entry.type === "hardlink") this.#nodes.set(name, { link: entry.linkName });
     if (entry.type !== "file") return;
     const path = join(this.folder, String(number));
-    await using file = await open(path, "wx", 0o600);
-    for await (const piece of entry.body) await file.writeFile(piece);
+    try {
+      await using file = await open(path, "wx", 0o600);
+      for await (const piece of entry.body) await file.writeFile(piece);
+    } catch (error) {
+      throw toldOf(path, error);
+    }
     this.#nodes.set(name, { path, size: entry.size });
   }
 

@@ -8,7 +8,7 @@
 import { mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type Digest, hexOf, isDigest } from "../base/digest.ts";
-import { corrupt, hasCode, ifMissing, messageOf, notFound, unavailable } from "../base/errors.ts";
+import { corrupt, ifMissing, notFound, toldOf } from "../base/errors.ts";
 import { syncDirectory } from "../base/files.ts";
 import type { Descriptor } from "../base/oci.ts";
 import type { Blob, ContentStore, Source } from "./content.ts";
@@ -115,10 +115,9 @@ export class DiskContentStore implements ContentStore {
 
   /** A part is worth keeping unless it is wrong, or takes the space that is missing. @returns what to throw */
   async #settle(path: string, error: unknown): Promise<unknown> {
-    const full = hasCode(error, "ENOSPC", "EDQUOT", "EFBIG");
-    if (full || error instanceof Wrong) await rm(path, { force: true });
-    if (error instanceof Wrong) return corrupt(error.message);
-    return full ? unavailable(`Cannot write ${path}: ${messageOf(error)}`, { cause: error }) : error;
+    const told = toldOf(path, error);
+    if (told !== error || error instanceof Wrong) await rm(path, { force: true });
+    return error instanceof Wrong ? corrupt(error.message) : told;
   }
 
   async remove(digest: Digest): Promise<void> {

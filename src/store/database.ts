@@ -3,7 +3,9 @@
  * lose the last commits but never half of one. A table has one writer, the room that owns its migration.
  */
 
-import { type SQLQueryBindings, Database as Sqlite } from "bun:sqlite";
+import { SQLiteError, type SQLQueryBindings, Database as Sqlite } from "bun:sqlite";
+import { rmSync, statSync, writeFileSync } from "node:fs";
+import { unavailable } from "../base/errors.ts";
 
 /** A step of the schema, applied once, in the order given. Never edit one that was released: add another. */
 export interface Migration {
@@ -13,14 +15,29 @@ export interface Migration {
 
 export class Database {
   readonly #sqlite: Sqlite;
+  readonly #reserve: Reserve;
 
-  /** @param path  file; `:memory:` for tests */
-  constructor(path: string, migrations: readonly Migration[]) {
-    this.#sqlite = new Sqlite(path, { create: true, strict: true });
-    this.#sqlite.run("PRAGMA journal_mode = WAL");
-    this.#sqlite.run("PRAGMA synchronous = NORMAL");
-    this.#sqlite.run("PRAGMA foreign_keys = ON");
+  /** @param path  file; `:memory:` for tests. @throws unavailable when the disk is full, as whatever writes */
+  constructor(
+    readonly path: string,
+    migrations: readonly Migration[],
+  ) {
+    this.#reserve = new Reserve(path === ":memory:" ? undefined : `${path}-reserve`);
+    this.#sqlite = this.#writing(() => opened(path));
     this.#migrate(migrations);
+  }
+
+  /** Whoever frees space has to write down first what goes. @param act  happens a second time when the disk was full */
+  #writing<T>(act: () => T): T {
+    try {
+      const result = act();
+      this.#reserve.refill();
+      return result;
+    } catch (error) {
+      if (!isFull(error)) throw error;
+      if (this.#reserve.release()) return this.#writing(act);
+      throw unavailable(`Cannot write ${this.path}: no space left on device`, { cause: error });
+    }
   }
 
   #migrate(migrations: readonly Migration[]): void {
@@ -33,13 +50,16 @@ export class Database {
       });
   }
 
-  /** Runs `body` as one atomic change; a throw undoes all of it. */
+  /** Runs `body` as one atomic change; a throw undoes all of it. `body` changes nothing else, for it may run twice. */
   transaction<T>(body: () => T): T {
-    return this.#sqlite.transaction(body)();
+    return this.#writing(this.#sqlite.transaction(body));
   }
 
   run(sql: string, ...bindings: SQLQueryBindings[]): void {
-    this.#sqlite.query(sql).run(...bindings);
+    const act = (): unknown => this.#sqlite.query(sql).run(...bindings);
+    // Inside a transaction it is the whole that has to be done again.
+    if (this.#sqlite.inTransaction) act();
+    else this.#writing(act);
   }
 
   all<Row>(sql: string, ...bindings: SQLQueryBindings[]): Row[] {
@@ -52,5 +72,51 @@ export class Database {
 
   close(): void {
     this.#sqlite.close();
+  }
+}
+
+function opened(path: string): Sqlite {
+  const sqlite = new Sqlite(path, { create: true, strict: true });
+  sqlite.run("PRAGMA journal_mode = WAL");
+  sqlite.run("PRAGMA synchronous = NORMAL");
+  sqlite.run("PRAGMA foreign_keys = ON");
+  return sqlite;
+}
+
+/** The second is that of the index of the log, which is a file of its own. Source: sqlite.org/rescode.html. */
+const isFull = (error: unknown): boolean =>
+  error instanceof SQLiteError && ["SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"].includes(error.code ?? "");
+
+/** What the log grows to before SQLite begins it anew: 1,000 pages. Source: sqlite.org/pragma.html, wal_autocheckpoint. */
+const RESERVE_BYTES = 4 << 20;
+/** It is tried again to set space aside, but not at every write. */
+const REFILL_PAUSE_MS = 1000;
+
+/** Space that is set aside while there is some, for writing down what goes when there is none. */
+class Reserve {
+  #isFilled = false;
+  /** When it was emptied, or the last time that filling failed; ms. */
+  #since = 0;
+
+  constructor(readonly path: string | undefined) {}
+
+  refill(): void {
+    if (this.path === undefined || this.#isFilled || Date.now() - this.#since < REFILL_PAUSE_MS) return;
+    try {
+      if (statSync(this.path, { throwIfNoEntry: false })?.size !== RESERVE_BYTES)
+        writeFileSync(this.path, Buffer.alloc(RESERVE_BYTES), { mode: 0o600 });
+      this.#isFilled = true;
+    } catch {
+      this.release(); // not now, then
+    }
+  }
+
+  /** @returns whether there was any */
+  release(): boolean {
+    this.#isFilled = false;
+    this.#since = Date.now();
+    if (this.path === undefined || !statSync(this.path, { throwIfNoEntry: false })) return false;
+    rmSync(this.path);
+    return true;
   }
 }

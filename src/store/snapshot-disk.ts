@@ -104,6 +104,8 @@ export class DiskSnapshotter implements Snapshotter {
       if (!(await this.has(diffId))) throw notFound(`Cannot make snapshot ${key}: there is no layer ${diffId}`);
     if (await exists(this.#snapshot(key))) throw conflict(`Cannot make snapshot ${key}: it exists`);
     const directory = join(this.#snapshots, `new-${key}`);
+    await using undo = new AsyncDisposableStack();
+    undo.defer(() => rm(directory, { recursive: true, force: true }));
     await rm(directory, { recursive: true, force: true });
     // Others may look at a container's changes, but not through the layers' own directory.
     await mkdir(directory, { recursive: true, mode: 0o711 });
@@ -112,6 +114,7 @@ export class DiskSnapshotter implements Snapshotter {
     const snapshot: Snapshot = { layers, readonly: options.readonly ?? false };
     await writeFile(join(directory, "snapshot.json"), JSON.stringify(snapshot));
     await rename(directory, this.#snapshot(key));
+    undo.move();
   }
 
   #snapshot(key: string): string {

@@ -2,7 +2,7 @@
 
 import { closeSync, fsyncSync, openSync, writeSync } from "node:fs";
 import type { Digest } from "../base/digest.ts";
-import { hasCode, messageOf, unavailable } from "../base/errors.ts";
+import { toldOf } from "../base/errors.ts";
 import { startWriting } from "../base/files.ts";
 
 /** Where the tar goes: hashed and written. Dispose of it in the end. */
@@ -54,12 +54,6 @@ export class NewFile implements Disposable {
     closeSync(this.#fd);
   }
 }
-
-/** @returns `unavailable` for a full disk, else the error as it is */
-export const toldOf = (path: string, error: unknown): unknown =>
-  hasCode(error, "ENOSPC", "EDQUOT")
-    ? unavailable(`Cannot write ${path}: ${messageOf(error)}`, { cause: error })
-    : error;
 
 /** Hashed and written by this thread. */
 export class TarFile implements TarSink {

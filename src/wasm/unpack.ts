@@ -6,12 +6,12 @@
 import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Digest } from "../base/digest.ts";
-import { corrupt } from "../base/errors.ts";
+import { corrupt, toldOf } from "../base/errors.ts";
 import { openDecompressor } from "./decompress.ts";
 import { erofsOf, stepsOf } from "./erofs.ts";
 import { extract } from "./extract.ts";
 import { type TarLimits, TarReader } from "./tar.ts";
-import { NewFile, TarFile, type TarSink, toldOf } from "./tar-file.ts";
+import { NewFile, TarFile, type TarSink } from "./tar-file.ts";
 import { TarThread } from "./tar-thread.ts";
 
 /** `erofs`: a file `erofs`, to be mounted with `tar` as its device. `directory`: a directory `fs`. */

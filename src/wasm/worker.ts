@@ -31,6 +31,12 @@ self.onmessage = ({ data: { job, cancel } }: MessageEvent<Order>) => {
   };
   unpack(job, watcher).then(
     (result) => reply({ type: "done", result }),
-    (error: unknown) => reply({ type: "failed", kind: kindOf(error), message: messageOf(error) }),
+    (error: unknown) => reply({ type: "failed", kind: kindOf(error), message: messageOf(error), ...codeOf(error) }),
   );
 };
+
+/** Of the system call behind it, if there is one. */
+function codeOf(error: unknown): { readonly code?: string } {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return cause instanceof Error && "code" in cause && typeof cause.code === "string" ? { code: cause.code } : {};
+}

@@ -11,7 +11,8 @@ import type { Order } from "./worker.ts";
 export type Reply =
   | { readonly type: "progress"; readonly bytes: number }
   | { readonly type: "done"; readonly result: Unpacked }
-  | { readonly type: "failed"; readonly kind: ErrorKind; readonly message: string };
+  /** `code`: of the system call that failed, as `ENOSPC`. */
+  | { readonly type: "failed"; readonly kind: ErrorKind; readonly message: string; readonly code?: string };
 
 export interface UnpackOptions {
   /** Bytes of the blob done so far, now and then. */
@@ -91,11 +92,7 @@ export class Workers implements Disposable {
     worker.onmessage = ({ data }: MessageEvent<Reply>) => {
       if (data.type === "progress") task.onProgress?.(data.bytes);
       else if (data.type === "done") end(() => task.resolve(data.result), true);
-      else
-        end(
-          () => task.reject(task.signal?.aborted ? task.signal.reason : new BosunError(data.kind, data.message)),
-          true,
-        );
+      else end(() => task.reject(task.signal?.aborted ? task.signal.reason : failureOf(data)), true);
     };
     worker.onerror = die;
     worker.addEventListener("close", die);
@@ -132,3 +129,6 @@ export class Workers implements Disposable {
     this.#endIdle();
   }
 }
+
+const failureOf = ({ kind, message, code }: Reply & { readonly type: "failed" }): BosunError =>
+  new BosunError(kind, message, code === undefined ? {} : { cause: Object.assign(new Error(message), { code }) });

@@ -1,0 +1,61 @@
+/** A disk that is soon full: a file with ext4 in it, mounted for the test alone. EROFS layers and overlays can lie on it. */
+
+import { closeSync, mkdirSync, openSync, rmSync, statfsSync, truncateSync, writeFileSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { detachMount } from "../../src/base/mounts.ts";
+import { makeFolder } from "./folder.ts";
+
+export interface SmallDisk extends AsyncDisposable {
+  /** Where it is mounted. */
+  readonly path: string;
+  /** Bytes. */
+  free(): number;
+  /** Takes space until only so many bytes are left, within a block. */
+  fill(left?: number): void;
+  /** Gives it back. */
+  clear(): void;
+}
+
+const PIECE = Buffer.alloc(1 << 16);
+
+function run(...command: readonly string[]): void {
+  const { exitCode, stderr } = Bun.spawnSync([...command]);
+  if (exitCode !== 0) throw new Error(`${command.join(" ")}: ${stderr}`);
+}
+
+/** @param bytes  of the whole disk; some go to the file system itself */
+export async function makeSmallDisk(bytes: number): Promise<SmallDisk> {
+  await using undo = new AsyncDisposableStack();
+  const folder = undo.use(await makeFolder());
+  const image = join(folder.path, "image");
+  const path = join(folder.path, "disk");
+  const filler = join(path, "filler");
+  writeFileSync(image, "");
+  truncateSync(image, bytes);
+  mkdirSync(path);
+  run("mkfs.ext4", "-q", "-m", "0", "-O", "^has_journal", image);
+  run("mount", "-o", "loop", image, path);
+  undo.defer(() => detachMount(path));
+  const free = (): number => {
+    const { bavail, bsize } = statfsSync(path);
+    return bavail * bsize;
+  };
+  const own = undo.move();
+  return {
+    path,
+    free,
+    fill(left = 0) {
+      const fd = openSync(filler, "a");
+      try {
+        for (let room = free() - left; room > 0; room = free() - left)
+          writeSync(fd, PIECE, 0, Math.min(PIECE.length, room));
+      } catch {
+        // The last blocks are the file system's.
+      } finally {
+        closeSync(fd);
+      }
+    },
+    clear: () => rmSync(filler, { force: true }),
+    [Symbol.asyncDispose]: () => own.disposeAsync(),
+  };
+}
