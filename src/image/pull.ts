@@ -13,7 +13,7 @@ import { bytesOf } from "../base/streams.ts";
 import type { Access, Credentials, Registry } from "../registry/registry.ts";
 import type { ContentStore } from "../store/content.ts";
 import type { Snapshotter } from "../store/snapshot.ts";
-import { largestConfig, parseConfig, parseDocument, type StoredConfig } from "./manifest.ts";
+import { type ImageDocument, largestConfig, parseConfig, parseDocument, type StoredConfig } from "./manifest.ts";
 import { chooseManifest } from "./platform.ts";
 import type { OnProgress } from "./progress.ts";
 import type { ImageRecords, Layer } from "./records.ts";
@@ -38,25 +38,49 @@ export interface Pulled {
   readonly changed: boolean;
 }
 
-/** What a pull works on; grows while it learns. */
-interface Found {
-  readonly documents: Digest[];
-  readonly blobs: Digest[];
-  readonly layers: Digest[];
+/** Files that a pull works with, held until it ends, sorted by what becomes of them. Grows while the pull learns. */
+class Holdings implements Disposable {
+  /** Manifests and the configuration: they stay with the image. */
+  readonly documents: Digest[] = [];
+  /** Of layers: they go when the image is complete. */
+  readonly blobs: Digest[] = [];
+  readonly layers: Digest[] = [];
+  readonly #holds = new DisposableStack();
+
+  constructor(readonly sweeper: Sweeper) {}
+
+  async addDocument(digest: Digest): Promise<void> {
+    this.documents.push(digest);
+    this.#holds.use(await this.sweeper.hold({ blobs: [digest] }));
+  }
+
+  async addLayers(sources: readonly LayerSource[]): Promise<void> {
+    const files = { layers: sources.map(({ diffId }) => diffId), blobs: sources.map(({ blob }) => blob.digest) };
+    this.layers.push(...files.layers);
+    this.blobs.push(...files.blobs);
+    this.#holds.use(await this.sweeper.hold(files));
+  }
+
+  [Symbol.dispose](): void {
+    this.#holds.dispose();
+  }
+}
+
+/** One pull on its way. */
+interface Errand {
+  /** With its tag. */
+  readonly reference: Reference;
+  readonly access: Access;
+  readonly platform: Platform;
+  readonly onProgress: OnProgress;
+  readonly holdings: Holdings;
 }
 
 type Kept = Pick<Descriptor, "digest" | "size" | "mediaType">;
 
-/** @returns the layers with their sizes. @throws corrupt when one is missing */
-export async function measured(snapshotter: Snapshotter, diffIds: readonly Digest[]): Promise<readonly Layer[]> {
-  const sizes = new Map<string, number>();
-  for await (const { kind, name, bytes } of snapshotter.list()) if (kind === "layer") sizes.set(name, bytes);
-  return diffIds.map((diffId) => {
-    const bytes = sizes.get(diffId);
-    if (bytes === undefined) throw corrupt(`Cannot complete the image: layer ${diffId} is missing`);
-    return { diffId, bytes };
-  });
-}
+/** @returns the layers with their sizes. @throws notFound when one is missing */
+export const measured = (snapshotter: Snapshotter, diffIds: readonly Digest[]): Promise<readonly Layer[]> =>
+  Promise.all(diffIds.map(async (diffId) => ({ diffId, bytes: await snapshotter.layerBytes(diffId) })));
 
 export class Puller {
   constructor(
@@ -74,40 +98,37 @@ export class Puller {
    * @throws notFound, forbidden, invalid, corrupt, unavailable, or the signal's reason
    */
   async pull(asked: Reference, options: PullOptions = {}): Promise<Pulled> {
-    const found: Found = { documents: [], blobs: [], layers: [] };
+    const { platform = this.platform, credentials, signal, onProgress = () => {} } = options;
+    const holdings = new Holdings(this.sweeper);
+    const errand: Errand = {
+      reference: withDefaultTag(asked),
+      access: { credentials, signal },
+      platform,
+      onProgress,
+      holdings,
+    };
     try {
-      const pulled = await this.#pull(withDefaultTag(asked), options, found);
-      await this.sweeper.discard({ blobs: found.blobs });
+      const pulled = await this.#pull(errand);
+      await this.sweeper.discard({ blobs: holdings.blobs });
       return pulled;
     } catch (error) {
-      const mayResume = mayPass(error) || options.signal?.aborted === true;
-      const blobs = mayResume ? found.documents : [...found.documents, ...found.blobs];
+      const mayResume = mayPass(error) || signal?.aborted === true;
+      const blobs = mayResume ? holdings.documents : [...holdings.documents, ...holdings.blobs];
       // What cannot be removed now goes with the sweep at the next start; what went wrong first is what counts.
-      await this.sweeper.discard({ blobs, layers: found.layers }).catch(() => {});
+      await this.sweeper.discard({ blobs, layers: holdings.layers }).catch(() => {});
       throw error;
     }
   }
 
-  async #pull(reference: Reference, options: PullOptions, found: Found): Promise<Pulled> {
-    const { credentials, signal, onProgress = () => {} } = options;
-    const access: Access = { credentials, signal };
-    await using holds = new AsyncDisposableStack();
-    const hold = async (files: Partial<Found>) => {
-      found.documents.push(...(files.documents ?? []));
-      found.blobs.push(...(files.blobs ?? []));
-      found.layers.push(...(files.layers ?? []));
-      const blobs = [...(files.documents ?? []), ...(files.blobs ?? [])];
-      holds.use(await this.sweeper.hold({ blobs, layers: files.layers ?? [] }));
-    };
-
-    const target = await this.#resolve(reference, access);
-    const { manifest, config, documents } = await this.#documents(reference, target, options, access, hold, () =>
-      onProgress({ id: labelOf(reference), status: `Pulling from ${reference.path}` }),
-    );
+  async #pull(errand: Errand): Promise<Pulled> {
+    using holdings = errand.holdings;
+    const { reference, onProgress } = errand;
+    const target = await this.#resolve(errand);
+    const { manifest, config, documents } = await this.#documents(errand, target);
     const id = manifest.config.digest;
     const sources = pairs(reference, manifest, config);
-    await hold({ layers: sources.map(({ diffId }) => diffId), blobs: sources.map(({ blob }) => blob.digest) });
-    if (!this.records.findById(id)) await this.#bring(sources, access, onProgress);
+    await holdings.addLayers(sources);
+    if (!this.records.findById(id)) await this.#bring(sources, errand);
     const layers = await measured(this.snapshotter, config.rootfs.diff_ids);
     const { domain, path } = reference;
     const references = [...(reference.digest ? [] : [reference]), { domain, path, digest: target.digest }];
@@ -120,38 +141,38 @@ export class Puller {
   }
 
   /** What is here already by its digest needs no question. */
-  async #resolve(reference: Reference, access: Access): Promise<Kept> {
+  async #resolve({ reference, access }: Errand): Promise<Kept> {
     const kept = reference.digest && (await this.content.find(reference.digest));
     if (reference.digest && kept) return { digest: reference.digest, size: kept.size, mediaType: "" };
     return this.registry.resolve(reference, access);
   }
 
+  /** @returns the manifest for the platform, the configuration, and the digests of the documents that led there */
   async #documents(
-    reference: Reference,
+    errand: Errand,
     target: Kept,
-    { platform = this.platform }: PullOptions,
-    access: Access,
-    hold: (files: Partial<Found>) => Promise<void>,
-    onFound: () => void,
   ): Promise<{ manifest: Manifest; config: StoredConfig; documents: readonly Digest[] }> {
-    await hold({ documents: [target.digest] });
-    const top = parseDocument(await this.#document(reference, target, access), target.mediaType);
-    onFound();
+    const { reference, holdings, platform, onProgress } = errand;
+    const top = await this.#document(errand, target);
+    onProgress({ id: labelOf(reference), status: `Pulling from ${reference.path}` });
     const chosen = top.kind === "index" ? chooseManifest(top.index, platform) : target;
-    await hold({ documents: [chosen.digest] });
-    const document =
-      top.kind === "index" ? parseDocument(await this.#document(reference, chosen, access), chosen.mediaType) : top;
+    const document = top.kind === "index" ? await this.#document(errand, chosen) : top;
     if (document.kind === "index") throw invalid("the manifest list names another manifest list for this platform");
     const { manifest } = document;
-    await hold({ documents: [manifest.config.digest] });
-    const config = parseConfig(await this.#configBytes(reference, manifest.config, access));
+    await holdings.addDocument(manifest.config.digest);
+    const config = parseConfig(await this.#configBytes(errand, manifest.config));
     if (config.os !== "linux")
       throw invalid(`image operating system ${JSON.stringify(config.os.slice(0, 50))} cannot be used on this platform`);
     return { manifest, config, documents: [...new Set([target.digest, chosen.digest])] };
   }
 
+  async #document(errand: Errand, kept: Kept): Promise<ImageDocument> {
+    await errand.holdings.addDocument(kept.digest);
+    return parseDocument(await this.#documentBytes(errand, kept), kept.mediaType);
+  }
+
   /** Reads a manifest or index, from here if it is here. It is then here. */
-  async #document(reference: Reference, { digest, size, mediaType }: Kept, access: Access): Promise<Uint8Array> {
+  async #documentBytes({ reference, access }: Errand, { digest, size, mediaType }: Kept): Promise<Uint8Array> {
     const kept = await this.content.find(digest);
     if (kept) return Bun.file(kept.path).bytes();
     const { domain, path } = reference;
@@ -167,17 +188,16 @@ export class Puller {
     return bytes;
   }
 
-  async #configBytes(repository: Reference, config: Descriptor, access: Access): Promise<Uint8Array> {
+  async #configBytes({ reference, access }: Errand, config: Descriptor): Promise<Uint8Array> {
     if (config.size > largestConfig)
       throw corrupt(`Cannot read the image configuration: ${config.size} bytes, want at most ${largestConfig}`);
-    const { signal } = access;
-    const open = (offset: number) => this.registry.blob(repository, config, offset, access);
-    const blob = await this.content.put(config, open, { signal });
+    const open = (offset: number) => this.registry.blob(reference, config, offset, access);
+    const blob = await this.content.put(config, open, { signal: access.signal });
     return Bun.file(blob.path).bytes();
   }
 
   /** Brings the layers that are missing, all at once; the first failure stops the others, and is thrown when they have stopped. */
-  async #bring(layers: readonly LayerSource[], access: Access, onProgress: OnProgress): Promise<void> {
+  async #bring(layers: readonly LayerSource[], { access, onProgress }: Errand): Promise<void> {
     const stop = new AbortController();
     const signal = access.signal ? AbortSignal.any([access.signal, stop.signal]) : stop.signal;
     const missing: LayerSource[] = [];

@@ -3,7 +3,7 @@
  * removes it between the look and the row that needs it.
  */
 
-import { type Digest, isDigest } from "../base/digest.ts";
+import type { Digest } from "../base/digest.ts";
 import { kindOf } from "../base/errors.ts";
 import { Locks } from "../base/lock.ts";
 import type { ContentStore } from "../store/content.ts";
@@ -66,8 +66,7 @@ export class Sweeper {
     const blobs: Digest[] = [];
     for await (const { digest } of this.content.list()) blobs.push(digest);
     const layers: Digest[] = [];
-    for await (const { kind, name } of this.snapshotter.list())
-      if (kind === "layer" && isDigest(name)) layers.push(name);
+    for await (const diffId of this.snapshotter.listLayers()) layers.push(diffId);
     await this.discard({ blobs, layers });
   }
 

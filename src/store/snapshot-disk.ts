@@ -207,13 +207,16 @@ export class DiskSnapshotter implements Snapshotter {
     for (const mount of mounts) if (!needed.has(mount)) unmount(mount);
   }
 
-  async *list(): ReturnType<Snapshotter["list"]> {
+  async *listLayers(): AsyncIterable<Digest> {
     for (const hex of await names(this.#layers)) {
-      const name = `sha256:${hex}`;
-      const directory = join(this.#layers, hex);
-      if (isDigest(name)) yield { name, kind: "layer", bytes: (await usageOf(directory)).bytes };
+      const diffId = `sha256:${hex}`;
+      if (isDigest(diffId)) yield diffId;
     }
-    for await (const [name] of this.#records()) yield { name, kind: "snapshot", bytes: (await this.usage(name)).bytes };
+  }
+
+  async layerBytes(diffId: Digest): Promise<number> {
+    if (!(await this.has(diffId))) throw notFound(`There is no layer ${diffId}`);
+    return (await usageOf(this.#layer(diffId))).bytes;
   }
 
   async sweep(owned?: ReadonlySet<string>): Promise<void> {

@@ -64,7 +64,11 @@ export interface Snapshotter {
   /** Host mounts (targets of `layer` mounts) that no snapshot in `running` needs any more are unmounted. */
   release(running: ReadonlySet<string>): Promise<void>;
 
-  list(): AsyncIterable<{ readonly name: string; readonly kind: "layer" | "snapshot"; readonly bytes: number }>;
+  /** Every layer, in no order. */
+  listLayers(): AsyncIterable<Digest>;
+
+  /** What a layer takes on disk. @throws notFound */
+  layerBytes(diffId: Digest): Promise<number>;
 
   /**
    * Removes leftovers of a crash. Called once, at start, before anything else.

@@ -70,9 +70,14 @@ export class FakeSnapshotter implements Snapshotter {
 
   async release(): Promise<void> {}
 
-  async *list(): AsyncGenerator<{ name: string; kind: "layer" | "snapshot"; bytes: number }> {
-    for (const [name, tar] of this.layers) yield { name, kind: "layer", bytes: tar.byteLength };
-    for (const name of this.snapshots.keys()) yield { name, kind: "snapshot", bytes: 0 };
+  async *listLayers(): AsyncGenerator<Digest> {
+    yield* this.layers.keys();
+  }
+
+  async layerBytes(diffId: Digest): Promise<number> {
+    const tar = this.layers.get(diffId);
+    if (tar === undefined) throw notFound(`no layer ${diffId}`);
+    return tar.byteLength;
   }
 
   async sweep(): Promise<void> {}
