@@ -259,3 +259,9 @@ export class House implements AsyncDisposable {
     await this.folder[Symbol.asyncDispose]();
   }
 }
+
+/** Everything that has happened, as `container start`. */
+export async function actionsOf({ events }: House): Promise<string[]> {
+  const all = await Array.fromAsync(events.watch({ since: 0n, signal: AbortSignal.abort() }));
+  return all.map(({ type, action }) => `${type} ${action}`);
+}
