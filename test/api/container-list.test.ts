@@ -1,7 +1,6 @@
 /** GET /containers/json, pruning, a container's end, and how containers are found. */
 
 import { describe, expect, test } from "bun:test";
-import { join } from "node:path";
 import { actionsOf, House } from "../support/house.ts";
 
 describe("GET /containers/json", () => {
