@@ -1,0 +1,194 @@
+/**
+ * kill -9 of the daemon at any instant of any operation. The next one on the same folders starts without a complaint, remembers what is there and
+ * nothing else, can do what was interrupted, and has lost neither a running container nor its output nor an exit code.
+ *
+ * The instants are spread over the time that the operation takes, at random within each part of it, from a seed: BOSUN_CRASH_SEED and
+ * BOSUN_CRASH_COUNT give other ones, and more of them.
+ */
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { randomBytes } from "node:crypto";
+import { FakeRegistry } from "../fake/registry.ts";
+import { Refusal, withDaemon } from "../support/api.ts";
+import { dockerArchive } from "../support/archive.ts";
+import { errorsIn, lastingContradictions, rowsOf } from "../support/audit.ts";
+import { imageOf } from "../support/image.ts";
+
+const COUNT = Number(process.env.BOSUN_CRASH_COUNT ?? 8);
+let seed = Number(process.env.BOSUN_CRASH_SEED ?? 1);
+
+/** Numerical Recipes' generator: enough to choose instants with. @returns 0 to 1 */
+function random(): number {
+  seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+  return seed / 2 ** 32;
+}
+
+/** Timers come by the millisecond; whole operations take two. */
+async function pass(ms: number): Promise<void> {
+  const end = performance.now() + ms;
+  while (performance.now() < end) await new Promise((resolve) => setImmediate(resolve));
+}
+
+const threeLayers = () =>
+  imageOf({
+    layers: [3, 2, 0].map((megabytes, index) => [
+      { name: `file-${index}`, content: Buffer.concat([randomBytes(megabytes << 20), Buffer.from("end")]) },
+    ]),
+  });
+
+/** Lets pass what a client gets whose daemon is killed, or who comes too late. */
+function interrupted(error: unknown): void {
+  const isKilled = error instanceof Error && "code" in error && /^(ECONN|Connection|FailedTo)/.test(String(error.code));
+  if (!isKilled && !(error instanceof Refusal)) throw error;
+}
+
+interface Operation {
+  /** What has to be there before. */
+  readonly before?: () => Promise<unknown>;
+  /** What is interrupted. */
+  readonly act: () => Promise<unknown>;
+  /** Done by the next daemon, in any state that the first one left. Unless given: everything once more, from the beginning. */
+  readonly again?: () => Promise<unknown>;
+  /** What else has to hold then. */
+  readonly judge?: () => Promise<void>;
+}
+
+const TRAPPED = ["sh", "-c", "trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.02; done"];
+const SHORT = ["sh", "-c", "echo hi; exit 4"];
+const BRIDGED = { host: { NetworkMode: "bridge" } };
+
+withDaemon("kill -9 of the daemon", (api) => {
+  const archive = dockerArchive([{ image: threeLayers(), tags: ["loaded:1"] }]);
+  const remote = threeLayers();
+  let registry: FakeRegistry | undefined;
+  beforeAll(async () => {
+    registry = await FakeRegistry.start();
+    registry.push("some/thing", "1", remote);
+  });
+  afterAll(() => registry?.[Symbol.asyncDispose]());
+  const pulled = () => `${registry?.host}/some/thing:1`;
+  const running = () => api.run("it", TRAPPED, BRIDGED);
+  const remove = () => api.remove("it");
+  const load = () => api.load(archive);
+  const rmi = () => api.removeImage("loaded:1");
+  const post = (path: string) => () => api.send("POST", path);
+  const row = () => rowsOf(api.daemon).containers.find(({ name }) => name === "it");
+
+  async function runAndRemove(): Promise<void> {
+    const id = await api.create("it", SHORT, { host: { NetworkMode: "bridge", AutoRemove: true } });
+    const removed = api.wait(id, "removed");
+    removed.catch(() => {}); // looked at below, or by nobody when the start is interrupted
+    await api.start(id);
+    await removed;
+  }
+
+  async function runningWithExecs(): Promise<void> {
+    await running();
+    for (let count = 0; count < 3; count++) await api.exec("it", ["sleep", "1000"]);
+  }
+
+  /** A container that ran to its end ended as its program did and said what it said; one that never ran said nothing. */
+  async function judgeRun(): Promise<void> {
+    const found = row();
+    if (!found) return;
+    const ran = found.state.phase !== "created";
+    expect([ran && (await api.wait("it")), await api.logged(found.id)]).toEqual(ran ? [4, "hi\n"] : [false, ""]);
+  }
+
+  /** With --rm there is no container that does not run, or is not just ending. */
+  async function judgeRemoval(): Promise<void> {
+    const found = row();
+    const refusal = found && (await api.refusalOf(api.wait(found.id, "removed")));
+    expect(refusal?.status ?? 404).toBe(404); // gone before it was asked, or soon after
+  }
+
+  async function judgeStop(): Promise<void> {
+    const { State } = await api.inspect("it");
+    if (!State.Running) expect(State.ExitCode).toBe(3);
+  }
+
+  const operations: Readonly<Record<string, Operation>> = {
+    create: { act: () => api.create("it", SHORT) },
+    start: { before: () => api.create("it", TRAPPED, BRIDGED), act: () => api.start("it") },
+    run: { act: async () => api.wait(await api.run("it", SHORT, BRIDGED)), judge: judgeRun },
+    "run --rm": { act: runAndRemove, judge: judgeRemoval },
+    exec: { before: running, act: () => api.exec("it", ["sleep", "1000"]) },
+    "rm -f with execs": { before: runningWithExecs, act: remove, again: remove },
+    stop: { before: running, act: post("/containers/it/stop?t=10"), judge: judgeStop },
+    kill: { before: running, act: post("/containers/it/kill") },
+    restart: { before: running, act: post("/containers/it/restart?t=0") },
+    rm: { before: async () => api.wait(await api.run("it", SHORT)), act: remove, again: remove },
+    rename: { before: () => api.create("it", SHORT), act: post("/containers/it/rename?name=other") },
+    load: { act: load, again: () => load().then(rmi) },
+    pull: { act: () => api.pull(pulled()), again: () => api.pull(pulled()).then(() => api.removeImage(pulled())) },
+    rmi: { before: load, act: rmi, again: () => rmi().catch(interrupted) },
+    tag: {
+      act: post("/images/busybox/tag?repo=other&tag=2"),
+      again: () => post("/images/busybox/tag?repo=other&tag=2")().then(() => api.removeImage("other:2")),
+    },
+  };
+
+  async function tidy(): Promise<void> {
+    await api.remove("it");
+    await api.remove("other");
+  }
+
+  /** How long it takes, ms, when nobody is in its way. */
+  async function timed({ before, act, again }: Operation): Promise<number> {
+    await before?.();
+    const began = performance.now();
+    await act();
+    const took = performance.now() - began;
+    await tidy();
+    await again?.();
+    return took;
+  }
+
+  async function repeat({ before, act, again }: Operation): Promise<void> {
+    if (again) await again();
+    else {
+      await tidy();
+      await before?.();
+      await act();
+    }
+    await tidy();
+  }
+
+  let witness = { id: "", pid: 0 };
+  const script = "i=0; while [ ! -e /stop ]; do i=$((i+1)); echo line $i; sleep 0.005; done; exit 7";
+
+  test("a container counts, all the while", async () => {
+    const id = await api.run("witness", ["sh", "-c", script]);
+    witness = { id, pid: (await api.inspect(id)).State.Pid };
+    expect(witness.pid).toBeGreaterThan(1);
+  });
+
+  test.each(Object.keys(operations))("at any instant of %s everything holds", async (name) => {
+    const operation = operations[name] ?? { act: async () => {} };
+    const took = await timed(operation);
+    for (let round = 0; round < COUNT; round++) {
+      await operation.before?.();
+      const instant = ((round + random()) / COUNT) * (took * 1.4 + 2);
+      const acting = operation.act().catch(interrupted);
+      await pass(instant);
+      await api.daemon.stop("SIGKILL");
+      await acting;
+      await api.daemon.launch();
+      const when = `killed after ${instant.toFixed(2)} of ${took.toFixed(2)} ms`;
+      expect([when, await lastingContradictions(api.daemon)]).toEqual([when, []]);
+      await operation.judge?.();
+      expect([when, (await api.inspect("witness")).State.Pid]).toEqual([when, witness.pid]);
+      await repeat(operation);
+      expect([when, await lastingContradictions(api.daemon)]).toEqual([when, []]);
+      expect([when, errorsIn(api.daemon.log)]).toEqual([when, []]);
+    }
+  });
+
+  test("the container that counted has lost no line, and its exit code is known", async () => {
+    await api.exec("witness", ["touch", "/stop"]);
+    expect(await api.wait("witness")).toBe(7);
+    const lines = (await api.logged(witness.id)).trimEnd().split("\n");
+    expect(lines).toEqual(lines.map((_, index) => `line ${index + 1}`));
+    expect(lines.length).toBeGreaterThan(COUNT);
+  });
+});
