@@ -1,7 +1,7 @@
 /** Engines to measure: ours, and the rivals that are installed. Each has data, sockets and cgroups of its own, in one scratch folder. */
 
-import { mkdirSync, readFileSync } from "node:fs";
-import { rm } from "node:fs/promises";
+import { mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 
 export interface Engine {
@@ -16,6 +16,8 @@ export interface Engine {
   readonly shim: RegExp;
   stop(): Promise<void>;
 }
+
+const CGROUP_PARENTS = ["bosun-bench", "docker-bench"];
 
 const PATH = `${process.env.PATH}:/usr/sbin:/sbin`;
 const which = (name: string): string | null => Bun.which(name, { PATH });
@@ -174,6 +176,8 @@ export async function closeEngines(engines: readonly Engine[], folder: string): 
     await engine.stop();
   }
   await rm(folder, { recursive: true, force: true });
+  for (const tree of readdirSync("/sys/fs/cgroup"))
+    for (const parent of CGROUP_PARENTS) await rmdir(join("/sys/fs/cgroup", tree, parent)).catch(() => {}); // not made, or no tree
 }
 
 /** @throws Error with the command's own words when it fails */
