@@ -122,6 +122,7 @@ export class DiskContentStore implements ContentStore {
 
   async remove(digest: Digest): Promise<void> {
     await rm(this.#path(digest), { force: true });
+    if (!this.#transfers.has(digest)) await rm(this.#part(digest), { force: true });
     this.#unsynced.delete(digest);
   }
 

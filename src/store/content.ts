@@ -47,7 +47,7 @@ export interface ContentStore {
     },
   ): Promise<Blob>;
 
-  /** Idempotent. Files that are open stay readable. */
+  /** Removes the blob, and a part of it that nobody is continuing. Idempotent. Files that are open stay readable. */
   remove(digest: Digest): Promise<void>;
 
   /** Every complete blob, in no order. */

@@ -254,6 +254,17 @@ export function contentSuite(name: string, open: (root: string) => ContentStore)
     );
 
     test(
+      "remove() takes a broken transfer away, so that the next one begins anew",
+      withStore(async (store) => {
+        await store.put(BLOB, breaking(DATA, 100_000)).catch(() => {});
+        await store.remove(BLOB.digest);
+        const seen: number[] = [];
+        await store.put(BLOB, resuming(DATA, seen));
+        expect(seen).toEqual([0]);
+      }),
+    );
+
+    test(
       "remove() takes the blob away, and is silent when it is gone",
       withStore(async (store) => {
         await store.put(BLOB, resuming(DATA));
