@@ -6,7 +6,7 @@
 import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { hostname as hostHostname } from "node:os";
 import { join } from "node:path";
-import { conflict, hasCode, invalid, kindOf, notImplemented, toldOf } from "../base/errors.ts";
+import { conflict, hasCode, invalid, kindOf, messageOf, notImplemented, toldOf } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { together } from "../base/together.ts";
 import type { LogDriver } from "../log/driver.ts";
@@ -286,7 +286,8 @@ async function createSources({ binds }: HostConfig): Promise<void> {
   for (const { source, createSource } of binds)
     if (createSource)
       await mkdir(source, { recursive: true }).catch((error) => {
-        if (!hasCode(error, "EEXIST")) throw error; // a file, or anything else but a directory
+        if (hasCode(error, "EEXIST")) return; // a file, or anything else but a directory
+        throw invalid(`error while creating mount source path '${source}': ${messageOf(error)}`, { cause: error });
       });
 }
 
