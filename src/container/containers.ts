@@ -6,21 +6,21 @@
  */
 
 import type { Duplex } from "node:stream";
-import { setTimeout as timeout } from "node:timers/promises";
 import type { Digest } from "../base/digest.ts";
 import { conflict, invalid, kindOf, messageOf, notFound, notModified } from "../base/errors.ts";
 import { newId } from "../base/ids.ts";
 import { Locks } from "../base/lock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { ImageConfig, Platform } from "../base/oci.ts";
+import { settlesWithin } from "../base/time.ts";
 import type { Events } from "../events.ts";
-import { formatPlatform, rank } from "../image/platform.ts";
 import type { Exit, Task } from "../runtime/runtime.ts";
 import { signalNumber } from "../runtime/signals.ts";
 import type { Snapshotter } from "../store/snapshot.ts";
 import { Attachments, type AttachRequest } from "./attachments.ts";
 import { type ContainerRequest, type HostConfig, mergeConfig } from "./config.ts";
 import { startFailure } from "./failure.ts";
+import { checkPlatform, warningsOf } from "./image.ts";
 import type { Launcher } from "./launch.ts";
 import { randomName } from "./names.ts";
 import { type Container, checkName, type Records } from "./records.ts";
@@ -473,32 +473,3 @@ const goneTask: Task = {
   async *logChanges() {},
   delete: async () => {},
 };
-
-/** 404, so that the client pulls the image for the platform that it wants. @throws notFound */
-function checkPlatform(name: string, offered: Platform, wanted: Platform | undefined): void {
-  if (wanted && rank(wanted, offered) === undefined)
-    throw notFound(
-      `image with reference ${name} was found but does not provide the specified platform (${formatPlatform(wanted)})`,
-    );
-}
-
-/** Parts of an image's configuration that this engine does not act on yet; whoever creates a container is told. */
-function warningsOf({ config }: ImageConfig): readonly string[] {
-  const volumes = Object.keys(config?.Volumes ?? {});
-  return [
-    ...(config?.Healthcheck?.Test && config.Healthcheck.Test[0] !== "NONE"
-      ? ["The image's HEALTHCHECK is not run yet."]
-      : []),
-    ...(volumes.length > 0
-      ? [`Volumes of the image are not separate yet: ${volumes.join(", ")} stay in the container's layer.`]
-      : []),
-  ];
-}
-
-async function settlesWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
-  const cancel = new AbortController();
-  const late = timeout(ms, false, { signal: cancel.signal }).catch(() => false);
-  const settled = await Promise.race([promise.then(() => true), late]);
-  cancel.abort();
-  return settled;
-}
