@@ -47,19 +47,39 @@ log_open (const char *path, uint64_t max_size, int max_file, const char *attribu
   return log;
 }
 
-/* A disk that takes no more loses entries; it must not stop the container. */
+/* Takes back the TORN bytes of an entry whose end found no room: what is written later must not be glued to them. */
+static void
+mend (struct log *log, size_t torn)
+{
+  struct stat info;
+  if (torn > 0 && fstat (log->fd, &info) == 0 && ftruncate (log->fd, info.st_size - (off_t) torn) == 0)
+    log->size -= torn;
+}
+
+/* A disk that takes no more loses entries, always whole ones; it must not stop the container. */
 static void
 write_out (struct log *log)
 {
+  size_t torn = 0;
+  if (log->fd < 0 && queue_size (&log->out) > 0)
+    open_file (log, 0); /* a rotation found no room for a new file */
   while (queue_size (&log->out) > 0)
     {
-      ssize_t done = log->fd < 0 ? -1 : write (log->fd, log->out.data + log->out.start, queue_size (&log->out));
+      const char *data = log->out.data + log->out.start;
+      ssize_t done = log->fd < 0 ? -1 : write (log->fd, data, queue_size (&log->out));
       if (done < 0 && log->fd >= 0 && errno == EINTR)
         continue;
-      size_t taken = done < 0 ? queue_size (&log->out) : (size_t) done;
-      log->size += done < 0 ? 0 : taken;
-      queue_take (&log->out, taken);
       log->changed = true;
+      if (done <= 0)
+        {
+          mend (log, torn);
+          queue_take (&log->out, queue_size (&log->out));
+          return;
+        }
+      const char *end = memrchr (data, '\n', (size_t) done);
+      torn = end == NULL ? torn + (size_t) done : (size_t) (data + done - end) - 1;
+      log->size += (size_t) done;
+      queue_take (&log->out, (size_t) done);
     }
 }
 

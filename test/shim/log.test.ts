@@ -1,9 +1,10 @@
 /** The json-file log, judged by JSON.parse and by Docker's rules. */
 
 import { expect, test } from "bun:test";
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import * as op from "../../src/runtime/ops.ts";
 import { type Box, makeBox } from "../support/box.ts";
+import { makeSmallDisk } from "../support/small-disk.ts";
 
 interface Entry {
   readonly log: string;
@@ -21,6 +22,32 @@ async function logged(box: Box, script: string, options: op.LogOptions = {}, inp
   await box.run(script, { before: [op.log(path, options)] });
   return path;
 }
+
+test.each<op.LogOptions>([{}, { maxSize: 40_000, maxFile: 3 }])(
+  "a disk that is full loses whole entries, and takes more when it can (%p)",
+  async (options) => {
+    await using box = await makeBox();
+    await using disk = await makeSmallDisk(4 << 20);
+    const path = `${disk.path}/json.log`;
+    disk.fill(150_000);
+    const script = "i=0; while [ $i -lt 4000 ]; do i=$((i+1)); echo $i some text to make it longer; done";
+    const run = () => box.run(script, { before: [op.log(path, options)] });
+    await run();
+    const first = entriesOf(path);
+    disk.clear();
+    await run();
+    const both = [3, 2, 1].flatMap((number) => (existsSync(`${path}.${number}`) ? entriesOf(`${path}.${number}`) : []));
+    const numbers = [...both, ...entriesOf(path)].map(({ log }) => Number(log.split(" ")[0]));
+    expect(numbers.at(-1)).toBe(4000);
+    expect(readFileSync(path, "utf8")).toEndWith('Z"}\n');
+    if (options.maxSize === undefined) {
+      expect(first.length).toBeWithin(100, 3999);
+      const early = numbers.slice(0, first.length);
+      expect(early).toEqual(early.toSorted((one, other) => one - other)); // what is lost is lost in between
+      expect(numbers.slice(first.length)).toEqual(Array.from({ length: 4000 }, (_, index) => index + 1));
+    }
+  },
+);
 
 test("entries have text, stream and time, in Docker's order and spelling", async () => {
   await using box = await makeBox();

@@ -2,6 +2,7 @@
 
 import { closeSync, mkdirSync, openSync, rmSync, statfsSync, truncateSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { hasCode } from "../../src/base/errors.ts";
 import { detachMount } from "../../src/base/mounts.ts";
 import { makeFolder } from "./folder.ts";
 
@@ -23,19 +24,28 @@ function run(...command: readonly string[]): void {
   if (exitCode !== 0) throw new Error(`${command.join(" ")}: ${stderr}`);
 }
 
-/** @param bytes  of the whole disk; some go to the file system itself */
-export async function makeSmallDisk(bytes: number): Promise<SmallDisk> {
+/**
+ * @param bytes  of the whole disk; some go to the file system itself
+ * @param at     an empty folder to mount it on; one of its own unless given
+ */
+export async function makeSmallDisk(bytes: number, at?: string): Promise<SmallDisk> {
   await using undo = new AsyncDisposableStack();
   const folder = undo.use(await makeFolder());
   const image = join(folder.path, "image");
-  const path = join(folder.path, "disk");
+  const path = at ?? join(folder.path, "disk");
   const filler = join(path, "filler");
   writeFileSync(image, "");
   truncateSync(image, bytes);
-  mkdirSync(path);
+  mkdirSync(path, { recursive: true });
   run("mkfs.ext4", "-q", "-m", "0", "-O", "^has_journal", image);
   run("mount", "-o", "loop", image, path);
-  undo.defer(() => detachMount(path));
+  undo.defer(() => {
+    try {
+      detachMount(path);
+    } catch (error) {
+      if (!hasCode(error, "ENOENT", "EINVAL")) throw error; // the owner of the folder was faster
+    }
+  });
   const free = (): number => {
     const { bavail, bsize } = statfsSync(path);
     return bavail * bsize;
