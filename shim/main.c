@@ -73,7 +73,12 @@ run_main (const char *path)
   struct child child = { .pid = -1 };
   detach ();
   struct rundir dir = { .fd = open (path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), .path = path };
-  int error = dir.fd < 0 ? -errno : plan_read (0, &plan, &failure, run.detail, sizeof run.detail);
+  if (dir.fd < 0)
+    {
+      failure = (struct failure){ .index = INT_MAX, .error = errno }; /* none of the plan's operations */
+      return report_failure (&failure, "the run directory");
+    }
+  int error = plan_read (0, &plan, &failure, run.detail, sizeof run.detail);
   if (error == 0 && plan.clone < 0)
     {
       explain (&run, "the plan has no clone");

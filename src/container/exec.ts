@@ -7,7 +7,7 @@ import type { Logger } from "../base/logger.ts";
 import type { Runtime, Task } from "../runtime/runtime.ts";
 import type { HostConfig, ProcessConfig } from "./config.ts";
 import type { Containers } from "./containers.ts";
-import { startFailure } from "./failure.ts";
+import { execFailure } from "./failure.ts";
 import type { Launcher } from "./launch.ts";
 import type { Container } from "./records.ts";
 import { couple, parseDetachKeys } from "./stdio.ts";
@@ -117,7 +117,7 @@ export class Execs {
       });
       return { over };
     } catch (thrown) {
-      const { error, exitCode } = startFailure(thrown, "OCI runtime exec failed: exec failed");
+      const { error, exitCode } = execFailure(thrown, container.id);
       this.#finish(id, exitCode);
       throw error;
     }

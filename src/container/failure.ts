@@ -3,7 +3,7 @@
  * or directory` mean 127, `permission denied` and `is a directory` 126. Source: docker/cli, command/container/run.go.
  */
 
-import { BosunError, internal, invalid, messageOf } from "../base/errors.ts";
+import { BosunError, conflict, internal, invalid, kindOf, messageOf } from "../base/errors.ts";
 import { PlanError } from "../runtime/runtime.ts";
 
 export interface StartFailure {
@@ -33,4 +33,25 @@ export function startFailure(thrown: unknown, action = "failed to create task fo
   return exitCode === undefined
     ? { error: internal(text, { cause: thrown }), exitCode: 128 }
     : { error: invalid(text, { cause: thrown }), exitCode };
+}
+
+/**
+ * Whether an operation failed as it does when the container ends before an exec has joined it: its namespaces, its cgroup and the processes in them
+ * go, none can be made in a pid namespace whose first process has ended (ENOMEM), and its run directory is removed. Source: pid_namespaces(7).
+ */
+const isOvertaken = (thrown: unknown): boolean =>
+  thrown instanceof PlanError &&
+  (["join", "cgroup", "wait"].includes(thrown.op[0] ?? "") ||
+    (thrown.op[0] === "clone" && thrown.code === "ENOMEM") ||
+    (thrown.op[0] === "plan" && thrown.code === "ENOENT"));
+
+/** As startFailure, for a process that joins a container: to come too late is a conflict. */
+export function execFailure(thrown: unknown, containerId: string): StartFailure {
+  if (kindOf(thrown) !== "notFound" && !isOvertaken(thrown))
+    return startFailure(thrown, "OCI runtime exec failed: exec failed");
+  const why =
+    thrown instanceof PlanError && thrown.op[0] === "wait"
+      ? "ended the process before its program ran"
+      : "is not running";
+  return { error: conflict(`container ${containerId} ${why}`, { cause: thrown }), exitCode: 128 };
 }

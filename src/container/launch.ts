@@ -6,14 +6,14 @@
 import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { hostname as hostHostname } from "node:os";
 import { join } from "node:path";
-import { conflict, hasCode, invalid, kindOf, messageOf, notImplemented, toldOf } from "../base/errors.ts";
+import { conflict, hasCode, invalid, messageOf, notImplemented, toldOf } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { together } from "../base/together.ts";
 import type { LogDriver } from "../log/driver.ts";
 import type { Endpoint } from "../network/driver.ts";
 import type { NetworkName, Networks } from "../network/networks.ts";
 import type { DeviceRule } from "../runtime/cgroup.ts";
-import { PlanError, type Runtime, type Task } from "../runtime/runtime.ts";
+import type { Runtime, Task } from "../runtime/runtime.ts";
 import type { SeccompFilter } from "../runtime/seccomp.ts";
 import type { Snapshotter } from "../store/snapshot.ts";
 import { type CapabilitySet, capabilityNames, capabilitySet } from "./capabilities.ts";
@@ -198,9 +198,7 @@ export class Launcher {
       cgroups: await cgroups.places(container.id),
       isolation: this.#isolation(host, host.privileged || process.privileged),
     });
-    const task = await runtime.create(`${container.id}/${id}`, plan).catch((error) => {
-      throw hasEnded(error) ? conflict(`container ${container.id} is not running`, { cause: error }) : error;
-    });
+    const task = await runtime.create(`${container.id}/${id}`, plan);
     await resizeTo(task, process, consoleSize).catch(async (error) => {
       await abandon(task);
       throw error;
@@ -257,10 +255,6 @@ export class Launcher {
     await this.releaseLayers();
   }
 }
-
-/** Whether an exec came too late: what it was to join was gone. */
-const hasEnded = (error: unknown): boolean =>
-  kindOf(error) === "notFound" || (error instanceof PlanError && ["join", "cgroup"].includes(error.op[0] ?? ""));
 
 async function abandon(task: Task): Promise<void> {
   await task.kill(9).catch(() => {}); // it has ended by itself

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { conflict } from "../../../src/base/errors.ts";
-import { startFailure } from "../../../src/container/failure.ts";
+import { conflict, notFound } from "../../../src/base/errors.ts";
+import { execFailure, startFailure } from "../../../src/container/failure.ts";
 import type { Op } from "../../../src/runtime/ops.ts";
 import { planError } from "../../../src/runtime/protocol.ts";
 
@@ -53,5 +53,24 @@ describe("startFailure()", () => {
     expect(startFailure(thrown, "OCI runtime exec failed: exec failed").error.message).toStartWith(
       "OCI runtime exec failed: exec failed: ",
     );
+  });
+});
+
+describe("execFailure()", () => {
+  const failed = (...op: Op) => planError([op], { index: 0, errno: 3, detail: "" });
+
+  test.each([
+    ["a namespace that is gone", failed("join", "/proc/1/ns/net", "1"), "container c is not running"],
+    ["a cgroup that is gone", failed("cgroup", "/x"), "container c is not running"],
+    ["a run directory that is gone", notFound("task c has ended"), "container c is not running"],
+    ["a kill before the program", failed("wait"), "container c ended the process before its program ran"],
+  ])("%s is a conflict", (_, thrown, message) => {
+    expect(execFailure(thrown, "c").error).toMatchObject({ kind: "conflict", message });
+  });
+
+  test("a program that is missing is what it is to a start", () => {
+    const { error, exitCode } = execFailure(planError([["exec", "x"]], { index: 0, errno: 2, detail: "" }), "c");
+    expect([error.kind, exitCode]).toEqual(["invalid", 127]);
+    expect(error.message).toStartWith("OCI runtime exec failed: exec failed: unable to start container process: exec:");
   });
 });
