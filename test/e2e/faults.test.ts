@@ -118,6 +118,35 @@ withDaemon("a start that fails", (api) => {
     await api.daemon.launch();
   });
 
+  test("an exec that comes too late is a conflict, and leaves nothing in the way of the next start", async () => {
+    for (let round = 0; round < 20; round++) {
+      const id = await api.run("it", ["sleep", "1000"], { host: bridged });
+      const ending = api.send("POST", "/containers/it/kill");
+      const execs = [1, 2, 3].map(() => api.refusalOf(api.exec("it", ["true"])));
+      for (const refusal of await Promise.all(execs)) if (refusal) expect(refusal.status).toBe(409);
+      await ending;
+      await api.start(id);
+      await api.remove("it");
+    }
+  });
+
+  test("an attach that cannot show the log says so, and the daemon goes on", async () => {
+    await api.create("it", ["true"], { host: { ...bridged, LogConfig: { Type: "none" } } });
+    expect(await api.send("POST", "/containers/it/attach?logs=1&stdout=1")).toContain("does not support reading");
+    await api.start("it");
+  });
+
+  test("an image that was removed by force leaves nothing when the container that used it goes, too", async () => {
+    const image = imageOf({ layers: [[{ name: "only", content: "here" }]] });
+    await api.load(dockerArchive([{ image, tags: ["used:1"] }]));
+    await api.create("it", ["/only"], { config: { Image: "used:1" } });
+    await api.removeImage("used:1");
+    const layer = join(api.daemon.dataRoot, "layers", image.diffIds[0]?.slice(7) ?? "");
+    expect(existsSync(layer)).toBe(true);
+    await api.remove("it");
+    expect(existsSync(layer)).toBe(false);
+  });
+
   test("a container that the kernel kills for want of memory says so", async () => {
     const script = "x=x; while :; do x=$x$x; done";
     await api.run("it", ["sh", "-c", script], { host: { ...bridged, Memory: 6 << 20, MemorySwap: 6 << 20 } });
