@@ -129,6 +129,17 @@ export class Api {
 
   removeImage = (name: string): Promise<string> => this.send("DELETE", `/images/${name}?force=1`);
 
+  /** Follows a container's log until the pattern is in it. @throws Error when the log ends before */
+  async says(name: string, pattern: RegExp): Promise<void> {
+    const { body } = await this.daemon.api(`/containers/${name}/logs?follow=1&stdout=1&stderr=1`);
+    let text = "";
+    for await (const bytes of body ?? []) {
+      text += Buffer.from(bytes).toString("latin1");
+      if (pattern.test(text)) return;
+    }
+    throw new Error(`${name} never said ${pattern}; all it said: ${JSON.stringify(text)}`);
+  }
+
   /** What a container has written, as its log has it. */
   async logged(id: string): Promise<string> {
     const path = join(this.daemon.dataRoot, "containers", id, `${id}-json.log`);
