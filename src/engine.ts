@@ -197,7 +197,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
   const execs = new Execs(containers, launcher, runtime, log);
 
   const owned = new Set(records.all().map(({ id }) => id));
-  await Promise.all([content.sweep(), snapshotter.sweep(owned), records.sweep()]);
+  await Promise.all([content.sweep((digest) => images.wants(digest)), snapshotter.sweep(owned), records.sweep()]);
   await containers.restore();
   await execs.restore();
   await images.sweep();

@@ -135,6 +135,11 @@ export class Images {
     await this.#sweeper.sweep();
   }
 
+  /** Whether an image, or a pull that broke off, needs a blob. */
+  wants(digest: Digest): boolean {
+    return this.#records.needsBlob(digest);
+  }
+
   /** A container that used the image is gone: if the image is, too, nobody needs its layers any more. */
   async released(id: Digest): Promise<void> {
     if (!this.#records.findById(id)) await this.#sweeper.sweep();

@@ -16,7 +16,7 @@ import type { Snapshotter } from "../store/snapshot.ts";
 import { type ImageDocument, largestConfig, parseConfig, parseDocument, type StoredConfig } from "./manifest.ts";
 import { chooseManifest } from "./platform.ts";
 import type { OnProgress } from "./progress.ts";
-import type { ImageRecords, Layer } from "./records.ts";
+import type { Files, ImageRecords, Layer } from "./records.ts";
 import type { Sweeper } from "./sweep.ts";
 import { type LayerSource, mayPass, type Transfers } from "./transfer.ts";
 
@@ -38,27 +38,46 @@ export interface Pulled {
   readonly changed: boolean;
 }
 
-/** Files that a pull works with, held until it ends, sorted by what becomes of them. Grows while the pull learns. */
+/** How long what an unfinished pull has brought is kept for the next one. */
+const leaseMs = 24 * 60 * 60 * 1000;
+
+/**
+ * Files that a pull works with: held until it ends, so that nobody removes them meanwhile, and leased, so that neither a failure nor a crash of
+ * this process loses what was brought so far. Grows while the pull learns.
+ */
 class Holdings implements Disposable {
-  /** Manifests and the configuration: they stay with the image. */
-  readonly documents: Digest[] = [];
-  /** Of layers: they go when the image is complete. */
   readonly blobs: Digest[] = [];
   readonly layers: Digest[] = [];
   readonly #holds = new DisposableStack();
 
-  constructor(readonly sweeper: Sweeper) {}
+  constructor(
+    readonly sweeper: Sweeper,
+    readonly records: ImageRecords,
+  ) {}
 
-  async addDocument(digest: Digest): Promise<void> {
-    this.documents.push(digest);
-    this.#holds.use(await this.sweeper.hold({ blobs: [digest] }));
+  addDocument(digest: Digest): Promise<void> {
+    return this.#add({ blobs: [digest], layers: [] });
   }
 
-  async addLayers(sources: readonly LayerSource[]): Promise<void> {
-    const files = { layers: sources.map(({ diffId }) => diffId), blobs: sources.map(({ blob }) => blob.digest) };
+  addLayers(sources: readonly LayerSource[]): Promise<void> {
+    return this.#add({
+      layers: sources.map(({ diffId }) => diffId),
+      blobs: sources.map(({ blob }) => blob.digest),
+    });
+  }
+
+  async #add(files: Required<Files>): Promise<void> {
     this.layers.push(...files.layers);
     this.blobs.push(...files.blobs);
     this.#holds.use(await this.sweeper.hold(files));
+    this.records.lease(files, new Date(Date.now() + leaseMs));
+  }
+
+  /** Nothing is to be continued: what no image needs goes. */
+  async settle(): Promise<void> {
+    this[Symbol.dispose]();
+    this.records.unlease(this);
+    await this.sweeper.discard(this);
   }
 
   [Symbol.dispose](): void {
@@ -99,7 +118,7 @@ export class Puller {
    */
   async pull(asked: Reference, options: PullOptions = {}): Promise<Pulled> {
     const { platform = this.platform, credentials, signal, onProgress = () => {} } = options;
-    const holdings = new Holdings(this.sweeper);
+    using holdings = new Holdings(this.sweeper, this.records);
     const errand: Errand = {
       reference: withDefaultTag(asked),
       access: { credentials, signal },
@@ -109,20 +128,18 @@ export class Puller {
     };
     try {
       const pulled = await this.#pull(errand);
-      await this.sweeper.discard({ blobs: holdings.blobs });
+      await holdings.settle();
       return pulled;
     } catch (error) {
       const mayResume = mayPass(error) || signal?.aborted === true;
-      const blobs = mayResume ? holdings.documents : [...holdings.documents, ...holdings.blobs];
       // What cannot be removed now goes with the sweep at the next start; what went wrong first is what counts.
-      await this.sweeper.discard({ blobs, layers: holdings.layers }).catch(() => {});
+      if (!mayResume) await holdings.settle().catch(() => {});
       throw error;
     }
   }
 
   async #pull(errand: Errand): Promise<Pulled> {
-    using holdings = errand.holdings;
-    const { reference, onProgress } = errand;
+    const { reference, onProgress, holdings } = errand;
     const target = await this.#resolve(errand);
     const { manifest, config, documents } = await this.#documents(errand, target);
     const id = manifest.config.digest;
@@ -133,7 +150,7 @@ export class Puller {
     const { domain, path } = reference;
     const references = [...(reference.digest ? [] : [reference]), { domain, path, digest: target.digest }];
     const changed = this.records.findByReference(reference)?.id !== id;
-    this.records.put({ id, layers, manifests: documents, references });
+    this.records.put({ id, layers, manifests: documents, references, blobs: sources });
     onProgress({ status: `Digest: ${target.digest}` });
     const outcome = changed ? "Downloaded newer image for" : "Image is up to date for";
     onProgress({ status: `Status: ${outcome} ${familiarReference(reference)}` });

@@ -8,12 +8,7 @@ import { kindOf } from "../base/errors.ts";
 import { Locks } from "../base/lock.ts";
 import type { ContentStore } from "../store/content.ts";
 import type { Snapshotter } from "../store/snapshot.ts";
-import type { ImageRecords } from "./records.ts";
-
-export interface Files {
-  readonly blobs?: readonly Digest[];
-  readonly layers?: readonly Digest[];
-}
+import type { Files, ImageRecords } from "./records.ts";
 
 const keysOf = ({ blobs = [], layers = [] }: Files): string[] => [
   ...new Set([...blobs.map((digest) => `blob ${digest}`), ...layers.map((diffId) => `layer ${diffId}`)]),
@@ -61,8 +56,9 @@ export class Sweeper {
     return gone;
   }
 
-  /** Removes everything that no image needs. Called at start, and whenever somebody wants the space. */
+  /** Removes everything that no image needs, and what was kept for unfinished work for long enough. */
   async sweep(): Promise<void> {
+    this.records.expire(new Date());
     const blobs: Digest[] = [];
     for await (const { digest } of this.content.list()) blobs.push(digest);
     const layers: Digest[] = [];

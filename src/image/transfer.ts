@@ -66,7 +66,7 @@ export class Transfers {
   }
 
   /**
-   * Makes a layer present. The blob stays in the content store: the caller discards it when the image is complete.
+   * Makes a layer present. The blob stays in the content store.
    * @throws the signal's reason; nothing runs on for this caller then. What download or unpacking failed with.
    */
   async fetch(source: LayerSource, access: Access, onProgress: OnProgress): Promise<void> {
@@ -169,7 +169,7 @@ export class Transfers {
       if (bytes >= total) verifying();
     };
     const open = (offset: number) => this.registry.blob(repository, blob, offset, access);
-    // Its life ends when the image is complete, or with the sweep at the next start.
+    // It is a cache, which is verified when it is read: the layer is what has to survive.
     const stored = await this.content.put(blob, open, { onProgress, signal, durable: false });
     verifying();
     return stored;

@@ -2,7 +2,7 @@
  * Blobs as files.
  *
  *   <root>/blobs/sha256/<hex>        complete: verified, never written again; synced unless it was put as not durable
- *   <root>/blobs/sha256/part-<hex>   what a broken transfer left; the next one hashes it again and goes on from its end
+ *   <root>/blobs/sha256/part-<hex>   what a broken transfer left, or a crash; the next one hashes it again and goes on from its end
  */
 
 import { mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
@@ -138,9 +138,13 @@ export class DiskContentStore implements ContentStore {
     return readdir(this.#directory).catch(ifMissing([]));
   }
 
-  async sweep(): Promise<void> {
-    for (const name of await this.#names())
-      if (/^(part|new|rm)-/.test(name)) await rm(join(this.#directory, name), { recursive: true, force: true });
+  async sweep(wanted: (digest: Digest) => boolean = () => false): Promise<void> {
+    for (const name of await this.#names()) {
+      const part = `sha256:${name.replace(/^part-/, "")}`;
+      const isWanted = name.startsWith("part-") && isDigest(part) && wanted(part);
+      if (/^(part|new|rm)-/.test(name) && !isWanted)
+        await rm(join(this.#directory, name), { recursive: true, force: true });
+    }
   }
 }
 

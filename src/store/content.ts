@@ -33,8 +33,8 @@ export interface ContentStore {
    * Makes the blob present. Idempotent; two callers with one digest share one transfer. On success the bytes have the
    * promised digest and size and survive a crash (file and directory are synced).
    * @param options.onProgress  called with the number of bytes present so far, now and then
-   * @param options.durable     false for a blob that is needed for a short time only: a crash may then take or damage it, and whoever
-   *                            starts after one removes it unread. Most such blobs never reach the disk. Default: true
+   * @param options.durable     false for a blob that can be done without: a crash of the machine (not of this process) may take or damage it, and
+   *                            whoever reads it verifies it. Default: true
    * @throws corrupt when digest or size differ (nothing is kept), or what `source` throws (the part is kept)
    */
   put(
@@ -53,6 +53,9 @@ export interface ContentStore {
   /** Every complete blob, in no order. */
   list(): AsyncIterable<{ readonly digest: Digest; readonly size: number }>;
 
-  /** Removes parts and leftovers of a crash. Called once, at start, before anything else. */
-  sweep(): Promise<void>;
+  /**
+   * Removes parts and leftovers of a crash. Called once, at start, before anything else.
+   * @param wanted  parts of these blobs stay, for a `put` that continues them
+   */
+  sweep(wanted?: (digest: Digest) => boolean): Promise<void>;
 }

@@ -9,7 +9,7 @@
  */
 
 import { constants, rmdirSync } from "node:fs";
-import { access, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { access, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Digest, hexOf, isDigest } from "../base/digest.ts";
 import { conflict, corrupt, hasCode, ifMissing, invalid, kindOf, notFound } from "../base/errors.ts";
@@ -212,6 +212,13 @@ export class DiskSnapshotter implements Snapshotter {
       const diffId = `sha256:${hex}`;
       if (isDigest(diffId)) yield diffId;
     }
+  }
+
+  async tar(diffId: Digest): Promise<{ readonly path: string; readonly size: number }> {
+    const path = join(this.#layer(diffId), "tar");
+    const found = await stat(path).catch(ifMissing(undefined, "ENOTDIR"));
+    if (!found) throw notFound(`There is no layer ${diffId}`);
+    return { path, size: found.size };
   }
 
   async layerBytes(diffId: Digest): Promise<number> {

@@ -67,6 +67,9 @@ export interface Snapshotter {
   /** Every layer, in no order. */
   listLayers(): AsyncIterable<Digest>;
 
+  /** The layer's raw tar: its digest is the diffId. @throws notFound */
+  tar(diffId: Digest): Promise<{ readonly path: string; readonly size: number }>;
+
   /** What a layer takes on disk. @throws notFound */
   layerBytes(diffId: Digest): Promise<number>;
 

@@ -56,7 +56,7 @@ withDaemon("behind the daemon's back", (api) => {
       if ((await api.inspect("it")).State.Running) await api.send("POST", "/containers/it/kill");
       expect(await api.wait("it")).toBe(137);
       await api.start("it");
-      await api.says("it", /up\n[^]*up\n/); // process 1 is deaf to what it does not handle yet
+      await api.says("it", /up\n[\s\S]*up\n/); // process 1 is deaf to what it does not handle yet
       await api.send("POST", "/containers/it/stop");
       expect((await api.inspect("it")).State.ExitCode).toBe(5);
     });

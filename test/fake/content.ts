@@ -78,8 +78,8 @@ export class FakeContent implements ContentStore, AsyncDisposable {
     for (const [digest, { size }] of this.#blobs) yield { digest, size };
   }
 
-  async sweep(): Promise<void> {
-    this.#parts.clear();
+  async sweep(wanted: (digest: Digest) => boolean = () => false): Promise<void> {
+    for (const digest of [...this.#parts.keys()]) if (!wanted(digest)) this.#parts.delete(digest);
   }
 
   /** For tests: what is here, sorted. */

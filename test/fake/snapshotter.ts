@@ -1,7 +1,10 @@
 /** A snapshotter that keeps nothing but names and sizes; it does check diffIds. */
 
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
-import { type Digest, digestOf } from "../../src/base/digest.ts";
+import { type Digest, digestOf, hexOf } from "../../src/base/digest.ts";
 import { conflict, corrupt, messageOf, notFound } from "../../src/base/errors.ts";
 import type { Mount, Snapshotter } from "../../src/store/snapshot.ts";
 
@@ -11,7 +14,9 @@ function plain(bytes: Uint8Array): Uint8Array {
   return bytes;
 }
 
-export class FakeSnapshotter implements Snapshotter {
+export class FakeSnapshotter implements Snapshotter, AsyncDisposable {
+  /** Of tars that were asked for as files. */
+  #folder: Promise<string> | undefined;
   readonly name = "fake";
   readonly layers = new Map<Digest, Uint8Array>();
   readonly snapshots = new Map<string, readonly Digest[]>();
@@ -19,6 +24,10 @@ export class FakeSnapshotter implements Snapshotter {
   unpacked = 0;
   /** Called before each unpacking; may wait, or throw. */
   beforeUnpack: (diffId: Digest) => Promise<void> = async () => {};
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#folder) await rm(await this.#folder, { recursive: true, force: true });
+  }
 
   async has(diffId: Digest): Promise<boolean> {
     return this.layers.has(diffId);
@@ -72,6 +81,15 @@ export class FakeSnapshotter implements Snapshotter {
 
   async *listLayers(): AsyncGenerator<Digest> {
     yield* this.layers.keys();
+  }
+
+  async tar(diffId: Digest): Promise<{ path: string; size: number }> {
+    const tar = this.layers.get(diffId);
+    if (tar === undefined) throw notFound(`no layer ${diffId}`);
+    this.#folder ??= mkdtemp(join(tmpdir(), "bosun-layers-"));
+    const path = join(await this.#folder, hexOf(diffId));
+    await Bun.write(path, tar);
+    return { path, size: tar.byteLength };
   }
 
   async layerBytes(diffId: Digest): Promise<number> {

@@ -3,6 +3,7 @@
  * nothing may be left of its containers and images.
  */
 
+import { Database } from "bun:sqlite";
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -151,8 +152,17 @@ export class Api {
       .join("");
   }
 
+  /** What broken pulls left for later ones. */
+  async #forgetUnfinished(): Promise<void> {
+    await this.daemon.stop("SIGKILL");
+    using database = new Database(join(this.daemon.dataRoot, "bosun.db"));
+    database.run("DELETE FROM leases");
+    await this.daemon.launch();
+  }
+
   /** Every container and every image. @returns what is left of them */
   async clear(): Promise<string[]> {
+    await this.#forgetUnfinished();
     for (const { Id } of await this.daemon.json<{ Id: string }[]>("/containers/json?all=1")) await this.remove(Id);
     for (const { Id } of await this.daemon.json<{ Id: string }[]>("/images/json")) await this.removeImage(Id);
     const { dataRoot } = this.daemon;

@@ -24,6 +24,9 @@ export interface Rows {
   /** diffIds that images need, and blobs; hexadecimal. */
   readonly layers: ReadonlySet<string>;
   readonly blobs: ReadonlySet<string>;
+  /** Blobs of layers, which may be there or not; what unfinished pulls left for the next one. */
+  readonly cached: ReadonlySet<string>;
+  readonly leased: ReadonlySet<string>;
 }
 
 const hex = (digest: string): string => digest.replace(/^sha256:/, "");
@@ -39,6 +42,8 @@ export function rowsOf(daemon: TestDaemon): Rows {
     containers: column("SELECT record AS value FROM containers").map((text): Container => JSON.parse(text)),
     layers: new Set(column("SELECT diff_id AS value FROM image_layers").map(hex)),
     blobs: new Set(column("SELECT id AS value FROM images UNION SELECT digest FROM image_manifests").map(hex)),
+    cached: new Set(column("SELECT digest AS value FROM layer_blobs").map(hex)),
+    leased: new Set(column("SELECT digest AS value FROM leases").map(hex)),
   };
 }
 
@@ -57,24 +62,32 @@ async function mountsBelow(folder: string): Promise<string[]> {
   return points.filter((point) => point.startsWith(`${folder}/`)).map((point) => point.slice(folder.length + 1));
 }
 
-/** What one side has and the other has not. */
-function compare(what: string, found: Iterable<string>, wanted: Iterable<string>): string[] {
+/** What one side has and the other has not. @param allowed  may be there, and need not */
+function compare(
+  what: string,
+  found: Iterable<string>,
+  wanted: Iterable<string>,
+  allowed: ReadonlySet<string> = new Set(),
+): string[] {
   const [have, want] = [new Set(found), new Set(wanted)];
   return [
-    ...[...have.difference(want)].map((name) => `${what} too much: ${name}`),
+    ...[...have.difference(want).difference(allowed)].map((name) => `${what} too much: ${name}`),
     ...[...want.difference(have)].map((name) => `${what} missing: ${name}`),
   ];
 }
 
-async function unfinished(folder: string): Promise<string[]> {
+async function unfinished(folder: string, allowed: ReadonlySet<string>): Promise<string[]> {
   const names = await readdir(folder, { recursive: true }).catch(() => []);
-  return names.filter((name) => /(^|\/)(new|rm|part)-[^/]*$/.test(name) && !name.includes("/diff/"));
+  const isPart = (name: string) => name.includes("/part-") && allowed.has(name.replace(/.*\/part-/, ""));
+  return names.filter((name) => /(^|\/)(new|rm|part)-[^/]*$/.test(name) && !name.includes("/diff/") && !isPart(name));
 }
+
+const isWhole = (name: string): boolean => !name.startsWith("part-");
 
 /** One look; what is under way counts as a contradiction. */
 export async function contradictions(daemon: TestDaemon): Promise<string[]> {
   const { dataRoot, execRoot, bridge, cgroupParent } = daemon;
-  const { containers, layers, blobs } = rowsOf(daemon);
+  const { containers, layers, blobs, cached, leased } = rowsOf(daemon);
   const ids = containers.map(({ id }) => id);
   const running = containers.filter(({ state }) => state.phase === "running");
   const alive = running.map(({ id }) => id);
@@ -89,13 +102,15 @@ export async function contradictions(daemon: TestDaemon): Promise<string[]> {
     ...compare("cgroup", await cgroupsBelow(cgroupParent), alive),
     ...compare("run directory", await namesIn(join(execRoot, "tasks")), alive),
     ...compare("port of the bridge", await namesIn(`/sys/class/net/${bridge}/brif`), endpoints.map(vethOf)),
-    ...compare("layer", await namesIn(join(dataRoot, "layers")), layers.union(new Set(used))),
-    ...compare("blob", await namesIn(join(dataRoot, "blobs", "sha256")), blobs),
+    ...compare("layer", await namesIn(join(dataRoot, "layers")), layers.union(new Set(used)), leased),
+    ...compare("blob", (await namesIn(join(dataRoot, "blobs", "sha256"))).filter(isWhole), blobs, cached.union(leased)),
     ...(await mountsBelow(join(execRoot, "layers")))
       .filter((name) => !mounted.has(name))
       .map((name) => `mount: ${name}`),
     ...(await mountsBelow(dataRoot)).map((name) => `mount: ${name}`),
-    ...[...(await unfinished(dataRoot)), ...(await unfinished(execRoot))].map((name) => `unfinished: ${name}`),
+    ...[...(await unfinished(dataRoot, leased)), ...(await unfinished(execRoot, leased))].map(
+      (name) => `unfinished: ${name}`,
+    ),
     ...(await namesIn(join(dataRoot, "tmp"))).map((name) => `spooled: ${name}`),
     ...(new Set(addresses).size === addresses.length ? [] : [`addresses taken twice: ${addresses}`]),
   ];

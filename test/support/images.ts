@@ -62,6 +62,7 @@ export class ImageRoom implements AsyncDisposable {
     this.database.close();
     await this.registry[Symbol.asyncDispose]();
     await this.content[Symbol.asyncDispose]();
+    await this.snapshotter[Symbol.asyncDispose]();
     await rm(this.scratch, { recursive: true, force: true });
   }
 }

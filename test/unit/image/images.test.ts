@@ -270,7 +270,8 @@ describe("sweep()", () => {
     const blob = await room.content.put(layer.descriptor, async () => ({ start: 0, body: bytes }));
     await room.snapshotter.unpack(blob.path, diffId);
     await room.images.sweep();
-    expect(room.content.digests()).toHaveLength(2);
+    expect(room.content.digests()).toHaveLength(2 + image.layers.length);
+    expect(room.content.digests()).not.toContain(layer.descriptor.digest);
     expect([...room.snapshotter.layers.keys()].sort()).toEqual([...image.diffIds].sort());
   });
 

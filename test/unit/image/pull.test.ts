@@ -43,12 +43,13 @@ test("pull() tells the progress of each layer in Docker's words", async () => {
     ]);
 });
 
-test("pull() leaves the image with its documents, and the layers without their blobs", async () => {
+test("pull() leaves the image with its documents, its layers and their blobs", async () => {
   await using room = await ImageRoom.open();
   const image = imageOf({ layers: twoLayers("v1") });
   room.registry.push("app", "v1", image);
   await room.images.pull(parseReference(`${room.registry.host}/app:v1`));
-  const kept = [image.config.descriptor.digest, image.manifest.descriptor.digest];
+  const blobs = image.layers.map(({ descriptor }) => descriptor.digest);
+  const kept = [image.config.descriptor.digest, image.manifest.descriptor.digest, ...blobs];
   expect<readonly Digest[]>(room.content.digests()).toEqual(kept.sort());
   expect([...room.snapshotter.layers.keys()].sort()).toEqual([...image.diffIds].sort());
   expect(room.events).toEqual([
