@@ -7,8 +7,10 @@
 import { readFileSync } from "node:fs";
 import { hasCode, invalid, messageOf, notImplemented } from "./base/errors.ts";
 import { LEVELS, type Level } from "./base/logger.ts";
+import { isObject } from "./base/objects.ts";
 import { parseUlimit, type Ulimit } from "./container/config.ts";
 import type { BridgeOptions } from "./network/driver-bridge.ts";
+import type { ProxySettings } from "./registry/proxies.ts";
 
 export interface Config {
   /** `unix:///path`, `tcp://host:port`, `fd://`. */
@@ -24,9 +26,17 @@ export interface Config {
   readonly groupGiven: boolean;
   readonly storageDriver: "auto" | "erofs" | "overlay";
   readonly insecureRegistries: readonly string[];
+  /** Copies of Docker Hub. */
   readonly registryMirrors: readonly string[];
+  /** Copies of any registry, by its domain; `*` for all. */
+  readonly mirrors: Readonly<Record<string, readonly string[]>>;
+  /** What was given instead of the environment's. */
+  readonly proxies: Partial<ProxySettings>;
   readonly maxConcurrentDownloads: number;
+  readonly maxConcurrentUploads: number;
   readonly maxDownloadAttempts: number;
+  /** Of layers that have to be compressed for a push. */
+  readonly pushCompression: "gzip" | "zstd";
   readonly bridge: BridgeOptions;
   readonly dns: readonly string[];
   readonly dnsOptions: readonly string[];
@@ -77,8 +87,14 @@ const OPTIONS: Readonly<Record<string, Option>> = {
   "storage-driver": { kind: "string", short: "s" },
   "insecure-registry": { kind: "list", key: "insecure-registries" },
   "registry-mirror": { kind: "list", key: "registry-mirrors" },
+  mirror: { kind: "list", key: "mirrors" },
+  "http-proxy": { kind: "string", key: "proxies.http-proxy" },
+  "https-proxy": { kind: "string", key: "proxies.https-proxy" },
+  "no-proxy": { kind: "string", key: "proxies.no-proxy" },
   "max-concurrent-downloads": { kind: "int" },
+  "max-concurrent-uploads": { kind: "int" },
   "max-download-attempts": { kind: "int" },
+  "push-compression": { kind: "string" },
   bridge: { kind: "string", short: "b" },
   bip: { kind: "string" },
   "fixed-cidr": { kind: "string" },
@@ -164,6 +180,8 @@ function fileValues(key: string, option: Option, value: unknown): string[] {
   if (option.kind === "list" && Array.isArray(value)) return value.map((item) => scalar(key, item));
   const entries =
     typeof value === "object" && value !== null && !Array.isArray(value) ? Object.entries(value) : undefined;
+  if (key === "mirrors" && entries)
+    return entries.flatMap(([domain, urls]) => fileValues(domain, option, urls).map((url) => `${domain}=${url}`));
   if (option.kind === "map" && entries) return entries.map(([name, item]) => `${name}=${scalar(key, item)}`);
   if (key === "default-ulimits" && entries) return entries.map(([name, item]) => `${name}=${ulimitText(item)}`);
   if (option.kind === "list" || option.kind === "map")
@@ -192,19 +210,26 @@ function parseFile(path: string, mustExist: boolean): Raw {
   }
   if (typeof document !== "object" || document === null || Array.isArray(document))
     throw invalid(`unable to configure the daemon with file ${path}: want a JSON object`);
+  const given = new Map(Object.entries(document).flatMap(([key, value]) => flattened(key, value)));
   const byKey = new Map(Object.entries(OPTIONS).map(([name, option]) => [option.key ?? name, name]));
-  const unknown = Object.keys(document).filter((key) => !byKey.has(ALIASES[key] ?? key));
+  const unknown = [...given.keys()].filter((key) => !byKey.has(ALIASES[key] ?? key));
   if (unknown.length > 0)
     throw invalid(
       `unable to configure the daemon with file ${path}: the following directives don't match any configuration option: ${unknown.join(", ")}`,
     );
   return new Map(
-    Object.entries(document).map(([key, value]) => {
+    [...given].map(([key, value]) => {
       const name = byKey.get(ALIASES[key] ?? key) ?? key;
       return [name, fileValues(key, optionFor(name), value)];
     }),
   );
 }
+
+/** `proxies` is the one key that groups others: `proxies.http-proxy`. */
+const flattened = (key: string, value: unknown): [key: string, value: unknown][] =>
+  key === "proxies" && isObject(value)
+    ? Object.entries(value).map(([name, one]) => [`proxies.${name}`, one])
+    : [[key, value]];
 
 /** Lists may be given in both places, anything else in one only: dockerd's rule. */
 function merge(flags: Raw, file: Raw, path: string): Raw {
@@ -302,6 +327,27 @@ function toBridge(values: Values): BridgeOptions {
   };
 }
 
+/** `domain=url`, several of one domain in their order. */
+function toMirrors(values: Values): Readonly<Record<string, readonly string[]>> {
+  const mirrors: Record<string, string[]> = {};
+  for (const item of values.list("mirror")) {
+    const [, domain, url] = /^([^=]+)=(.+)$/.exec(item) ?? [];
+    if (domain === undefined || url === undefined)
+      throw invalid(`invalid value for --mirror: ${item} (want registry=URL, or *=URL)`);
+    mirrors[domain] = [...(mirrors[domain] ?? []), url];
+  }
+  return mirrors;
+}
+
+function toProxies(values: Values): Partial<ProxySettings> {
+  const [http, https, no] = [values.text("http-proxy"), values.text("https-proxy"), values.text("no-proxy")];
+  return {
+    ...(http !== undefined && { http }),
+    ...(https !== undefined && { https }),
+    ...(no !== undefined && { no }),
+  };
+}
+
 function toConfig(values: Values): Config {
   const hosts = values.list("host");
   return Object.freeze({
@@ -316,8 +362,12 @@ function toConfig(values: Values): Config {
     storageDriver: values.choice("storage-driver", "auto", ["auto", "erofs", "overlay"]),
     insecureRegistries: values.list("insecure-registry"),
     registryMirrors: values.list("registry-mirror"),
+    mirrors: toMirrors(values),
+    proxies: toProxies(values),
     maxConcurrentDownloads: values.number("max-concurrent-downloads", 3, 1),
+    maxConcurrentUploads: values.number("max-concurrent-uploads", 5, 1),
     maxDownloadAttempts: values.number("max-download-attempts", 5, 1),
+    pushCompression: values.choice("push-compression", "gzip", ["gzip", "zstd"]),
     bridge: toBridge(values),
     dns: values.list("dns"),
     dnsOptions: values.list("dns-opt"),

@@ -31,6 +31,7 @@ import { BridgeDriver } from "./network/driver-bridge.ts";
 import { HostDriver } from "./network/driver-host.ts";
 import { Netlink } from "./network/netlink.ts";
 import { type DriverOf, Networks, networkMigrations } from "./network/networks.ts";
+import { certificatesFor } from "./registry/certificates.ts";
 import { DistributionRegistry } from "./registry/distribution.ts";
 import { openCgroups } from "./runtime/cgroup.ts";
 import { ShimRuntime } from "./runtime/runtime-shim.ts";
@@ -176,7 +177,10 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     content,
     snapshotter,
     registry: new DistributionRegistry({
-      mirrors: config.registryMirrors,
+      hubMirrors: config.registryMirrors,
+      mirrors: config.mirrors,
+      proxies: config.proxies,
+      certificatesOf: (authority) => certificatesFor(authority),
       insecure: config.insecureRegistries,
       userAgent: `Bosun/${VERSION.engine}`,
     }),

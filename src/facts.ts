@@ -7,6 +7,7 @@ import { fileSystemOf } from "./base/files.ts";
 import type { Config } from "./config.ts";
 import type { Containers } from "./container/containers.ts";
 import type { Images } from "./image/images.ts";
+import { hidden, proxySettings } from "./registry/proxies.ts";
 import type { Cgroups } from "./runtime/cgroup.ts";
 import { VERSION } from "./version.ts";
 
@@ -66,6 +67,7 @@ async function info(sources: FactSources, host: SystemFacts["host"]): Promise<Re
   const all = containers.records.all();
   const running = all.filter(({ state }) => state.phase === "running").length;
   const { features } = cgroups;
+  const proxies = proxySettings(config.proxies);
   return {
     ID: id,
     Containers: all.length,
@@ -104,9 +106,9 @@ async function info(sources: FactSources, host: SystemFacts["host"]): Promise<Re
     IndexServerAddress: "https://index.docker.io/v1/",
     RegistryConfig: registryConfig(config),
     GenericResources: null,
-    HttpProxy: process.env.HTTP_PROXY ?? "",
-    HttpsProxy: process.env.HTTPS_PROXY ?? "",
-    NoProxy: process.env.NO_PROXY ?? "",
+    HttpProxy: hidden(proxies.http),
+    HttpsProxy: hidden(proxies.https),
+    NoProxy: proxies.no,
     Name: host.name,
     Labels: config.labels,
     ExperimentalBuild: false,
@@ -136,14 +138,24 @@ async function info(sources: FactSources, host: SystemFacts["host"]): Promise<Re
   };
 }
 
-const registryConfig = ({ insecureRegistries, registryMirrors }: Config) => ({
+const registryConfig = ({ insecureRegistries, registryMirrors, mirrors }: Config) => ({
   InsecureRegistryCIDRs: ["::1/128", "127.0.0.0/8", ...insecureRegistries.filter((entry) => entry.includes("/"))],
   IndexConfigs: {
-    "docker.io": { Name: "docker.io", Mirrors: registryMirrors, Secure: true, Official: true },
+    ...Object.fromEntries(
+      Object.entries(mirrors)
+        .filter(([name]) => name !== "*")
+        .map(([name, urls]) => [name, { Name: name, Mirrors: urls, Secure: true, Official: false }]),
+    ),
+    "docker.io": {
+      Name: "docker.io",
+      Mirrors: [...registryMirrors, ...(mirrors["docker.io"] ?? [])],
+      Secure: true,
+      Official: true,
+    },
     ...Object.fromEntries(
       insecureRegistries
         .filter((entry) => !entry.includes("/"))
-        .map((name) => [name, { Name: name, Mirrors: [], Secure: false, Official: false }]),
+        .map((name) => [name, { Name: name, Mirrors: mirrors[name] ?? [], Secure: false, Official: false }]),
     ),
   },
   Mirrors: registryMirrors,

@@ -9,12 +9,24 @@ import type { Reference } from "../base/reference.ts";
 import { collect } from "../base/streams.ts";
 import type { Challenge } from "./challenge.ts";
 import { failureOf } from "./failure.ts";
-import { type Endpoint, isLoopback } from "./host.ts";
+import { type Endpoint, strangerTrust } from "./host.ts";
 import type { Credentials } from "./registry.ts";
 import { failed, type Request, type Transport } from "./transport.ts";
 
+/** For what authorisation is wanted, and from whom. */
+export interface Errand {
+  /** For messages. */
+  readonly reference: Reference;
+  /** As token servers write them: `repository:app:pull,push`. */
+  readonly scopes: readonly string[];
+  readonly credentials: Credentials;
+  readonly signal: AbortSignal | undefined;
+}
+
 interface Token {
   readonly value: string;
+  /** Stands for the password from now on. */
+  readonly refresh: string | undefined;
   /** On the clock of `performance.now()`, ms. */
   readonly expires: number;
 }
@@ -27,10 +39,10 @@ const margin = 10_000;
 const mostTokens = 256;
 const clientId = "bosun";
 
-const basic = ({ username = "", password = "" }: Credentials): string =>
+export const basic = ({ username = "", password = "" }: Credentials): string =>
   `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`;
 
-const hasPassword = (credentials: Credentials): boolean =>
+export const hasPassword = (credentials: Credentials): boolean =>
   credentials.password !== undefined && credentials.password !== "" && credentials.username !== undefined;
 
 export class Authority {
@@ -40,19 +52,13 @@ export class Authority {
 
   /**
    * @param challenges  what the registry asked for
-   * @param reference   whose repository is to be read
    * @returns           the Authorization header; undefined when there is nothing to say
    */
-  async header(
-    challenges: readonly Challenge[],
-    endpoint: Endpoint,
-    reference: Reference,
-    credentials: Credentials = {},
-    signal?: AbortSignal,
-  ): Promise<string | undefined> {
+  async header(challenges: readonly Challenge[], endpoint: Endpoint, errand: Errand): Promise<string | undefined> {
+    const { credentials } = errand;
     if (credentials.registryToken) return `Bearer ${credentials.registryToken}`;
     const bearer = challenges.find(({ scheme }) => scheme === "bearer");
-    if (bearer) return `Bearer ${await this.#token(bearer, endpoint, reference, credentials, signal)}`;
+    if (bearer) return `Bearer ${(await this.#token(bearer, endpoint, errand)).value}`;
     const asksForPassword = challenges.some(({ scheme }) => scheme === "basic");
     return asksForPassword && hasPassword(credentials) ? basic(credentials) : undefined;
   }
@@ -62,29 +68,42 @@ export class Authority {
     for (const [key, { value }] of this.#tokens) if (header === `Bearer ${value}`) this.#tokens.delete(key);
   }
 
-  async #token(
-    { parameters }: Challenge,
+  /**
+   * Has the token server say that a name and its password are right.
+   * @returns  the refresh token that it gives instead of the password, where it does, and the header for the registry
+   * @throws   forbidden when they are wrong
+   */
+  async login(
+    bearer: Challenge,
     endpoint: Endpoint,
-    reference: Reference,
-    credentials: Credentials,
-    signal: AbortSignal | undefined,
-  ): Promise<string> {
-    const realm = realmOf(parameters.realm ?? "", endpoint);
-    const service = parameters.service ?? "";
-    const scope = `repository:${reference.path}:pull`;
-    const key = JSON.stringify([realm.href, service, scope, credentials]);
+    errand: Errand,
+  ): Promise<{ readonly header: string; readonly identityToken: string | undefined }> {
+    const { value, refresh } = await this.#fetchToken(bearer, endpoint, errand, true);
+    return { header: `Bearer ${value}`, identityToken: refresh };
+  }
+
+  async #token(bearer: Challenge, endpoint: Endpoint, errand: Errand): Promise<Token> {
+    const { realm, service } = bearer.parameters;
+    const key = JSON.stringify([realm, service, errand.scopes, errand.credentials]);
     const kept = this.#tokens.get(key);
-    if (kept && kept.expires - margin > performance.now()) return kept.value;
-    const ask = credentials.identityToken
-      ? exchange(realm, service, scope, credentials.identityToken)
-      : question(realm, service, scope, credentials);
-    const trust = realm.hostname === endpoint.base.hostname ? endpoint : { insecure: false, direct: isLoopback(realm) };
-    const token = await this.#fetch({ ...ask, trust, signal }, reference);
+    if (kept && kept.expires - margin > performance.now()) return kept;
+    const token = await this.#fetchToken(bearer, endpoint, errand, false);
     this.#tokens.delete(key);
     this.#tokens.set(key, token);
     const oldest = this.#tokens.size > mostTokens ? this.#tokens.keys().next().value : undefined;
     if (oldest !== undefined) this.#tokens.delete(oldest);
-    return token.value;
+    return token;
+  }
+
+  async #fetchToken({ parameters }: Challenge, endpoint: Endpoint, errand: Errand, offline: boolean): Promise<Token> {
+    const { credentials, scopes, signal } = errand;
+    const realm = realmOf(parameters.realm ?? "", endpoint);
+    const service = parameters.service ?? "";
+    const ask = credentials.identityToken
+      ? exchange(realm, service, scopes, credentials.identityToken)
+      : question(realm, service, scopes, credentials, offline);
+    const trust = realm.hostname === endpoint.base.hostname ? endpoint : strangerTrust(realm);
+    return this.#fetch({ ...ask, trust, signal }, errand.reference);
   }
 
   async #fetch(request: Request, reference: Reference): Promise<Token> {
@@ -110,17 +129,38 @@ function realmOf(text: string, endpoint: Endpoint): URL {
   return url;
 }
 
-function question(realm: URL, service: string, scope: string, credentials: Credentials): Omit<Request, "trust"> {
+function question(
+  realm: URL,
+  service: string,
+  scopes: readonly string[],
+  credentials: Credentials,
+  offline: boolean,
+): Omit<Request, "trust"> {
   const url = new URL(realm);
   if (service) url.searchParams.set("service", service);
-  url.searchParams.set("scope", scope);
+  for (const scope of scopes) url.searchParams.append("scope", scope);
+  if (offline) {
+    url.searchParams.set("offline_token", "true");
+    url.searchParams.set("client_id", clientId);
+  }
   if (!hasPassword(credentials)) return { method: "GET", url };
   url.searchParams.set("account", credentials.username ?? "");
   return { method: "GET", url, authorization: basic(credentials) };
 }
 
-function exchange(realm: URL, service: string, scope: string, refreshToken: string): Omit<Request, "trust"> {
-  const form = { grant_type: "refresh_token", service, client_id: clientId, scope, refresh_token: refreshToken };
+function exchange(
+  realm: URL,
+  service: string,
+  scopes: readonly string[],
+  refreshToken: string,
+): Omit<Request, "trust"> {
+  const form = {
+    grant_type: "refresh_token",
+    service,
+    client_id: clientId,
+    scope: scopes.join(" "),
+    refresh_token: refreshToken,
+  };
   const headers = { "content-type": "application/x-www-form-urlencoded" };
   return { method: "POST", url: realm, headers, body: new URLSearchParams(form).toString() };
 }
@@ -138,5 +178,7 @@ function parseToken(request: Request, text: string, asked: number): Token {
   if (typeof value !== "string" || !/^[\x21-\x7e]+$/.test(value))
     throw invalid(failed(request, "authorization server did not include a token in the response"));
   const lifetime = typeof fields.expires_in === "number" ? fields.expires_in : 0;
-  return { value, expires: asked + Math.max(lifetime, defaultLifetime) * 1000 };
+  const refresh =
+    typeof fields.refresh_token === "string" && fields.refresh_token !== "" ? fields.refresh_token : undefined;
+  return { value, refresh, expires: asked + Math.max(lifetime, defaultLifetime) * 1000 };
 }

@@ -3,56 +3,50 @@
  */
 
 import { digestOf, isDigest } from "../base/digest.ts";
-import { BosunError, corrupt, forbidden, invalid, kindOf, unavailable } from "../base/errors.ts";
+import { corrupt, invalid, unavailable } from "../base/errors.ts";
 import { documentTypes } from "../base/media-types.ts";
 import { isObject } from "../base/objects.ts";
 import type { Descriptor } from "../base/oci.ts";
-import { formatReference, type Reference } from "../base/reference.ts";
+import type { Reference } from "../base/reference.ts";
 import { type Bytes, collect } from "../base/streams.ts";
 import { Authority } from "./authority.ts";
-import { type Challenge, parseChallenges } from "./challenge.ts";
+import { type Ask, Exchange } from "./exchange.ts";
 import { failureOf } from "./failure.ts";
-import { type Endpoint, type Host, Hosts } from "./host.ts";
-import type { Access, Document, Registry } from "./registry.ts";
+import { type Host, Hosts, type HostsOptions } from "./host.ts";
+import { login } from "./login.ts";
+import { Proxies, type ProxySettings } from "./proxies.ts";
+import type { Access, Credentials, Document, Found, PushOptions, Registry } from "./registry.ts";
+import { relayed } from "./relay.ts";
+import { search } from "./search.ts";
 import { type Answer, defaultLimits, failed, type Limits, type Request, Transport } from "./transport.ts";
+import { hasBlob, mountBlob, pushBlob, pushDocument } from "./upload.ts";
 
-export interface DistributionOptions {
-  /** URLs of copies of Docker Hub, tried before it. */
-  readonly mirrors?: readonly string[];
-  /** `host`, `host:port` or address blocks that may speak HTTP or show an unsigned certificate. Loopback always may. */
-  readonly insecure?: readonly string[];
+/** Loopback addresses may always speak HTTP or show an unsigned certificate, and no proxy sees them. */
+export interface DistributionOptions extends HostsOptions {
+  /** Unless given, the environment's. */
+  readonly proxies?: Partial<ProxySettings>;
   /** As `Bosun/1.0`. */
   readonly userAgent: string;
   readonly limits?: Partial<Limits>;
 }
 
-/** A host that answered: how to reach it, and what it asks for. */
-interface Session {
-  readonly endpoint: Endpoint;
-  readonly challenges: readonly Challenge[];
-}
-
-type Ask = Pick<Request, "method"> & { readonly path: string; readonly headers?: Readonly<Record<string, string>> };
-
 /** Pages of a tag list that are read; registries give 100 to 1000 tags a page. */
 const mostPages = 1000;
 
 export class DistributionRegistry implements Registry {
-  readonly #hosts: Hosts;
-  readonly #transport: Transport;
-  readonly #authority: Authority;
-  readonly #sessions = new Map<string, Session>();
+  readonly #exchange: Exchange;
+  readonly #limits: Limits;
 
-  /** @throws invalid for a mirror or an insecure entry that cannot be read */
+  /** @throws invalid for a mirror, a proxy or an insecure entry that cannot be read */
   constructor(options: DistributionOptions) {
-    this.#hosts = new Hosts(options.mirrors ?? [], options.insecure ?? []);
-    this.#transport = new Transport({ ...defaultLimits, ...options.limits }, options.userAgent);
-    this.#authority = new Authority(this.#transport);
+    this.#limits = { ...defaultLimits, ...options.limits };
+    const transport = new Transport(this.#limits, options.userAgent, new Proxies(options.proxies));
+    this.#exchange = new Exchange(new Hosts(options), transport, new Authority(transport));
   }
 
   async resolve(reference: Reference, access: Access = {}): Promise<Document["descriptor"]> {
-    const found = await this.#anyHost(reference, access, async (host) => {
-      const answer = await this.#ask(host, documentRequest("HEAD", reference), reference, access);
+    const found = await this.#exchange.anyHost(reference, access, async (host) => {
+      const answer = await this.#exchange.ask(host, documentRequest("HEAD", reference), reference, access);
       await answer.discard();
       // Not every registry has HEAD, and its errors have no text: GET tells.
       const described = answer.status === 200 ? describedBy(answer.headers) : undefined;
@@ -62,10 +56,10 @@ export class DistributionRegistry implements Registry {
   }
 
   document(reference: Reference, access: Access = {}): Promise<Document> {
-    return this.#anyHost(reference, access, async (host) => {
-      const answer = await this.#ask(host, documentRequest("GET", reference), reference, access);
+    return this.#exchange.anyHost(reference, access, async (host) => {
+      const answer = await this.#exchange.ask(host, documentRequest("GET", reference), reference, access);
       if (answer.status !== 200) throw await failureOf(answer, reference);
-      const bytes = await collect(answer.body, this.#transport.limits.documentBytes);
+      const bytes = await collect(answer.body, this.#limits.documentBytes);
       const mediaType = mediaTypeOf(answer.headers);
       const digest = digestOf(bytes);
       if (reference.digest !== undefined && digest !== reference.digest)
@@ -80,28 +74,47 @@ export class DistributionRegistry implements Registry {
     offset: number,
     access: Access = {},
   ): Promise<{ readonly start: number; readonly body: Bytes }> {
-    return this.#anyHost(repository, access, async (host) => {
-      const path = `${repository.path}/blobs/${blob.digest}`;
-      const headers = offset > 0 ? { range: `bytes=${offset}-` } : {};
-      const answer = await this.#ask(host, { method: "GET", path, headers }, repository, access);
-      if (answer.status === 416 && offset > 0) {
-        await answer.discard();
-        return this.blob(repository, blob, 0, access);
-      }
-      if (answer.status !== 200 && answer.status !== 206) throw await failureOf(answer, repository);
-      const start = answer.status === 206 ? rangeStart(answer, blob.size) : 0;
-      return { start, body: atLeast(answer, blob.size - start) };
-    });
+    return this.#exchange.anyHost(repository, access, (host, others) =>
+      this.#blobOf(host, others, repository, blob, offset, access),
+    );
+  }
+
+  /** What a mirror breaks off in the middle comes from the hosts after it. */
+  async #blobOf(
+    host: Host,
+    others: readonly Host[],
+    repository: Reference,
+    blob: Pick<Descriptor, "digest" | "size">,
+    offset: number,
+    access: Access,
+  ): Promise<{ readonly start: number; readonly body: Bytes }> {
+    const target = { path: `${repository.path}/blobs/${blob.digest}` };
+    const headers = offset > 0 ? { range: `bytes=${offset}-` } : {};
+    const answer = await this.#exchange.ask(host, { method: "GET", target, headers }, repository, access);
+    if (answer.status === 416 && offset > 0) {
+      await answer.discard();
+      return this.#blobOf(host, others, repository, blob, 0, access);
+    }
+    if (answer.status !== 200 && answer.status !== 206) throw await failureOf(answer, repository);
+    const start = answer.status === 206 ? rangeStart(answer, blob.size) : 0;
+    const opened = { start, body: atLeast(answer, blob.size - start) };
+    if (others.length === 0) return opened;
+    const rest = (at: number) =>
+      this.#exchange.anyOf(others, repository, access.signal, (next, left) =>
+        this.#blobOf(next, left, repository, blob, at, access),
+      );
+    return { start, body: relayed(opened, rest) };
   }
 
   tags(repository: Reference, access: Access = {}): Promise<readonly string[]> {
-    return this.#anyHost(repository, access, async (host) => {
+    return this.#exchange.anyHost(repository, access, async (host) => {
       const tags: string[] = [];
       let path: string | undefined = `${repository.path}/tags/list?n=1000`;
       for (let page = 0; path !== undefined && page < mostPages; page++) {
-        const answer: Answer = await this.#ask(host, { method: "GET", path }, repository, access);
+        const ask: Ask = { method: "GET", target: { path } };
+        const answer: Answer = await this.#exchange.ask(host, ask, repository, access);
         if (answer.status !== 200) throw await failureOf(answer, repository);
-        const bytes = await collect(answer.body, this.#transport.limits.documentBytes);
+        const bytes = await collect(answer.body, this.#limits.documentBytes);
         tags.push(...parseTags(answer.request, bytes));
         path = nextPage(answer);
       }
@@ -109,92 +122,44 @@ export class DistributionRegistry implements Registry {
     });
   }
 
-  /** Asks the hosts of a name in order: a mirror that fails or lacks something is passed over, the origin's error counts. */
-  async #anyHost<T>(reference: Reference, { signal }: Access, call: (host: Host) => Promise<T>): Promise<T> {
-    const hosts = await this.#hosts.of(reference.domain);
-    for (const host of hosts)
-      try {
-        return await call(host);
-      } catch (error) {
-        signal?.throwIfAborted();
-        if (!host.mirror) throw error;
-      }
-    throw unavailable(`no registry serves ${formatReference(reference)}`);
+  hasBlob(repository: Reference, blob: Pick<Descriptor, "digest" | "size">, access: Access = {}): Promise<boolean> {
+    return hasBlob(this.#exchange, repository, blob, access);
   }
 
-  /** Sends with authorisation; a 401 is answered once with what the registry asks for now. */
-  async #ask(host: Host, { method, path, headers = {} }: Ask, reference: Reference, access: Access): Promise<Answer> {
-    const { endpoint, challenges } = await this.#session(host, access.signal);
-    const credentials = host.mirror ? {} : (access.credentials ?? {});
-    const request: Request = {
-      method,
-      url: new URL(`v2/${path}`, endpoint.base),
-      headers,
-      trust: endpoint,
-      signal: access.signal,
-    };
-    const authorize = (asked: readonly Challenge[]) =>
-      this.#authority.header(asked, endpoint, reference, credentials, access.signal);
-    const first = await authorize(challenges);
-    const answer = await this.#send(host, { ...request, authorization: first });
-    if (answer.status !== 401) return answer;
-    const asked = parseChallenges(answer.headers.get("www-authenticate") ?? "");
-    if (first !== undefined) this.#authority.forget(first);
-    const second = await authorize(asked);
-    if (second === undefined && asked.some(({ scheme }) => scheme === "basic")) {
-      await answer.discard();
-      throw forbidden(failed(request, "no basic auth credentials"));
-    }
-    if (second === undefined || second === first) return answer;
-    await answer.discard();
-    return this.#send(host, { ...request, authorization: second });
+  mountBlob(
+    repository: Reference,
+    blob: Pick<Descriptor, "digest">,
+    from: Reference,
+    access: Access = {},
+  ): Promise<boolean> {
+    return mountBlob(this.#exchange, repository, blob, from, access);
   }
 
-  async #send(host: Host, request: Request): Promise<Answer> {
-    try {
-      return await this.#transport.send(request);
-    } catch (error) {
-      // It may have moved from HTTP to HTTPS meanwhile: find out anew the next time.
-      if (kindOf(error) === "unavailable") this.#sessions.delete(host.name);
-      throw error;
-    }
+  pushBlob(
+    repository: Reference,
+    blob: Pick<Descriptor, "digest" | "size">,
+    open: (offset: number) => Bytes,
+    options: PushOptions = {},
+  ): Promise<void> {
+    return pushBlob(this.#exchange, repository, blob, open, options);
   }
 
-  /** Finds the first endpoint of a host that answers. @throws what the last one failed with */
-  async #session(host: Host, signal: AbortSignal | undefined): Promise<Session> {
-    const known = this.#sessions.get(host.name);
-    if (known) return known;
-    let failure: unknown = unavailable(`${host.name} has no endpoint`);
-    for (const endpoint of host.endpoints)
-      try {
-        const session = await this.#ping(endpoint, host.endpoints.length > 1, signal);
-        this.#sessions.set(host.name, session);
-        return session;
-      } catch (error) {
-        signal?.throwIfAborted();
-        if (!(error instanceof BosunError)) throw error;
-        failure = error;
-      }
-    throw failure;
+  pushDocument(reference: Reference, document: Document, access: Access = {}): Promise<void> {
+    return pushDocument(this.#exchange, reference, document, access);
   }
 
-  async #ping(endpoint: Endpoint, isProbe: boolean, signal: AbortSignal | undefined): Promise<Session> {
-    const url = new URL("v2/", endpoint.base);
-    const probe = isProbe && endpoint.base.protocol === "https:" ? { attempts: 1 } : {};
-    const answer = await this.#transport.send({ method: "GET", url, trust: endpoint, signal, ...probe });
-    await answer.discard();
-    if (answer.status >= 500)
-      throw unavailable(
-        failed(answer.request, `received unexpected HTTP status: ${answer.status} ${answer.statusText}`),
-      );
-    const challenges = answer.status === 401 ? parseChallenges(answer.headers.get("www-authenticate") ?? "") : [];
-    return { endpoint, challenges };
+  login(domain: string, credentials: Credentials, signal?: AbortSignal): Promise<string | undefined> {
+    return login(this.#exchange, domain, credentials, signal);
+  }
+
+  search(domain: string | undefined, term: string, limit: number, access: Access = {}): Promise<readonly Found[]> {
+    return search(this.#exchange, domain, term, limit, access);
   }
 }
 
 const documentRequest = (method: "GET" | "HEAD", { path, digest, tag = "latest" }: Reference): Ask => ({
   method,
-  path: `${path}/manifests/${digest ?? tag}`,
+  target: { path: `${path}/manifests/${digest ?? tag}` },
   headers: { accept: documentTypes.join(", ") },
 });
 

@@ -1,5 +1,5 @@
 /**
- * What a registry's refusal means, in the words of dockerd's pull. Source: distribution-spec v1.1, "Error codes"; moby
+ * What a registry's refusal means, in the words of dockerd's pull and push. Source: distribution-spec v1.1, "Error codes"; moby
  * distribution/errors.go; wire-notes section 6.
  */
 
@@ -65,8 +65,17 @@ function parseStatus(status: number, reference: Reference): Refusal | undefined 
   return undefined;
 }
 
-function explained({ code, message }: Refusal, reference: Reference): BosunError {
-  const words = `${code.toLowerCase().replaceAll("_", " ")}: ${message}`;
+/** What dockerd's push says: the registry's words alone. */
+function explainedPush({ code, message }: Refusal): BosunError {
+  const words = wordsOf({ code, message });
+  if (code === "TOOMANYREQUESTS") return unavailable(words);
+  return code === "DENIED" || code === "UNAUTHORIZED" ? forbidden(words) : invalid(words);
+}
+
+const wordsOf = ({ code, message }: Refusal): string => `${code.toLowerCase().replaceAll("_", " ")}: ${message}`;
+
+function explainedPull({ code, message }: Refusal, reference: Reference): BosunError {
+  const words = wordsOf({ code, message });
   const name = familiarName(reference);
   switch (code) {
     case "DENIED":
@@ -94,7 +103,11 @@ function explained({ code, message }: Refusal, reference: Reference): BosunError
  * @param reference  what was asked for; named in the message
  * @returns the error to throw
  */
-export async function failureOf(answer: Answer, reference: Reference): Promise<BosunError> {
+export async function failureOf(
+  answer: Answer,
+  reference: Reference,
+  during: "pull" | "push" = "pull",
+): Promise<BosunError> {
   const { status, statusText, headers, request } = answer;
   if (status >= 500) {
     await answer.discard();
@@ -105,7 +118,6 @@ export async function failureOf(answer: Answer, reference: Reference): Promise<B
     () => "",
   );
   const found = parseHeader(headers) ?? parseBody(text) ?? parseStatus(status, reference);
-  return found
-    ? explained(found, reference)
-    : invalid(failed(request, `unexpected HTTP status ${status} ${statusText}`));
+  if (!found) return invalid(failed(request, `unexpected HTTP status ${status} ${statusText}`));
+  return during === "push" ? explainedPush(found) : explainedPull(found, reference);
 }

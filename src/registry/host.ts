@@ -8,23 +8,40 @@ import { BlockList, isIP } from "node:net";
 import { invalid } from "../base/errors.ts";
 import { defaultDomain } from "../base/reference.ts";
 
-/** A server that speaks the distribution protocol. */
-export interface Endpoint {
-  /** Ends with a slash, as `https://registry-1.docker.io/`; `v2/` follows. */
-  readonly base: URL;
+/** How far a host is trusted, and what it is shown. */
+export interface Trust {
   /** Certificates are not verified. */
   readonly insecure: boolean;
-  /** Never through a proxy of the environment: the address is this machine's own. */
+  /** Never through a proxy: the address is this machine's own. */
   readonly direct: boolean;
+  readonly certificates?: Certificates | undefined;
+}
+
+/** A server that speaks the distribution protocol. */
+export interface Endpoint extends Trust {
+  /** Ends with a slash, as `https://registry-1.docker.io/`; `v2/` follows. */
+  readonly base: URL;
 }
 
 export interface Host {
   /** Names the host in caches. */
   readonly name: string;
-  /** A copy of Docker Hub that the user set up: it never sees the user's credentials. */
+  /**
+   * A copy that the user set up: it never sees the user's credentials. They belong to the origin, and a request carries no others: a mirror
+   * that wants some cannot be used, as with dockerd.
+   */
   readonly mirror: boolean;
+  /** Of a mirror that may serve several registries: the one that is meant. Sent as containerd does it, as `?ns=`. */
+  readonly namespace?: string;
   /** Ways to reach it, to be tried in order until one connects. */
   readonly endpoints: readonly Endpoint[];
+}
+
+/** Certificate authorities beside the usual ones, and what the client shows; PEM. */
+export interface Certificates {
+  readonly ca?: readonly string[];
+  readonly cert?: string;
+  readonly key?: string;
 }
 
 /** Where Docker Hub's registry lives. */
@@ -59,6 +76,9 @@ export function isLoopback(url: URL): boolean {
   return localNames.test(hostname) || (isIP(hostname) !== 0 && loopback.check(hostname, familyOf(hostname)));
 }
 
+/** Of a host that nobody named: another one sent us there. */
+export const strangerTrust = (url: URL): Trust => ({ insecure: false, direct: isLoopback(url) });
+
 /** `[::1]:5000` → `::1`. */
 const hostnameOf = (domain: string): string => domain.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
 
@@ -70,54 +90,79 @@ function mirrorUrl(text: string): URL {
   return url;
 }
 
+export interface HostsOptions {
+  /** URLs of copies of Docker Hub, tried in order before it. */
+  readonly hubMirrors?: readonly string[];
+  /** URLs of copies of a registry, by its domain; those of `*` come after, for every domain. */
+  readonly mirrors?: Readonly<Record<string, readonly string[]>>;
+  /** `host`, `host:port` or address blocks. */
+  readonly insecure?: readonly string[];
+  /** What is shown to `host[:port]`. */
+  readonly certificatesOf?: (authority: string) => Promise<Certificates | undefined>;
+  readonly resolve?: Resolve;
+}
+
+const everyDomain = "*";
+
 export class Hosts {
-  readonly #mirrors: readonly URL[];
+  readonly #hubMirrors: readonly URL[];
+  readonly #mirrors: ReadonlyMap<string, readonly URL[]>;
   readonly #insecureNames: ReadonlySet<string>;
   readonly #insecureBlocks: BlockList;
   readonly #looksUp: boolean;
+  readonly #certificatesOf: (authority: string) => Promise<Certificates | undefined>;
+  readonly #resolve: Resolve;
 
-  /**
-   * @param mirrors   URLs of copies of Docker Hub, tried in order before it
-   * @param insecure  `host`, `host:port` or address blocks
-   * @throws          invalid
-   */
-  constructor(
-    mirrors: readonly string[],
-    insecure: readonly string[],
-    readonly resolve: Resolve = resolveAll,
-  ) {
+  /** @throws invalid */
+  constructor(options: HostsOptions) {
+    const { hubMirrors = [], mirrors = {}, insecure = [], resolve = resolveAll } = options;
     const blocks = insecure.filter((entry) => entry.includes("/"));
-    this.#mirrors = mirrors.map(mirrorUrl);
+    this.#hubMirrors = hubMirrors.map(mirrorUrl);
+    this.#mirrors = new Map(
+      Object.entries(mirrors).map(([domain, urls]) => [domain.toLowerCase(), urls.map(mirrorUrl)]),
+    );
     this.#insecureNames = new Set(insecure.filter((entry) => !entry.includes("/")).map((entry) => entry.toLowerCase()));
     this.#insecureBlocks = addressList(blocks);
     this.#looksUp = blocks.length > 0;
+    this.#certificatesOf = options.certificatesOf ?? (async () => undefined);
+    this.#resolve = resolve;
   }
 
   /** @returns the hosts of a reference's domain, to be tried in order. Never empty. */
   async of(domain: string): Promise<readonly Host[]> {
-    if (domain !== defaultDomain) return [await this.#host(domain, domain)];
-    const mirrors = await Promise.all(this.#mirrors.map((url) => this.#mirror(url)));
-    return [...mirrors, await this.#host(hubHost, domain)];
+    const hub = domain === defaultDomain ? this.#hubMirrors : [];
+    const named = [domain.toLowerCase(), everyDomain].flatMap((key) => this.#mirrors.get(key) ?? []);
+    const mirrors = [
+      ...hub.map((url) => this.#mirror(url)),
+      ...named.map((url) => this.#mirror(url, domain)),
+      this.origin(domain),
+    ];
+    return Promise.all(mirrors);
   }
 
-  async #host(authority: string, name: string): Promise<Host> {
-    const trust = await this.#trust(authority);
+  /** The host that a domain means, without its mirrors. */
+  async origin(domain: string): Promise<Host> {
+    const authority = domain === defaultDomain ? hubHost : domain;
+    const trust = await this.trust(authority);
     const schemes = trust.insecure ? ["https", "http"] : ["https"];
     const endpoints = schemes.map((scheme) => ({ base: new URL(`${scheme}://${authority}/`), ...trust }));
-    return { name, mirror: false, endpoints };
+    return { name: domain, mirror: false, endpoints };
   }
 
-  async #mirror(url: URL): Promise<Host> {
-    return { name: url.href, mirror: true, endpoints: [{ base: url, ...(await this.#trust(url.host)) }] };
+  async #mirror(url: URL, namespace?: string): Promise<Host> {
+    const endpoint = { base: url, ...(await this.trust(url.host)) };
+    return { name: url.href, mirror: true, endpoints: [endpoint], ...(namespace !== undefined && { namespace }) };
   }
 
-  async #trust(authority: string): Promise<Pick<Endpoint, "insecure" | "direct">> {
+  /** @param authority  `host[:port]` */
+  async trust(authority: string): Promise<Trust> {
     const hostname = hostnameOf(authority);
     const addresses = await this.#addresses(hostname);
     const direct = addresses.some((address) => loopback.check(address, familyOf(address)));
     const listed = [authority, hostname].some((name) => this.#insecureNames.has(name.toLowerCase()));
     const inBlock = addresses.some((address) => this.#insecureBlocks.check(address, familyOf(address)));
-    return { direct, insecure: direct || listed || inBlock };
+    const certificates = await this.#certificatesOf(authority);
+    return { direct, insecure: direct || listed || inBlock, ...(certificates && { certificates }) };
   }
 
   /** A name is looked up only when the answer can matter: a proxy may be the only one to know it. */
@@ -125,6 +170,6 @@ export class Hosts {
     if (isIP(hostname)) return [hostname];
     if (localNames.test(hostname)) return ["127.0.0.1"];
     if (!this.#looksUp) return [];
-    return this.resolve(hostname).catch(() => []);
+    return this.#resolve(hostname).catch(() => []);
   }
 }

@@ -4,8 +4,10 @@
  */
 
 import { BosunError, hasCode, invalid, messageOf, unavailable } from "../base/errors.ts";
-import { type Bytes, collect } from "../base/streams.ts";
-import { type Endpoint, isLoopback } from "./host.ts";
+import type { Bytes } from "../base/streams.ts";
+import { answerBody, discard, type Upload, uploadBody } from "./body.ts";
+import { strangerTrust, type Trust } from "./host.ts";
+import type { Proxies } from "./proxies.ts";
 
 /** Bounds of every exchange with a registry. */
 export interface Limits {
@@ -15,8 +17,10 @@ export interface Limits {
   readonly backoffMs: number;
   /** The longest Retry-After that is waited for; a longer one is an error at once. */
   readonly longestWaitMs: number;
-  /** From the request to its response headers, connecting included. */
+  /** From the request, or the last piece of its body, to its response headers; connecting included. */
   readonly headersMs: number;
+  /** The same where the registry works first: it moves a blob that was uploaded to where blobs are. */
+  readonly commitMs: number;
   /** Between two pieces of a body. */
   readonly idleMs: number;
   /** Manifests and tag lists. */
@@ -29,25 +33,29 @@ export const defaultLimits: Limits = {
   backoffMs: 500,
   longestWaitMs: 10_000,
   headersMs: 30_000,
+  commitMs: 300_000,
   idleMs: 60_000,
   documentBytes: 4 << 20,
   tokenBytes: 1 << 20,
 };
 
 const mostRedirects = 5;
-/** Bytes. */
-const shortBody = 16 << 10;
+
+export type Method = "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
 
 export interface Request {
-  readonly method: "GET" | "HEAD" | "POST";
+  readonly method: Method;
   readonly url: URL;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string;
+  /** A text may hold credentials: it never follows a redirect to another host. */
+  readonly body?: string | Uint8Array<ArrayBuffer> | Upload;
   readonly authorization?: string | undefined;
-  readonly trust: Pick<Endpoint, "insecure" | "direct">;
+  readonly trust: Trust;
   readonly signal?: AbortSignal | undefined;
   /** Overrides `Limits.attempts`. */
-  readonly attempts?: number;
+  readonly attempts?: number | undefined;
+  /** Overrides `Limits.headersMs`. */
+  readonly headersMs?: number | undefined;
 }
 
 /** An answer; `body` fails when it stalls. Read it to its end or `discard` it. */
@@ -60,11 +68,9 @@ export interface Answer {
   discard(): Promise<void>;
 }
 
-const goMethod = { GET: "Get", HEAD: "Head", POST: "Post" } as const;
-
 /** As Go prints a failed request: `Get "https://…": reason`. */
-export const failed = (request: Pick<Request, "method" | "url">, reason: string): string =>
-  `${goMethod[request.method]} "${request.url.href}": ${reason}`;
+export const failed = ({ method, url }: Pick<Request, "method" | "url">, reason: string): string =>
+  `${method.charAt(0)}${method.slice(1).toLowerCase()} "${url.href}": ${reason}`;
 
 const portOf = (url: URL): string => url.port || (url.protocol === "https:" ? "443" : "80");
 
@@ -80,10 +86,10 @@ function reasonOf(error: unknown, url: URL): string {
 }
 
 const mayPass = (error: unknown): boolean => hasCode(error, "ECONNRESET", "EPIPE", "ETIMEDOUT", "ConnectionClosed");
-const isOverloaded = (status: number): boolean => status === 429 || (status >= 500 && status !== 501);
+export const isOverloaded = (status: number): boolean => status === 429 || (status >= 500 && status !== 501);
 
 /** @returns what Retry-After asks for, in ms; undefined when it does not. Source: RFC 9110 section 10.2.3. */
-function retryAfter(headers: Headers): number | undefined {
+export function retryAfter(headers: Headers): number | undefined {
   const text = headers.get("retry-after")?.trim() ?? "";
   if (/^\d+$/.test(text)) return Number(text) * 1000;
   const date = Date.parse(text);
@@ -104,70 +110,39 @@ export function pause(ms: number, signal: AbortSignal | undefined): Promise<void
 }
 
 /** Credentials go where they were meant to go; a redirect to plain HTTP is an attack, or a mistake as bad. @throws invalid */
-function redirected(request: Request, location: string): Request {
+export function redirected(request: Request, location: string): Request {
   const url = URL.parse(location, request.url.href);
   if (!url || !/^https?:$/.test(url.protocol) || url.username)
     throw invalid(failed(request, `bad redirect to ${JSON.stringify(location.slice(0, 200))}`));
   if (url.protocol === "http:" && request.url.protocol === "https:" && !request.trust.insecure)
     throw invalid(failed(request, `refused a redirect from https to ${url.origin}`));
   if (url.origin === request.url.origin) return { ...request, url };
+  if (typeof request.body === "string")
+    throw invalid(failed(request, `refused to send credentials on to ${url.origin}`));
   // Another host is not the one that the user declared insecure or local.
-  const trust = url.hostname === request.url.hostname ? request.trust : { insecure: false, direct: isLoopback(url) };
+  const trust = url.hostname === request.url.hostname ? request.trust : strangerTrust(url);
   return { ...request, url, trust, authorization: undefined };
 }
 
-/** A short body is read to its end, so that its connection can serve the next request; a long or endless one is cut off. */
-async function discard(body: Bytes, headers: Headers): Promise<void> {
-  const length = Number(headers.get("content-length") ?? Number.NaN);
-  if (length <= shortBody) await collect(body, shortBody).catch(() => {});
-  else await body.cancel();
-}
+const isUpload = (body: Request["body"]): body is Upload => typeof body === "object" && "open" in body;
 
-/** Says `unavailable` when the connection breaks, or when no byte comes for `idleMs` although one was asked for. */
-function bodyOf(request: Request, response: Response, stop: AbortController, idleMs: number): Bytes {
-  const reader = response.body?.getReader();
-  const stalled = unavailable(failed(request, `no data for ${idleMs / 1000} s`));
-  let isAsked = false;
-  // One for the whole body: it begins anew with every read, and means nothing while nobody reads.
-  const timer = setTimeout(() => isAsked && stop.abort(stalled), idleMs);
-  const read = async () => {
-    isAsked = true;
-    timer.refresh();
-    try {
-      return await reader?.read();
-    } catch (error) {
-      clearTimeout(timer);
-      const isStalled = stop.signal.aborted;
-      stop.abort();
-      request.signal?.throwIfAborted();
-      throw isStalled
-        ? stalled
-        : unavailable(failed(request, `unexpected EOF (${messageOf(error)})`), { cause: error });
-    } finally {
-      isAsked = false;
-    }
-  };
-  return new ReadableStream(
-    {
-      pull: async (out) => {
-        const piece = await read();
-        if (piece?.value) return out.enqueue(piece.value);
-        clearTimeout(timer);
-        out.close();
-      },
-      cancel: () => {
-        clearTimeout(timer);
-        stop.abort();
-      },
-    },
-    { highWaterMark: 0 },
-  );
+const tlsOf = ({ insecure, certificates: { ca, ...own } = {} }: Trust) => ({
+  rejectUnauthorized: !insecure,
+  ...own,
+  ...(ca && { ca: [...ca] }),
+});
+
+/** The body, as fetch's options have it. */
+function sent(body: Request["body"], onPiece: () => void): RequestInit {
+  if (body === undefined) return {};
+  return isUpload(body) ? { body: uploadBody(body, onPiece), duplex: "half" } : { body };
 }
 
 export class Transport {
   constructor(
     readonly limits: Limits,
     readonly userAgent: string,
+    readonly proxies: Proxies,
   ) {}
 
   /** Sends, follows redirects, and tries again while that may help. @throws unavailable, invalid, or the signal's reason */
@@ -208,7 +183,7 @@ export class Transport {
     const timeout = unavailable(
       failed(request, "net/http: request canceled (Client.Timeout exceeded while awaiting headers)"),
     );
-    const timer = setTimeout(() => stop.abort(timeout), this.limits.headersMs);
+    const timer = setTimeout(() => stop.abort(timeout), request.headersMs ?? this.limits.headersMs);
     try {
       const response = await fetch(url, {
         method,
@@ -217,17 +192,18 @@ export class Transport {
           "accept-encoding": "identity",
           ...request.headers,
           ...(request.authorization !== undefined && { authorization: request.authorization }),
+          ...(isUpload(request.body) && { "content-length": String(request.body.size) }),
         },
-        ...(request.body !== undefined && { body: request.body }),
+        ...sent(request.body, () => timer.refresh()),
         redirect: "manual",
         decompress: false,
         timeout: false,
-        tls: { rejectUnauthorized: !trust.insecure },
-        ...(trust.direct && { proxy: false }),
+        tls: tlsOf(trust),
+        proxy: (trust.direct ? undefined : this.proxies.of(url)) ?? false,
         signal: signal ? AbortSignal.any([signal, stop.signal]) : stop.signal,
       });
       const { status, statusText, headers } = response;
-      const body = bodyOf(request, response, stop, this.limits.idleMs);
+      const body = answerBody(request, response, stop, this.limits.idleMs, (reason) => failed(request, reason));
       return { status, statusText, headers, request, body, discard: () => discard(body, headers) };
     } catch (error) {
       signal?.throwIfAborted();

@@ -2,10 +2,13 @@
 
 import { expect, test } from "bun:test";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { digestOf } from "../../src/base/digest.ts";
 import { parseReference } from "../../src/base/reference.ts";
 import { collect } from "../../src/base/streams.ts";
 import { Authority } from "../../src/registry/authority.ts";
 import { DistributionRegistry } from "../../src/registry/distribution.ts";
+import type { HostsOptions } from "../../src/registry/host.ts";
+import { Proxies } from "../../src/registry/proxies.ts";
 import type { Credentials } from "../../src/registry/registry.ts";
 import { defaultLimits, Transport } from "../../src/registry/transport.ts";
 import { FakeRegistry, refuse } from "../fake/registry.ts";
@@ -18,7 +21,7 @@ const image = imageOf();
 const [layer] = image.layers;
 if (!layer) throw new Error("no layer");
 
-const client = (options: { mirrors?: string[] } = {}) =>
+const client = (options: HostsOptions = {}) =>
   new DistributionRegistry({ userAgent: "Bosun/test", limits: impatient, ...options });
 
 const pathOf = (request: IncomingMessage): URL => new URL(request.url ?? "/", "http://registry");
@@ -193,10 +196,11 @@ test.each([
 });
 
 test("a registry behind TLS cannot have the password sent in the clear", async () => {
-  const authority = new Authority(new Transport({ ...defaultLimits, ...impatient }, "Bosun/test"));
+  const authority = new Authority(new Transport({ ...defaultLimits, ...impatient }, "Bosun/test", new Proxies()));
   const endpoint = { base: new URL("https://reg.example/"), insecure: false, direct: false };
   const challenge = { scheme: "bearer", parameters: { realm: "http://reg.example/token" } };
-  const call = () => authority.header([challenge], endpoint, parseReference("reg.example/app"), ann);
+  const errand = { reference: parseReference("reg.example/app"), scopes: [], credentials: ann, signal: undefined };
+  const call = () => authority.header([challenge], endpoint, errand);
   expect(await failureOf(call)).toBe(
     "invalid: invalid token auth challenge realm: http://reg.example/token is not https",
   );
@@ -210,11 +214,37 @@ test("a mirror is asked first, without credentials, and a broken one is passed o
     response.writeHead(404).end();
     return true;
   };
-  const distribution = client({ mirrors: [`http://${broken.host}`, `http://${mirror.host}/`] });
+  const distribution = client({ hubMirrors: [`http://${broken.host}`, `http://${mirror.host}/`] });
   const document = await distribution.document(parseReference("app:v1"), { credentials: ann });
   expect(document.descriptor.digest).toBe(image.manifest.descriptor.digest);
   expect(broken.asked("/manifests/")).toHaveLength(1);
   expect([...broken.seen, ...mirror.seen].every(({ authorization }) => authorization === undefined)).toBeTrue();
+});
+
+test("a mirror that breaks off a blob is helped out by the next one, then by the registry itself", async () => {
+  await using first = await FakeRegistry.start();
+  await using second = await FakeRegistry.start();
+  await using origin = await FakeRegistry.start();
+  const bytes = Buffer.from("0123456789".repeat(50_000));
+  const blob = { digest: digestOf(bytes), size: bytes.byteLength };
+  const cutAt = (size: number) => (request: IncomingMessage, response: ServerResponse) => {
+    if (!request.url?.includes("/blobs/")) return false;
+    const start = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? "")?.[1] ?? 0);
+    const range = `bytes ${start}-${blob.size - 1}/${blob.size}`;
+    response.writeHead(start > 0 ? 206 : 200, { "content-length": String(blob.size - start), "content-range": range });
+    response.write(bytes.subarray(start, size), () => request.socket.end());
+    return true;
+  };
+  first.misbehave = cutAt(100_000);
+  second.misbehave = cutAt(200_000);
+  origin.pushBlob(bytes);
+  const mirrors = { [origin.host]: [`http://${first.host}`, `http://${second.host}`] };
+  const repository = parseReference(`${origin.host}/app`);
+  const { body } = await client({ mirrors }).blob(repository, blob, 0);
+  expect(digestOf(await collect(body, 1 << 20))).toBe(blob.digest);
+  const [asked] = origin.asked("/blobs/");
+  expect(Number(/^bytes=(\d+)-$/.exec(asked?.range ?? "")?.[1])).toBeLessThanOrEqual(200_000);
+  expect(first.asked("/blobs/")[0]?.path).toContain(`?ns=${encodeURIComponent(origin.host)}`);
 });
 
 test("a loopback registry is reached directly whatever proxy the environment names", async () => {

@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { digestOf } from "../../src/base/digest.ts";
 import { parseReference, type Reference } from "../../src/base/reference.ts";
-import { collect } from "../../src/base/streams.ts";
+import { bytesOf, collect } from "../../src/base/streams.ts";
 import { DistributionRegistry } from "../../src/registry/distribution.ts";
 import type { Access } from "../../src/registry/registry.ts";
 import { FakeRegistry } from "../fake/registry.ts";
@@ -101,6 +101,82 @@ for (const [name, isThere, start, access] of peers)
 
     test("tags() lists them", async () => {
       expect([...(await registry.tags(named("team/app"), access))].sort()).toEqual(["multi", "v1"]);
+    });
+
+    describe("pushing", () => {
+      const bytes = new Uint8Array(Buffer.from("0123456789abcdef".repeat(200_000)));
+      const blob = { digest: digestOf(bytes), size: bytes.byteLength };
+      const open = (offset: number) => bytesOf(bytes.subarray(offset));
+      const push = (name: string, one = blob) => registry.pushBlob(named(name), one, open, access);
+
+      test("a blob that was pushed is there, byte for byte", async () => {
+        expect(await registry.hasBlob(named("push/one"), blob, access)).toBeFalse();
+        const counts: number[] = [];
+        await registry.pushBlob(named("push/one"), blob, open, {
+          ...access,
+          onProgress: (count) => counts.push(count),
+        });
+        expect(counts.at(-1)).toBe(blob.size);
+        expect(await registry.hasBlob(named("push/one"), blob, access)).toBeTrue();
+        const { body } = await registry.blob(named("push/one"), blob, 0, access);
+        expect(digestOf(await collect(body, 1 << 24))).toBe(blob.digest);
+      });
+
+      test("a blob is mounted from another repository of the host, or not when it is not there", async () => {
+        await push("push/from");
+        expect(await registry.mountBlob(named("push/to"), blob, named("push/from"), access)).toBeTrue();
+        expect(await registry.hasBlob(named("push/to"), blob, access)).toBeTrue();
+        const other = { digest: digestOf("other"), size: 5 };
+        expect(await registry.mountBlob(named("push/to"), other, named("push/from"), access)).toBeFalse();
+        expect(await registry.hasBlob(named("push/to"), other, access)).toBeFalse();
+      });
+
+      test("an empty blob can be pushed", async () => {
+        const empty = { digest: digestOf(""), size: 0 };
+        await registry.pushBlob(named("push/empty"), empty, () => bytesOf(), access);
+        expect(await registry.hasBlob(named("push/empty"), empty, access)).toBeTrue();
+      });
+
+      test("other bytes than the digest says are refused", async () => {
+        const wrong = { digest: digestOf("wrong"), size: blob.size };
+        expect(await failureOf(() => push("push/wrong", wrong))).toStartWith("invalid: digest invalid: ");
+        expect(await registry.hasBlob(named("push/wrong"), wrong, access)).toBeFalse();
+      });
+
+      test("a manifest follows its blobs, under a tag and under its digest", async () => {
+        for (const piece of [image.config, ...image.layers])
+          await registry.pushBlob(
+            named("push/image"),
+            piece.descriptor,
+            (offset) => bytesOf(new Uint8Array(piece.bytes.subarray(offset))),
+            access,
+          );
+        await registry.pushDocument(named("push/image:v2"), image.manifest, access);
+        const { digest } = image.manifest.descriptor;
+        expect((await registry.resolve(named("push/image:v2"), access)).digest).toBe(digest);
+        await registry.pushDocument(named(`push/image@${digest}`), image.manifest, access);
+      });
+
+      test("a manifest without its blobs is refused", async () => {
+        const failure = await failureOf(() => registry.pushDocument(named("push/none:v1"), image.manifest, access));
+        expect(failure).toStartWith("invalid: manifest blob unknown: ");
+      });
+
+      test("an aborted push throws the reason", async () => {
+        const signal = AbortSignal.abort(new Error("enough"));
+        const call = () => registry.pushBlob(named("push/stop"), blob, open, { ...access, signal });
+        expect(await failureOf(call)).toBe("internal: enough");
+      });
+    });
+
+    test("login() tells right credentials from wrong ones", async () => {
+      expect(await registry.login(peer.host, access.credentials ?? {})).toBeUndefined();
+      const wrong = () => registry.login(peer.host, { username: "ann", password: "wrong" });
+      expect(await failureOf(wrong)).toBe(
+        access.credentials
+          ? `unauthorized: login attempt to http://${peer.host}/v2/ failed with status: 401 Unauthorized`
+          : "no error",
+      );
     });
 
     if (access.credentials)

@@ -30,8 +30,12 @@ describe("parseConfig() without anything", () => {
       storageDriver: "auto",
       insecureRegistries: [],
       registryMirrors: [],
+      mirrors: {},
+      proxies: {},
       maxConcurrentDownloads: 3,
+      maxConcurrentUploads: 5,
       maxDownloadAttempts: 5,
+      pushCompression: "gzip",
       bridge: {
         name: "docker0",
         address: undefined,
@@ -60,6 +64,27 @@ describe("parseConfig() without anything", () => {
 
   test("parseConfig() gives a value that nobody changes", () => {
     expect(Object.isFrozen(parse([]))).toBe(true);
+  });
+});
+
+describe("registries in daemon.json and flags", () => {
+  test("mirrors of any registry, in order, from both", () => {
+    const file = { mirrors: { "ghcr.io": ["https://one", "https://two"], "*": ["https://all"] } };
+    expect(parse(["--mirror", "quay.io=https://q"], file).mirrors).toEqual({
+      "ghcr.io": ["https://one", "https://two"],
+      "*": ["https://all"],
+      "quay.io": ["https://q"],
+    });
+    expect(() => parse(["--mirror", "https://q"])).toThrow("want registry=URL, or *=URL");
+  });
+
+  test("proxies are grouped in the file, as dockerd has them, and flags outside of it", () => {
+    const proxies = { "http-proxy": "http://p:1", "https-proxy": "http://p:2", "no-proxy": "a,b" };
+    const expected = { http: "http://p:1", https: "http://p:2", no: "a,b" };
+    expect(parse([], { proxies }).proxies).toEqual(expected);
+    expect(parse(["--http-proxy=http://p:1", "--https-proxy=http://p:2", "--no-proxy=a,b"]).proxies).toEqual(expected);
+    expect(() => parse([], { proxies: { ftp: "x" } })).toThrow("don't match any configuration option: proxies.ftp");
+    expect(() => parse([], { "http-proxy": "x" })).toThrow("don't match any configuration option: http-proxy");
   });
 });
 

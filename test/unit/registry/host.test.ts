@@ -10,7 +10,7 @@ const resolve = async (name: string) => addresses[name] ?? [];
 
 /** URLs in order; `+` marks one whose certificate is not verified, `!` one that no proxy sees. */
 async function urls(domain: string, insecure: string[] = [], mirrors: string[] = []): Promise<string[]> {
-  const hosts = await new Hosts(mirrors, insecure, resolve).of(domain);
+  const hosts = await new Hosts({ hubMirrors: mirrors, insecure, resolve }).of(domain);
   return hosts.flatMap(({ endpoints }) =>
     endpoints.map((one) => `${one.base.href}${one.insecure ? "+" : ""}${one.direct ? "!" : ""}`),
   );
@@ -48,15 +48,33 @@ describe("Hosts.of() gives", () => {
   });
 });
 
+test("mirrors of any registry: its own, those for all, then itself; each is told which registry is meant", async () => {
+  const mirrors = { "ghcr.io": ["https://one.example/x"], "*": ["https://all.example"] };
+  const hosts = async (domain: string) =>
+    (await new Hosts({ mirrors, hubMirrors: ["https://hub.example"] }).of(domain)).map(
+      ({ endpoints, mirror, namespace }) => `${mirror ? "mirror" : "origin"} ${endpoints[0]?.base} ${namespace ?? ""}`,
+    );
+  expect(await hosts("ghcr.io")).toEqual([
+    "mirror https://one.example/x/ ghcr.io",
+    "mirror https://all.example/ ghcr.io",
+    "origin https://ghcr.io/ ",
+  ]);
+  expect(await hosts("docker.io")).toEqual([
+    "mirror https://hub.example/ ",
+    "mirror https://all.example/ docker.io",
+    "origin https://registry-1.docker.io/ ",
+  ]);
+});
+
 describe("Hosts refuses", () => {
   test.each(["mirror.example", "ftp://mirror.example", "https://a:b@mirror.example", "https://mirror.example/?x"])(
     "the mirror %s",
     async (mirror) => {
-      expect(await failureOf(() => new Hosts([mirror], []))).toStartWith("invalid: invalid mirror");
+      expect(await failureOf(() => new Hosts({ hubMirrors: [mirror] }))).toStartWith("invalid: invalid mirror");
     },
   );
 
   test.each(["10.0.0.0/33", "10.0.0/8", "fd00::/129", "x/8", "10.0.0.0/"])("the address block %s", async (block) => {
-    expect(await failureOf(() => new Hosts([], [block]))).toStartWith("invalid: invalid insecure registry");
+    expect(await failureOf(() => new Hosts({ insecure: [block] }))).toStartWith("invalid: invalid insecure registry");
   });
 });

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseReference } from "../../../src/base/reference.ts";
 import { DistributionRegistry } from "../../../src/registry/distribution.ts";
+import { Proxies } from "../../../src/registry/proxies.ts";
 import { defaultLimits, Transport } from "../../../src/registry/transport.ts";
 import { failureOf } from "../../support/errors.ts";
 import { imageOf } from "../../support/image.ts";
@@ -51,7 +52,7 @@ test("a registry on loopback may speak TLS with a certificate that nobody signed
 
 test("such a certificate is refused where the host is not declared insecure", async () => {
   await using server = await selfSigned();
-  const transport = new Transport({ ...defaultLimits, ...impatient }, "Bosun/test");
+  const transport = new Transport({ ...defaultLimits, ...impatient }, "Bosun/test", new Proxies());
   const url = new URL(`https://127.0.0.1:${server.port}/v2/`);
   const call = () => transport.send({ method: "GET", url, trust: { insecure: false, direct: true } });
   expect(await failureOf(call)).toBe(
