@@ -1,10 +1,10 @@
 /**
- * Layers on their way: download, then unpack, each as soon as it can. Pulls that need the same layer at the same time share the work, which
+ * Layers on their way: each is unpacked while it is downloaded, or as soon as it can be. Pulls that need the same layer at the same time share the work, which
  * goes on until the last of them has lost interest.
  */
 
 import type { Digest } from "../base/digest.ts";
-import { BosunError, hasCode } from "../base/errors.ts";
+import { BosunError, hasCode, kindOf } from "../base/errors.ts";
 import { shortId } from "../base/ids.ts";
 import type { Descriptor } from "../base/oci.ts";
 import type { Reference } from "../base/reference.ts";
@@ -12,7 +12,8 @@ import { Semaphore } from "../base/semaphore.ts";
 import type { Access, Registry } from "../registry/registry.ts";
 import { pause } from "../registry/transport.ts";
 import type { Blob, ContentStore } from "../store/content.ts";
-import type { Snapshotter } from "../store/snapshot.ts";
+import type { Snapshotter, UnpackOptions } from "../store/snapshot.ts";
+import { Arrival } from "../wasm/arrival.ts";
 import { counter, type OnProgress, type Progress } from "./progress.ts";
 
 export interface TransferLimits {
@@ -26,7 +27,7 @@ export interface TransferLimits {
 
 export const defaultTransferLimits: TransferLimits = {
   maxConcurrentDownloads: 3,
-  maxConcurrentUnpacks: Math.max(2, navigator.hardwareConcurrency),
+  maxConcurrentUnpacks: 3 + Math.max(2, navigator.hardwareConcurrency), // those that wait for their download take no processor
   attempts: 5,
   backoffMs: 1000,
 };
@@ -44,11 +45,21 @@ interface Shared {
   last?: Progress;
 }
 
-type Job = LayerSource & { readonly access: Access; readonly signal: AbortSignal; readonly report: OnProgress };
+type Job = LayerSource & {
+  readonly access: Access;
+  readonly signal: AbortSignal;
+  readonly report: OnProgress;
+  readonly arrival: Arrival | undefined;
+};
+
+/** A smaller blob has come before anybody could have begun with it, bytes. */
+const worthwhile = 4 << 20;
+
+const isDiskFull = (error: unknown): boolean =>
+  error instanceof BosunError && hasCode(error.cause, "ENOSPC", "EDQUOT", "EFBIG");
 
 /** @returns whether a later attempt may get further: what broke is the way to the registry, not the disk. */
-export const mayPass = (error: unknown): boolean =>
-  error instanceof BosunError && error.kind === "unavailable" && !hasCode(error.cause, "ENOSPC", "EDQUOT", "EFBIG");
+export const mayPass = (error: unknown): boolean => kindOf(error) === "unavailable" && !isDiskFull(error);
 
 export class Transfers {
   readonly #downloads: Semaphore;
@@ -102,7 +113,8 @@ export class Transfers {
       shared.last = progress;
       for (const listener of listeners) listener(progress);
     };
-    const job = { ...source, access: { ...access, signal: stop.signal }, signal: stop.signal, report };
+    const { signal } = stop;
+    const job = { ...source, access: { ...access, signal }, signal, report };
     // One that was stopped may still be closing its files.
     const before = running?.done.catch(() => {}) ?? Promise.resolve();
     const done = before
@@ -115,19 +127,48 @@ export class Transfers {
     return shared;
   }
 
-  async #run(job: Job): Promise<void> {
-    const { blob, diffId, signal, report } = job;
+  async #run(order: Omit<Job, "arrival">): Promise<void> {
+    const { blob, signal, report } = order;
+    using arrival = blob.size < worthwhile ? undefined : new Arrival();
+    const job = { ...order, arrival };
     const id = shortId(blob.digest);
     if (this.#downloads.isFull) report({ id, status: "Waiting", detail: {} });
-    const { path } = await this.#download(job, id);
+    let shown = (_: number) => {};
+    const early = arrival && this.#unpackArriving(job, arrival, (bytes) => shown(bytes));
+    early?.catch(() => {}); // looked at when the download is over
+    const { path } = await this.#download(job, id).catch(async (error) => {
+      arrival?.abandon();
+      await early?.catch(() => {});
+      throw error;
+    });
+    arrival?.complete();
     report({ id, status: "Download complete", detail: {} });
-    using _ = await this.#unpacks.acquire(signal);
     const total = blob.size;
-    const onProgress = counter((current) => report({ id, status: "Extracting", detail: { current, total } }), total);
-    onProgress(0);
-    await this.snapshotter.unpack(path, diffId, { onProgress, signal });
-    onProgress(total);
+    shown = counter((current) => report({ id, status: "Extracting", detail: { current, total } }), total);
+    shown(0);
+    if (!(await early)) await this.#unpack(job, path, { onProgress: shown, signal });
+    shown(total);
     report({ id, status: "Pull complete", detail: {} });
+  }
+
+  async #unpack({ diffId, signal }: Job, path: string, options: UnpackOptions): Promise<void> {
+    using _ = await this.#unpacks.acquire(signal);
+    await this.snapshotter.unpack(path, diffId, options);
+  }
+
+  /** @returns whether the layer was made of what arrived; otherwise it has to be made of the whole blob */
+  async #unpackArriving(job: Job, arrival: Arrival, onProgress: (bytes: number) => void): Promise<boolean> {
+    const arriving = await arrival.begun;
+    if (!arriving) return false;
+    const { memory, path } = arriving;
+    const options = { onProgress, signal: job.signal, arriving: { memory, size: job.blob.size } };
+    return this.#unpack(job, path, options).then(
+      () => true,
+      (error) => {
+        if (kindOf(error) === "unavailable" && !isDiskFull(error)) return false; // what came was void
+        throw error;
+      },
+    );
   }
 
   /** Goes on where the last attempt broke off; an attempt that got further counts as the first. */
@@ -155,7 +196,7 @@ export class Transfers {
   }
 
   async #put(job: Job, id: string, onBytes: (bytes: number) => void): Promise<Blob> {
-    const { repository, blob, access, signal, report } = job;
+    const { repository, blob, access, signal, report, arrival } = job;
     const total = blob.size;
     const count = counter((current) => report({ id, status: "Downloading", detail: { current, total } }), total);
     let isVerifying = false;
@@ -170,7 +211,7 @@ export class Transfers {
     };
     const open = (offset: number) => this.registry.blob(repository, blob, offset, access);
     // It is a cache, which is verified when it is read: the layer is what has to survive.
-    const stored = await this.content.put(blob, open, { onProgress, signal, durable: false });
+    const stored = await this.content.put(blob, open, { onProgress, signal, arrival, durable: false });
     verifying();
     return stored;
   }

@@ -11,6 +11,7 @@ import { type Digest, hexOf, isDigest } from "../base/digest.ts";
 import { corrupt, ifMissing, notFound, toldOf } from "../base/errors.ts";
 import { syncDirectory } from "../base/files.ts";
 import type { Descriptor } from "../base/oci.ts";
+import type { Arrival } from "../wasm/arrival.ts";
 import type { Blob, ContentStore, Source } from "./content.ts";
 import { Part, type Transfer, Wrong } from "./part.ts";
 
@@ -60,7 +61,7 @@ export class DiskContentStore implements ContentStore {
     options.signal?.throwIfAborted();
     const durable = options.durable ?? true;
     for (;;) {
-      const shared = this.#transfers.get(wanted.digest) ?? this.#start(wanted, source, durable);
+      const shared = this.#transfers.get(wanted.digest) ?? this.#start(wanted, source, durable, options.arrival);
       if (!shared.stop.signal.aborted) {
         const blob = await waitFor(shared, options);
         if (durable && this.#unsynced.has(wanted.digest)) await this.#sync(wanted.digest);
@@ -72,10 +73,11 @@ export class DiskContentStore implements ContentStore {
     }
   }
 
-  #start(wanted: Wanted, source: Source, durable: boolean): Shared {
+  #start(wanted: Wanted, source: Source, durable: boolean, arrival: Arrival | undefined): Shared {
     const stop = new AbortController();
     const listeners = new Set<(bytes: number) => void>();
     const tell = (bytes: number): void => {
+      arrival?.advance(this.#part(wanted.digest), bytes);
       for (const listener of listeners) listener(bytes);
     };
     const transfer: Transfer = { wanted, source, tell, signal: stop.signal };

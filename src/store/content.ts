@@ -8,6 +8,7 @@
 import type { Digest } from "../base/digest.ts";
 import type { Descriptor } from "../base/oci.ts";
 import type { Bytes } from "../base/streams.ts";
+import type { Arrival } from "../wasm/arrival.ts";
 
 export interface Blob {
   /** Absolute path of an ordinary file that holds exactly the blob's bytes. Read only. */
@@ -35,6 +36,8 @@ export interface ContentStore {
    * @param options.onProgress  called with the number of bytes present so far, now and then
    * @param options.durable     false for a blob that can be done without: a crash of the machine (not of this process) may take or damage it, and
    *                            whoever reads it verifies it. Default: true
+   * @param options.arrival     told how far the file has come, for somebody who reads it meanwhile: unverified bytes. It stays silent when the blob
+   *                            is there already, or another caller brings it
    * @throws corrupt when digest or size differ (nothing is kept), or what `source` throws (the part is kept)
    */
   put(
@@ -43,6 +46,7 @@ export interface ContentStore {
     options?: {
       readonly onProgress?: (bytes: number) => void;
       readonly durable?: boolean;
+      readonly arrival?: Arrival | undefined;
       readonly signal?: AbortSignal | undefined;
     },
   ): Promise<Blob>;

@@ -18,7 +18,7 @@ export class Wrong extends Error {}
 export interface Transfer {
   readonly wanted: Pick<Descriptor, "digest" | "size">;
   readonly source: Source;
-  /** Told the number of bytes present, after each batch. */
+  /** Told the number of bytes that are in the file, after each batch, and after it was emptied. */
   readonly tell: (bytes: number) => void;
   readonly signal: AbortSignal;
 }
@@ -61,10 +61,12 @@ export class Part implements AsyncDisposable {
       this.#hash.update(this.#batch.subarray(0, bytesRead));
       this.#size += bytesRead;
     }
+    this.#transfer.tell(this.#size);
   }
 
   async #empty(): Promise<void> {
     await this.#file.truncate(0);
+    this.#transfer.tell(0);
     this.#hash = new Bun.CryptoHasher("sha256");
     this.#size = 0;
   }
@@ -120,13 +122,13 @@ export class Part implements AsyncDisposable {
     await this.#writing;
     const batch = this.#batch.subarray(0, this.#filled);
     if (batch.length === 0) return;
-    this.#writing = this.#write(batch);
+    this.#size += batch.length;
+    const size = this.#size;
+    this.#writing = this.#write(batch).then(() => this.#transfer.tell(size));
     this.#writing.catch(() => undefined); // looked at before the next batch, and at the end
     this.#hash.update(batch);
-    this.#size += batch.length;
     this.#filled = 0;
     [this.#batch, this.#spare] = [this.#spare, this.#batch];
-    this.#transfer.tell(this.#size);
   }
 
   async #write(bytes: Uint8Array): Promise<void> {

@@ -20,7 +20,7 @@ import { detachMount } from "../base/mounts.ts";
 import { isObject } from "../base/objects.ts";
 import type { LayerFormat } from "../wasm/unpack.ts";
 import type { Workers } from "../wasm/workers.ts";
-import type { Mount, Snapshotter } from "./snapshot.ts";
+import type { Mount, Snapshotter, UnpackOptions } from "./snapshot.ts";
 import { changesOf, usageOf } from "./upper.ts";
 
 export interface SnapshotterOptions {
@@ -73,7 +73,7 @@ export class DiskSnapshotter implements Snapshotter {
   }
 
   /** Of two callers with one diffId the second waits for the first, whose progress and signal count. */
-  unpack(blobPath: string, diffId: Digest, options: Parameters<Snapshotter["unpack"]>[2] = {}): Promise<void> {
+  unpack(blobPath: string, diffId: Digest, options: UnpackOptions = {}): Promise<void> {
     const running = this.#unpacking.get(diffId);
     if (running !== undefined) return running;
     const unpacking = this.#unpack(blobPath, diffId, options).finally(() => this.#unpacking.delete(diffId));
@@ -81,7 +81,7 @@ export class DiskSnapshotter implements Snapshotter {
     return unpacking;
   }
 
-  async #unpack(blob: string, diffId: Digest, options: Parameters<Snapshotter["unpack"]>[2]): Promise<void> {
+  async #unpack(blob: string, diffId: Digest, options: UnpackOptions): Promise<void> {
     if (await this.has(diffId)) return;
     await mkdir(this.#layers, { recursive: true, mode: 0o700 });
     const directory = join(this.#layers, `new-${hexOf(diffId)}-${process.pid}`);
@@ -90,7 +90,9 @@ export class DiskSnapshotter implements Snapshotter {
     await rm(directory, { recursive: true, force: true });
     await mkdir(directory, { mode: 0o700 });
     const maxTarBytes = this.#options.maxLayerBytes ?? MAX_LAYER_BYTES;
-    await this.#options.workers.unpack({ blob, directory, diffId, format: this.format, maxTarBytes }, options);
+    const { arriving } = options;
+    const job = { blob, directory, diffId, format: this.format, maxTarBytes };
+    await this.#options.workers.unpack({ ...job, arrival: arriving?.memory, blobBytes: arriving?.size }, options);
     await syncDirectory(directory);
     await rename(directory, this.#layer(diffId));
     await syncDirectory(this.#layers);

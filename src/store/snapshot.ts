@@ -24,6 +24,14 @@ export type Mount =
     }
   | { readonly type: "bind"; readonly source: string; readonly target: string; readonly readonly: boolean };
 
+export interface UnpackOptions {
+  /** Bytes of the blob that are done, now and then. */
+  readonly onProgress?: (bytes: number) => void;
+  readonly signal?: AbortSignal | undefined;
+  /** The blob is still on its way: it is unpacked as it comes. `size`: what it will have, bytes. @throws unavailable when the rest does not come */
+  readonly arriving?: { readonly memory: SharedArrayBuffer; readonly size: number };
+}
+
 export type ChangeKind = "added" | "modified" | "deleted";
 
 export interface Snapshotter {
@@ -37,11 +45,7 @@ export interface Snapshotter {
    * Turns a layer's blob (an ordinary file; gzip, zstd or plain tar, told by its first bytes) into a layer. Idempotent and atomic: after
    * a crash the layer is either whole or absent. @throws corrupt when the tar is malformed, hostile, or has another diffId.
    */
-  unpack(
-    blobPath: string,
-    diffId: Digest,
-    options?: { readonly onProgress?: (bytes: number) => void; readonly signal?: AbortSignal | undefined },
-  ): Promise<void>;
+  unpack(blobPath: string, diffId: Digest, options?: UnpackOptions): Promise<void>;
 
   /** Makes the snapshot. @throws conflict when `key` exists, notFound when a layer is missing. */
   prepare(key: string, layers: readonly Digest[], options?: { readonly readonly?: boolean }): Promise<void>;

@@ -3,10 +3,10 @@
  * the media type, which images get wrong. Native libraries do it where they are installed; Bun's own zlib is always there.
  */
 
-import { closeSync, createReadStream, openSync, type ReadStream, readSync } from "node:fs";
-import type { Transform } from "node:stream";
+import { Readable, type Transform } from "node:stream";
 import { createGunzip, createZstdDecompress } from "node:zlib";
-import { corrupt, messageOf } from "../base/errors.ts";
+import { BosunError, corrupt, messageOf } from "../base/errors.ts";
+import { BlobFile } from "./blob-file.ts";
 import { openIsal } from "./isal.ts";
 import { openZstd } from "./zstd.ts";
 
@@ -29,34 +29,32 @@ export function compressionOf(head: Uint8Array): Compression {
   return "none";
 }
 
-/** @param native  false: without libisal and libzstd, for tests and comparison */
-export function openDecompressor(path: string, native = true): Decompressor {
-  const head = new Uint8Array(4);
-  const fd = openSync(path, "r");
-  try {
-    readSync(fd, head, 0, 4, 0);
-  } catch (error) {
-    closeSync(fd);
-    throw error;
-  }
-  const compression = compressionOf(head);
-  if (compression === "none") return new Plain(fd);
-  const opened = native ? (compression === "gzip" ? openIsal(fd) : openZstd(fd)) : undefined;
-  if (opened !== undefined) return opened;
-  closeSync(fd);
-  return new Streamed(path, compression);
+export interface DecompressOptions {
+  /** Of an Arrival, when the blob is not whole yet. */
+  readonly arrival?: SharedArrayBuffer | undefined;
+  /** false: without libisal and libzstd, for tests and comparison. */
+  readonly native?: boolean;
 }
 
-class Plain implements Decompressor {
-  consumed = 0;
-  constructor(readonly fd: number) {}
-  read(into: Uint8Array): number {
-    const size = readSync(this.fd, into, 0, into.length, null);
-    this.consumed += size;
-    return size;
+export function openDecompressor(path: string, { arrival, native = true }: DecompressOptions = {}): Decompressor {
+  const blob = new BlobFile(path, arrival);
+  try {
+    const compression = compressionOf(blob.head(4));
+    if (compression === "none") return blob;
+    const opened = native ? (compression === "gzip" ? openIsal(blob) : openZstd(blob)) : undefined;
+    return opened ?? new Streamed(path, blob, compression);
+  } catch (error) {
+    blob[Symbol.dispose]();
+    throw error;
   }
-  [Symbol.dispose](): void {
-    closeSync(this.fd);
+}
+
+function* piecesOf(blob: BlobFile): Generator<Uint8Array> {
+  for (;;) {
+    const piece = new Uint8Array(1 << 18);
+    const size = blob.read(piece);
+    if (size === 0) return;
+    yield piece.subarray(0, size);
   }
 }
 
@@ -65,28 +63,30 @@ class Plain implements Decompressor {
  * tells then.
  */
 class Streamed implements Decompressor {
-  readonly #file: ReadStream;
+  readonly #blob: BlobFile;
   readonly #stream: Transform;
   readonly #chunks: AsyncIterator<Uint8Array>;
   readonly #path: string;
   #rest: Uint8Array = new Uint8Array(0);
 
-  constructor(path: string, compression: "gzip" | "zstd") {
+  constructor(path: string, blob: BlobFile, compression: "gzip" | "zstd") {
     this.#path = path;
-    this.#file = createReadStream(path, { highWaterMark: 1 << 18 });
+    this.#blob = blob;
     this.#stream =
       compression === "gzip" ? createGunzip({ chunkSize: 1 << 20 }) : createZstdDecompress({ chunkSize: 1 << 20 });
-    this.#file.on("error", (error) => this.#stream.destroy(error));
-    this.#chunks = this.#file.pipe(this.#stream)[Symbol.asyncIterator]();
+    const input = Readable.from(piecesOf(blob), { objectMode: false });
+    input.on("error", (error) => this.#stream.destroy(error));
+    this.#chunks = input.pipe(this.#stream)[Symbol.asyncIterator]();
   }
 
   get consumed(): number {
-    return this.#file.bytesRead;
+    return this.#blob.consumed;
   }
 
   async read(into: Uint8Array): Promise<number> {
     while (this.#rest.length === 0) {
       const { done, value } = await this.#chunks.next().catch((error: unknown) => {
+        if (error instanceof BosunError) throw error;
         throw corrupt(`Cannot decompress ${this.#path}: ${messageOf(error)}`, { cause: error });
       });
       if (done === true) return 0;
@@ -100,6 +100,6 @@ class Streamed implements Decompressor {
 
   [Symbol.dispose](): void {
     this.#stream.destroy();
-    this.#file.destroy();
+    this.#blob[Symbol.dispose]();
   }
 }

@@ -5,6 +5,7 @@
 
 import { dlopen, ptr } from "bun:ffi";
 import { corrupt } from "../base/errors.ts";
+import type { BlobFile } from "./blob-file.ts";
 import type { Decompressor } from "./decompress.ts";
 import { NativeInput } from "./native-input.ts";
 import { optionalLibrary } from "./native-library.ts";
@@ -36,9 +37,9 @@ const load = () =>
 const find = optionalLibrary(load);
 
 /** @returns undefined when the library is missing */
-export function openIsal(fd: number): Decompressor | undefined {
+export function openIsal(blob: BlobFile): Decompressor | undefined {
   const isal = find();
-  return isal === undefined ? undefined : new Isal(fd, isal);
+  return isal === undefined ? undefined : new Isal(blob, isal);
 }
 
 class Isal extends NativeInput implements Decompressor {
@@ -46,8 +47,8 @@ class Isal extends NativeInput implements Decompressor {
   /** Between two members, or before the first. */
   #between = true;
 
-  constructor(fd: number, isal: ReturnType<typeof load>) {
-    super(fd, STATE_BYTES);
+  constructor(blob: BlobFile, isal: ReturnType<typeof load>) {
+    super(blob, STATE_BYTES);
     this.#isal = isal;
     isal.isal_inflate_init(this.stateAt);
     this.#startMember();

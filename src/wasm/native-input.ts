@@ -4,7 +4,7 @@
  */
 
 import { ptr } from "bun:ffi";
-import { closeSync, readSync } from "node:fs";
+import type { BlobFile } from "./blob-file.ts";
 
 const INPUT_BYTES = 1 << 18;
 
@@ -14,13 +14,11 @@ export class NativeInput implements Disposable {
   readonly state: DataView;
   readonly stateAt: number;
   readonly inputAt: number;
-  /** Bytes of the file read so far. */
-  consumed = 0;
   /** Bytes in the input buffer. */
   filled = 0;
 
   constructor(
-    readonly fd: number,
+    readonly blob: BlobFile,
     stateBytes: number,
   ) {
     const pages = Math.ceil((stateBytes + INPUT_BYTES) / 65536);
@@ -31,14 +29,18 @@ export class NativeInput implements Disposable {
     this.stateAt = this.inputAt + INPUT_BYTES;
   }
 
-  /** Reads the next bytes of the file over the former ones. @returns false at the end */
+  /** Bytes of the blob read so far. */
+  get consumed(): number {
+    return this.blob.consumed;
+  }
+
+  /** Reads the next bytes of the blob over the former ones. @returns false at the end */
   refill(): boolean {
-    this.filled = readSync(this.fd, this.#input, 0, INPUT_BYTES, null);
-    this.consumed += this.filled;
+    this.filled = this.blob.read(this.#input);
     return this.filled > 0;
   }
 
   [Symbol.dispose](): void {
-    closeSync(this.fd);
+    this.blob[Symbol.dispose]();
   }
 }

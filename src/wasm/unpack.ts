@@ -20,6 +20,9 @@ export type LayerFormat = "erofs" | "directory";
 export interface UnpackJob {
   /** Path of the blob. */
   readonly blob: string;
+  /** Of its Arrival, when the blob is not whole yet; then with its size, bytes. */
+  readonly arrival?: SharedArrayBuffer | undefined;
+  readonly blobBytes?: number | undefined;
   /** An empty directory. It gets `tar`, the raw tar, and the layer; both are on disk when the job is done. */
   readonly directory: string;
   readonly diffId: Digest;
@@ -51,7 +54,7 @@ const LARGE = 8 << 20;
 export async function unpack(job: UnpackJob, watcher: Watcher): Promise<Unpacked> {
   const path = join(job.directory, "tar");
   const tar = await TarReader.open(job.limits);
-  using sink = statSync(job.blob).size < LARGE ? new TarFile(path) : await TarThread.open(path);
+  using sink = (job.blobBytes ?? statSync(job.blob).size) < LARGE ? new TarFile(path) : await TarThread.open(path);
   const tarBytes = await copy(job, tar, sink, watcher);
   // The index is made while the tar goes to disk.
   const [digest, index] = await Promise.all([sink.finish(), indexOf(job, tar)]);
@@ -69,7 +72,7 @@ export async function unpack(job: UnpackJob, watcher: Watcher): Promise<Unpacked
 
 /** Feeds the blob's tar to the reader and the sink. @returns its bytes */
 async function copy(job: UnpackJob, tar: TarReader, sink: TarSink, watcher: Watcher): Promise<number> {
-  using blob = openDecompressor(job.blob);
+  using blob = openDecompressor(job.blob, { arrival: job.arrival });
   let total = 0;
   for (;;) {
     const room = tar.room();

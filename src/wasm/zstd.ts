@@ -2,6 +2,7 @@
 
 import { dlopen, ptr } from "bun:ffi";
 import { corrupt } from "../base/errors.ts";
+import type { BlobFile } from "./blob-file.ts";
 import type { Decompressor } from "./decompress.ts";
 import { NativeInput } from "./native-input.ts";
 import { optionalLibrary } from "./native-library.ts";
@@ -26,10 +27,10 @@ type Stream = NonNullable<ReturnType<Library["ZSTD_createDStream"]>>;
 const find = optionalLibrary(load);
 
 /** @returns undefined when the library is missing */
-export function openZstd(fd: number): Decompressor | undefined {
+export function openZstd(blob: BlobFile): Decompressor | undefined {
   const zstd = find();
   const stream = zstd?.ZSTD_createDStream();
-  return zstd === undefined || stream === null || stream === undefined ? undefined : new Zstd(fd, zstd, stream);
+  return zstd === undefined || stream === null || stream === undefined ? undefined : new Zstd(blob, zstd, stream);
 }
 
 class Zstd extends NativeInput implements Decompressor {
@@ -37,8 +38,8 @@ class Zstd extends NativeInput implements Decompressor {
   readonly #stream: Stream;
   #between = true;
 
-  constructor(fd: number, zstd: Library, stream: Stream) {
-    super(fd, 64);
+  constructor(blob: BlobFile, zstd: Library, stream: Stream) {
+    super(blob, 64);
     this.#zstd = zstd;
     this.#stream = stream;
     this.#set(IN, this.inputAt, 0);

@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
 import { type Digest, digestOf, hexOf } from "../../src/base/digest.ts";
-import { conflict, corrupt, messageOf, notFound } from "../../src/base/errors.ts";
-import type { Mount, Snapshotter } from "../../src/store/snapshot.ts";
+import { conflict, corrupt, messageOf, notFound, unavailable } from "../../src/base/errors.ts";
+import type { Mount, Snapshotter, UnpackOptions } from "../../src/store/snapshot.ts";
 
 function plain(bytes: Uint8Array): Uint8Array {
   if (bytes[0] === 0x1f && bytes[1] === 0x8b) return gunzipSync(bytes);
@@ -33,7 +33,8 @@ export class FakeSnapshotter implements Snapshotter, AsyncDisposable {
     return this.layers.has(diffId);
   }
 
-  async unpack(path: string, diffId: Digest, options: Parameters<Snapshotter["unpack"]>[2] = {}): Promise<void> {
+  async unpack(path: string, diffId: Digest, options: UnpackOptions = {}): Promise<void> {
+    if (options.arriving) throw unavailable("a fake waits for the whole blob");
     await this.beforeUnpack(diffId);
     options.signal?.throwIfAborted();
     if (this.layers.has(diffId)) return;

@@ -8,11 +8,14 @@ import { hexOf } from "../../src/base/digest.ts";
 import { parseReference } from "../../src/base/reference.ts";
 import type { Progress } from "../../src/image/progress.ts";
 import { DiskContentStore } from "../../src/store/content-disk.ts";
+import { ErofsSnapshotter } from "../../src/store/snapshot-erofs.ts";
+import { Workers } from "../../src/wasm/workers.ts";
 import { dockerArchive, layoutArchive, piecesOf } from "../support/archive.ts";
 import { failureOf } from "../support/errors.ts";
 import { imageOf, indexOf } from "../support/image.ts";
 import { ImageRoom } from "../support/images.ts";
 import { DockerRegistry, hasDockerRegistry } from "../support/registry.ts";
+import { randomBytes } from "./content.ts";
 
 const hasSkopeo = Bun.which("skopeo") !== null;
 
@@ -100,4 +103,35 @@ test("a pull that broke is gone on with from the part on disk, by the next daemo
   expect(await readdir(join(folder.path, "blobs", "sha256"))).toHaveLength(3);
   await room.images.remove(`${room.registry.host}/app:v1`);
   expect(await readdir(join(folder.path, "blobs", "sha256"))).toEqual([]);
+});
+
+test("a layer is unpacked while it is downloaded, also over a break", async () => {
+  await using folder = await temporary();
+  using workers = new Workers();
+  const content = new DiskContentStore(folder.path);
+  const snapshotter = new ErofsSnapshotter({ root: folder.path, runRoot: join(folder.path, "run"), workers });
+  await using room = await ImageRoom.open({ content, snapshotter });
+  const image = imageOf({ layers: [[{ name: "file", content: randomBytes(9 << 20) }]], compression: "gzip" });
+  const [layer] = image.layers;
+  const [diffId] = image.diffIds;
+  if (!layer || !diffId) throw new Error("no layer");
+  room.registry.push("app", "v1", image);
+  let requests = 0;
+  room.registry.misbehave = (request, response) => {
+    if (!request.url?.includes(layer.descriptor.digest) || ++requests > 1) return false;
+    response.writeHead(200, { "content-length": String(layer.bytes.byteLength) });
+    response.write(layer.bytes.subarray(0, 6 << 20));
+    // The rest comes when unpacking has begun, by another request.
+    const isBegun = async () => (await readdir(join(folder.path, "layers")).catch(() => [])).length > 0;
+    const cut = async () => {
+      while (!(await isBegun())) await new Promise((resolve) => setImmediate(resolve));
+      response.destroy();
+    };
+    void cut();
+    return true;
+  };
+  await room.images.pull(parseReference(`${room.registry.host}/app:v1`));
+  expect(requests).toBe(2);
+  expect(await snapshotter.has(diffId)).toBeTrue();
+  expect(await readdir(join(folder.path, "layers"))).toHaveLength(1);
 });

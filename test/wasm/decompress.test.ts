@@ -17,7 +17,7 @@ async function decompress(blob: Uint8Array, native: boolean, step: number): Prom
   await using folder = await makeFolder();
   const path = join(folder.path, "blob");
   await writeFile(path, blob);
-  using source = openDecompressor(path, native);
+  using source = openDecompressor(path, { native });
   const parts: Buffer[] = [];
   // Memory that does not move while native code writes to it, as the engine's.
   const room = new Uint8Array(new WebAssembly.Memory({ initial: 16 }).buffer, 0, step);
