@@ -122,6 +122,15 @@ export class DiskContentStore implements ContentStore {
     return error instanceof Wrong ? corrupt(error.message) : told;
   }
 
+  async adopt(wanted: Wanted, path: string): Promise<Blob> {
+    const { size } = await stat(path);
+    const blob = checkSize(wanted, { path: this.#path(wanted.digest), size });
+    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+    this.#unsynced.add(wanted.digest);
+    await rename(path, blob.path);
+    return blob;
+  }
+
   async remove(digest: Digest): Promise<void> {
     await rm(this.#path(digest), { force: true });
     if (!this.#transfers.has(digest)) await rm(this.#part(digest), { force: true });

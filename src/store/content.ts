@@ -51,6 +51,13 @@ export interface ContentStore {
     },
   ): Promise<Blob>;
 
+  /**
+   * Makes a blob of a file on the store's file system that holds exactly its bytes, as the caller has verified: it is moved. What was there under
+   * the digest is replaced. The blob is as durable as one that was put with `durable: false`; a `put` makes it durable.
+   * @throws corrupt when the file has another size
+   */
+  adopt(blob: Pick<Descriptor, "digest" | "size">, path: string): Promise<Blob>;
+
   /** Removes the blob, and a part of it that nobody is continuing. Idempotent. Files that are open stay readable. */
   remove(digest: Digest): Promise<void>;
 

@@ -1,28 +1,31 @@
 /**
- * A pool of Workers that unpack layers. They are started when there is work, used again, and ended when there was none for a while; they do
+ * A pool of Workers that unpack and compress layers. They are started when there is work, used again, and ended when there was none for a while; they do
  * not keep the process alive. A Worker that dies takes its job with it, and nothing else.
  */
 
 import { availableParallelism } from "node:os";
 import { BosunError, type ErrorKind, internal } from "../base/errors.ts";
+import type { Compressed, CompressJob } from "./compress.ts";
 import type { Unpacked, UnpackJob } from "./unpack.ts";
-import type { Order } from "./worker.ts";
+import type { Assignment, Order } from "./worker.ts";
+
+export type Result = Unpacked | Compressed;
 
 export type Reply =
   | { readonly type: "progress"; readonly bytes: number }
-  | { readonly type: "done"; readonly result: Unpacked }
+  | { readonly type: "done"; readonly result: Result }
   /** `code`: of the system call that failed, as `ENOSPC`. */
   | { readonly type: "failed"; readonly kind: ErrorKind; readonly message: string; readonly code?: string };
 
 export interface UnpackOptions {
-  /** Bytes of the blob done so far, now and then. */
+  /** Bytes of the job's file done so far, now and then. */
   readonly onProgress?: (bytes: number) => void;
   readonly signal?: AbortSignal | undefined;
 }
 
 interface Task extends UnpackOptions {
-  readonly job: UnpackJob;
-  readonly resolve: (result: Unpacked) => void;
+  readonly assignment: Assignment;
+  readonly resolve: (result: Result) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -51,10 +54,23 @@ export class Workers implements Disposable {
   }
 
   /** @throws corrupt, unavailable (disk full), internal (the Worker died), or the signal's reason */
-  unpack(job: UnpackJob, options: UnpackOptions = {}): Promise<Unpacked> {
+  async unpack(job: UnpackJob, options: UnpackOptions = {}): Promise<Unpacked> {
+    const result = await this.#do({ kind: "unpack", job }, options);
+    if ("entries" in result) return result;
+    throw internal(`Cannot unpack ${job.diffId}: its worker did something else`);
+  }
+
+  /** `onProgress` counts bytes of the tar. @throws corrupt, unavailable (disk full), internal (the Worker died), or the signal's reason */
+  async compress(job: CompressJob, options: UnpackOptions = {}): Promise<Compressed> {
+    const result = await this.#do({ kind: "compress", job }, options);
+    if ("digest" in result) return result;
+    throw internal(`Cannot compress ${job.diffId}: its worker did something else`);
+  }
+
+  #do(assignment: Assignment, options: UnpackOptions): Promise<Result> {
     options.signal?.throwIfAborted();
-    const { promise, resolve, reject } = Promise.withResolvers<Unpacked>();
-    this.#waiting.push({ job, ...options, resolve, reject });
+    const { promise, resolve, reject } = Promise.withResolvers<Result>();
+    this.#waiting.push({ assignment, ...options, resolve, reject });
     this.#next();
     return promise;
   }
@@ -87,7 +103,8 @@ export class Workers implements Disposable {
     };
     const die = (event: Event): void => {
       const why = event instanceof ErrorEvent ? event.message : "it ended";
-      end(() => task.reject(internal(`Cannot unpack ${task.job.diffId}: its worker died: ${why}`)), false);
+      const { kind, job } = task.assignment;
+      end(() => task.reject(internal(`Cannot ${kind} ${job.diffId}: its worker died: ${why}`)), false);
     };
     worker.onmessage = ({ data }: MessageEvent<Reply>) => {
       if (data.type === "progress") task.onProgress?.(data.bytes);
@@ -98,7 +115,7 @@ export class Workers implements Disposable {
     worker.addEventListener("close", die);
     task.signal?.addEventListener("abort", stop);
     worker.ref();
-    worker.postMessage({ job: task.job, cancel } satisfies Order);
+    worker.postMessage({ ...task.assignment, cancel } satisfies Order);
   }
 
   /** A Worker that is forgotten should it die while it is idle. */

@@ -68,6 +68,13 @@ export class FakeContent implements ContentStore, AsyncDisposable {
     return Buffer.concat(pieces);
   }
 
+  async adopt({ digest, size }: Put[0], path: string): Promise<Blob> {
+    const blob = { path: join(await this.#folder, hexOf(digest)), size };
+    await rename(path, blob.path);
+    this.#blobs.set(digest, blob);
+    return blob;
+  }
+
   async remove(digest: Digest): Promise<void> {
     const blob = this.#blobs.get(digest);
     this.#blobs.delete(digest);

@@ -1,7 +1,8 @@
 /** What every ContentStore does. Run by content-*.test.ts, one for each implementation. */
 
 import { describe, expect, test } from "bun:test";
-import { readFile } from "node:fs/promises";
+import { exists, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { type Digest, digestOf } from "../../src/base/digest.ts";
 import { kindOf } from "../../src/base/errors.ts";
 import { bytesOf } from "../../src/base/streams.ts";
@@ -70,6 +71,24 @@ export function contentSuite(name: string, open: (root: string) => ContentStore)
         expect(blob.size).toBe(DATA.length);
         expect(Buffer.compare(await readFile(blob.path), DATA)).toBe(0);
         expect(await open(root).get(BLOB.digest)).toEqual(blob);
+      }),
+    );
+
+    test(
+      "adopt() makes a blob of a file, in place of what was there",
+      withStore(async (store, root) => {
+        const path = join(root, "file");
+        for (let round = 0; round < 2; round++) {
+          await writeFile(path, DATA);
+          const blob = await store.adopt(BLOB, path);
+          expect(Buffer.compare(await readFile(blob.path), DATA)).toBe(0);
+          expect(await store.find(BLOB.digest)).toEqual(blob);
+          expect(await exists(path)).toBeFalse();
+        }
+        await writeFile(path, "short");
+        expect(await kind(store.adopt(BLOB, path))).toBe("corrupt");
+        const nothing = async () => Promise.reject(new Error("nobody asks"));
+        expect((await store.put(BLOB, nothing)).size).toBe(BLOB.size);
       }),
     );
 
