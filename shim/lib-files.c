@@ -54,13 +54,6 @@ bosun_lock (const char *path)
   return error;
 }
 
-/* Has the kernel begin to write a range of a file to disk, and does not wait for it: a later sync finds less to do. */
-int
-bosun_start_writing (int fd, uint64_t offset, uint64_t size)
-{
-  return checked (sync_file_range (fd, (off_t) offset, (off_t) size, SYNC_FILE_RANGE_WRITE));
-}
-
 /* statfs(2) into OUT: type, block size, blocks, free, available, inodes, free inodes. */
 int
 bosun_statfs (const char *path, uint64_t out[7])

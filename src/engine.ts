@@ -148,6 +148,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     root: config.dataRoot,
     runRoot: config.execRoot,
     workers,
+    warn: (message) => log.warn(message),
   });
   const runtime = new ShimRuntime({ runRoot: join(config.execRoot, "tasks"), program: builtFile("bosun-shim") });
   const cgroups = openCgroups();

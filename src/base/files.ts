@@ -22,11 +22,6 @@ export function lockFile(path: string): number | undefined {
   return result === -EAGAIN ? undefined : checked(`lock ${path}`, result);
 }
 
-/** Has the kernel begin to write a range of a file to disk, without waiting: a later sync finds less to do. @throws SystemError */
-export function startWriting(fd: number, offset: number, size: number): void {
-  checked("start to write a file to disk", library().bosun_start_writing(fd, offset, size));
-}
-
 export interface FileSystem {
   /** Magic number, as in statfs(2). */
   readonly type: number;

@@ -145,7 +145,7 @@ export class Puller {
     const id = manifest.config.digest;
     const sources = pairs(reference, manifest, config);
     await holdings.addLayers(sources);
-    if (!this.records.findById(id)) await this.#bring(sources, errand);
+    if (!this.records.findById(id) || !(await this.#hasAll(sources))) await this.#bring(sources, errand);
     const layers = await measured(this.snapshotter, config.rootfs.diff_ids);
     const { domain, path } = reference;
     const references = [...(reference.digest ? [] : [reference]), { domain, path, digest: target.digest }];
@@ -155,6 +155,12 @@ export class Puller {
     const outcome = changed ? "Downloaded newer image for" : "Image is up to date for";
     onProgress({ status: `Status: ${outcome} ${familiarReference(reference)}` });
     return { id, reference, digest: target.digest, changed };
+  }
+
+  /** A machine that went down may have cost an image a layer. */
+  async #hasAll(sources: readonly LayerSource[]): Promise<boolean> {
+    for (const { diffId } of sources) if (!(await this.snapshotter.has(diffId))) return false;
+    return true;
   }
 
   /** What is here already by its digest needs no question. */

@@ -1,7 +1,8 @@
 /**
  * What the snapshotters that keep layers and snapshots as files have in common.
  *
- *   <root>/layers/<diffId>/      tar, and erofs or fs/: see wasm/unpack.ts
+ *   <root>/layers/<diffId>/      tar, and erofs or fs/: see wasm/unpack.ts; settled: see settling.ts
+ *   <root>/boot                  which run of the kernel the layers were last used in
  *   <root>/snapshots/<key>/      snapshot.json; diff/ and work/ of its overlay
  *   <runRoot>/layers/<diffId>    where a layer of format `erofs` is mounted, once for all containers
  *
@@ -12,14 +13,14 @@ import { constants, rmdirSync } from "node:fs";
 import { access, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Digest, hexOf, isDigest } from "../base/digest.ts";
-import { conflict, corrupt, hasCode, ifMissing, invalid, kindOf, notFound } from "../base/errors.ts";
-import { syncDirectory } from "../base/files.ts";
+import { conflict, corrupt, hasCode, ifMissing, invalid, kindOf, messageOf, notFound } from "../base/errors.ts";
 import { Locks } from "../base/lock.ts";
 import { mountsBelow } from "../base/mountinfo.ts";
 import { detachMount } from "../base/mounts.ts";
 import { isObject } from "../base/objects.ts";
 import type { LayerFormat } from "../wasm/unpack.ts";
 import type { Workers } from "../wasm/workers.ts";
+import { SETTLED, Settling } from "./settling.ts";
 import type { Mount, Snapshotter, UnpackOptions } from "./snapshot.ts";
 import { changesOf, usageOf } from "./upper.ts";
 
@@ -31,6 +32,8 @@ export interface SnapshotterOptions {
   readonly workers: Workers;
   /** Most bytes that a layer's tar may have. Default: 64 GiB. */
   readonly maxLayerBytes?: number;
+  /** Told of damage that was found, and of a disk that refuses to sync. */
+  readonly warn?: (message: string) => void;
 }
 
 interface Snapshot {
@@ -49,6 +52,7 @@ export class DiskSnapshotter implements Snapshotter {
   readonly #options: SnapshotterOptions;
   readonly #locks = new Locks();
   readonly #unpacking = new Map<Digest, Promise<void>>();
+  readonly #settling: Settling;
   /** Records that were read or written: they never change. */
   readonly #known = new Map<string, Snapshot>();
 
@@ -62,6 +66,11 @@ export class DiskSnapshotter implements Snapshotter {
     this.#layers = join(options.root, "layers");
     this.#snapshots = join(options.root, "snapshots");
     this.#mounts = join(options.runRoot, "layers");
+    this.#settling = new Settling({
+      directory: this.#layers,
+      bootFile: join(options.root, "boot"),
+      onFailure: (reason) => options.warn?.(`Cannot make a layer durable: ${reason}`),
+    });
   }
 
   has(diffId: Digest): Promise<boolean> {
@@ -93,9 +102,8 @@ export class DiskSnapshotter implements Snapshotter {
     const { arriving } = options;
     const job = { blob, directory, diffId, format: this.format, maxTarBytes };
     await this.#options.workers.unpack({ ...job, arrival: arriving?.memory, blobBytes: arriving?.size }, options);
-    await syncDirectory(directory);
     await rename(directory, this.#layer(diffId));
-    await syncDirectory(this.#layers);
+    this.#settling.add(hexOf(diffId));
   }
 
   async prepare(key: string, layers: readonly Digest[], options: { readonly readonly?: boolean } = {}): Promise<void> {
@@ -233,6 +241,28 @@ export class DiskSnapshotter implements Snapshotter {
       for (const name of await names(directory))
         if (/^(new|rm)-/.test(name)) await rm(join(directory, name), { recursive: true, force: true });
     for (const key of owned ? await names(this.#snapshots) : []) if (!owned?.has(key)) await this.removeSnapshot(key);
+    for (const hex of await this.#settling.doubtful(await this.#unsettled())) await this.#remake(hex);
+  }
+
+  async #unsettled(): Promise<readonly string[]> {
+    const unsettled: string[] = [];
+    for await (const diffId of this.listLayers())
+      if (!(await exists(join(this.#layer(diffId), SETTLED)))) unsettled.push(hexOf(diffId));
+    return unsettled;
+  }
+
+  /** The machine went down while the layer's files were on their way to disk. Its tar tells whether it came through; then all else can be made again. */
+  async #remake(hex: string): Promise<void> {
+    const [diffId, doubted] = [`sha256:${hex}`, `rm-doubted-${hex}`];
+    if (!isDigest(diffId)) return;
+    await rename(this.#layer(diffId), join(this.#layers, doubted));
+    try {
+      await this.unpack(join(this.#layers, doubted, "tar"), diffId);
+    } catch (error) {
+      if (kindOf(error) === "unavailable") throw error; // the disk is full: another start may have more luck
+      this.#options.warn?.(`Removed layer ${diffId}, which a crash of this machine damaged: ${messageOf(error)}`);
+    }
+    await rm(join(this.#layers, doubted), { recursive: true, force: true });
   }
 }
 

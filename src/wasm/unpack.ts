@@ -23,7 +23,7 @@ export interface UnpackJob {
   /** Of its Arrival, when the blob is not whole yet; then with its size, bytes. */
   readonly arrival?: SharedArrayBuffer | undefined;
   readonly blobBytes?: number | undefined;
-  /** An empty directory. It gets `tar`, the raw tar, and the layer; both are on disk when the job is done. */
+  /** An empty directory. It gets `tar`, the raw tar, and the layer; neither is synced. */
   readonly directory: string;
   readonly diffId: Digest;
   /** What to make. A layer that EROFS cannot express becomes a directory anyway. */
@@ -56,7 +56,6 @@ export async function unpack(job: UnpackJob, watcher: Watcher): Promise<Unpacked
   const tar = await TarReader.open(job.limits);
   using sink = (job.blobBytes ?? statSync(job.blob).size) < LARGE ? new TarFile(path) : await TarThread.open(path);
   const tarBytes = await copy(job, tar, sink, watcher);
-  // The index is made while the tar goes to disk.
   const [digest, index] = await Promise.all([sink.finish(), indexOf(job, tar)]);
   if (digest !== job.diffId) throw corrupt(`Cannot unpack ${job.blob}: its tar is ${digest}, want ${job.diffId}`);
   const counts = { tarBytes, entries: tar.core.entries() };
@@ -66,7 +65,6 @@ export async function unpack(job: UnpackJob, watcher: Watcher): Promise<Unpacked
   }
   using file = new NewFile(join(job.directory, "erofs"));
   file.write(index);
-  file.sync();
   return { format: "erofs", ...counts };
 }
 
