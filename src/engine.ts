@@ -24,7 +24,7 @@ import { containerMigrations, Records } from "./container/records.ts";
 import { Events } from "./events.ts";
 import { collectFacts, hostFacts } from "./facts.ts";
 import { Images } from "./image/images.ts";
-import { imageMigrations } from "./image/records.ts";
+import { imageMigrations } from "./image/schema.ts";
 import { jsonFileLog } from "./log/driver-json-file.ts";
 import { noLog } from "./log/driver-none.ts";
 import { BridgeDriver } from "./network/driver-bridge.ts";

@@ -7,7 +7,7 @@ import type { LogDriver, LogEntry, ReadOptions } from "../log/driver.ts";
 import { type Ctx, flag } from "./context.ts";
 import { frame, STDERR, STDOUT, SYSTEM_ERROR } from "./frames.ts";
 import { RAW, streamType } from "./hijack.ts";
-import { parseTime } from "./system.ts";
+import { parseTime } from "./times.ts";
 
 export interface LogReader {
   driver(container: Container): LogDriver;

@@ -7,6 +7,7 @@ import { type Ctx, type Env, json, versionText } from "./context.ts";
 import { type Filters, parseFilters } from "./filters.ts";
 import { jsonLines } from "./jsonl.ts";
 import { MAX_API, MIN_API } from "./server.ts";
+import { parseTime } from "./times.ts";
 
 /** Facts of the engine that the composition root collects. */
 export interface SystemFacts {
@@ -65,20 +66,6 @@ function version({ version: { engine, commit, built, bun }, host }: SystemFacts)
     KernelVersion: host.kernel,
     BuildTime: built,
   };
-}
-
-const nanoseconds = (seconds: number | string, fraction = ""): bigint =>
-  BigInt(seconds) * 1_000_000_000n + BigInt(fraction.padEnd(9, "0").slice(0, 9));
-
-/** Seconds since 1970 with a fraction, as `1700000000.000000001`, or RFC 3339 → nanoseconds. @throws invalid */
-export function parseTime(name: string, text: string | undefined): bigint | undefined {
-  if (text === undefined || text === "") return undefined;
-  const [, seconds, part] = /^(-?\d+)(?:\.(\d+))?$/.exec(text) ?? [];
-  if (seconds !== undefined) return nanoseconds(seconds, part);
-  const [, date, fraction, zone] = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)$/i.exec(text) ?? [];
-  const at = Date.parse(`${date}${zone}`);
-  if (Number.isNaN(at)) throw invalid(`invalid value for ${JSON.stringify(name)}: ${JSON.stringify(text)}`);
-  return nanoseconds(at / 1000, fraction);
 }
 
 const EVENT_FILTERS = ["type", "event", "container", "image", "label", "network", "volume", "daemon", "scope"];

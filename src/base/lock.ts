@@ -1,5 +1,7 @@
 /** Mutual exclusion by key, inside one process. First come, first served. */
 
+import { conflict } from "./errors.ts";
+
 export class Locks {
   readonly #tails = new Map<string, Promise<void>>();
 
@@ -19,5 +21,24 @@ export class Locks {
 
   isHeld(key: string): boolean {
     return this.#tails.has(key);
+  }
+}
+
+/** Work of which one is done at a time; a second is refused rather than made to wait. */
+export class Exclusive {
+  #busy = false;
+
+  /** @param refusal  what the second is told */
+  constructor(readonly refusal: string) {}
+
+  /** @throws conflict while another runs, or what the work fails with */
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#busy) throw conflict(this.refusal);
+    this.#busy = true;
+    try {
+      return await work();
+    } finally {
+      this.#busy = false;
+    }
   }
 }

@@ -1,21 +1,14 @@
 /**
- * Images in a tar: what `docker save` writes (manifest.json) and OCI layouts (index.json). The archive is spooled to a folder in which its
- * entries are files with numbers for names, so that no name or link in it can reach anything of this machine.
- * Source: moby image/spec v1.2, "Combined Image JSON + Filesystem Changeset Format"; OCI image-spec v1.1 image-layout.md.
+ * A tar of images, spooled to a folder in which its entries are files with numbers for names, so that no name or link in it can reach anything of
+ * this machine. What the files mean: archive-images.ts.
  */
 
-import { createHash } from "node:crypto";
 import { mkdtemp, open, rm } from "node:fs/promises";
 import { join, posix } from "node:path";
-import { type Digest, hexOf } from "../base/digest.ts";
-import { corrupt, invalid, notImplemented, toldOf } from "../base/errors.ts";
-import type { Descriptor, Platform } from "../base/oci.ts";
-import { parseReference, type Reference, withDefaultTag } from "../base/reference.ts";
+import { type Digest, digestOf, hexOf } from "../base/digest.ts";
+import { corrupt, notImplemented, toldOf } from "../base/errors.ts";
+import type { Descriptor } from "../base/oci.ts";
 import type { Bytes } from "../base/streams.ts";
-import type { LocalImage } from "./intake.ts";
-import { largestConfig, largestDocument, parseDocument } from "./manifest.ts";
-import { chooseManifest } from "./platform.ts";
-import { fields, list, parseJson, text } from "./shape.ts";
 import { readTar, type TarEntry } from "./tar.ts";
 
 const mostEntries = 100_000;
@@ -83,6 +76,8 @@ function normalName(name: string): string | undefined {
     throw corrupt(`Cannot read the archive: ${JSON.stringify(name.slice(0, 200))} leads out of it`);
   return normal === "." || normal === "" ? undefined : normal;
 }
+
+const blobName = (digest: Digest): string => `blobs/sha256/${hexOf(digest)}`;
 
 export class Archive implements AsyncDisposable {
   readonly #nodes = new Map<string, Node>();
@@ -155,77 +150,24 @@ export class Archive implements AsyncDisposable {
     return Bun.file(path).bytes();
   }
 
-  /** @returns the path of a blob of an OCI layout, whose bytes are what the descriptor says. @throws corrupt */
-  async blob({ digest, size }: Descriptor): Promise<string> {
-    const file = this.file(`blobs/sha256/${hexOf(digest)}`);
-    const actual = await digestOfFile(file.path);
-    if (file.size !== size || actual !== digest)
-      throw corrupt(`Cannot read ${digest}: got ${actual}, ${file.size} of ${size} bytes`);
+  hasBlob({ digest }: Descriptor): boolean {
+    return this.has(blobName(digest));
+  }
+
+  /** @returns the path of a blob of an OCI layout. Whoever takes it verifies its digest. @throws corrupt unless its size is the descriptor's */
+  blobPath({ digest, size }: Descriptor): string {
+    const file = this.file(blobName(digest));
+    if (file.size !== size) throw corrupt(`Cannot read ${digest}: got ${file.size} of ${size} bytes`);
     return file.path;
   }
-}
 
-async function digestOfFile(path: string): Promise<Digest> {
-  const hash = createHash("sha256");
-  for await (const piece of Bun.file(path).stream()) hash.update(piece);
-  return `sha256:${hash.digest("hex")}`;
-}
-
-const dockerManifest = list(fields({ Config: text, RepoTags: list(text), Layers: list(text) }, ["Config", "Layers"]));
-
-async function* readDockerArchive(archive: Archive): AsyncGenerator<LocalImage> {
-  const manifest = parseJson(
-    await archive.bytes("manifest.json", largestDocument),
-    "manifest.json",
-    largestDocument,
-    dockerManifest,
-  );
-  for (const { Config, RepoTags = [], Layers } of manifest) {
-    const config = await archive.bytes(Config, largestConfig);
-    const references = RepoTags.map((tag) => withDefaultTag(parseReference(tag)));
-    yield { config, layers: Layers.map((name) => archive.file(name).path), references };
+  /** @returns a document of an OCI layout, verified. @throws corrupt */
+  async blobBytes(descriptor: Descriptor, limit: number): Promise<Uint8Array> {
+    if (descriptor.size > limit)
+      throw corrupt(`Cannot read ${descriptor.digest}: ${descriptor.size} bytes, want at most ${limit}`);
+    const bytes = await Bun.file(this.blobPath(descriptor)).bytes();
+    const actual = digestOf(bytes);
+    if (actual !== descriptor.digest) throw corrupt(`Cannot read ${descriptor.digest}: got ${actual}`);
+    return bytes;
   }
-}
-
-/** Tools differ: containerd writes the full name, others a name with its tag; a tag alone names nothing. */
-function namesOf({ annotations = {} }: Descriptor): readonly Reference[] {
-  const name = annotations["io.containerd.image.name"] ?? annotations["org.opencontainers.image.ref.name"];
-  if (name === undefined || !/[:/]/.test(name)) return [];
-  const reference = withDefaultTag(parseReference(name));
-  return reference.digest === undefined ? [reference] : [];
-}
-
-async function readLayoutImage(archive: Archive, descriptor: Descriptor, platform: Platform): Promise<LocalImage> {
-  if (descriptor.size > largestDocument) throw corrupt(`Cannot read ${descriptor.digest}: ${descriptor.size} bytes`);
-  const bytes = await Bun.file(await archive.blob(descriptor)).bytes();
-  const document = parseDocument(bytes, descriptor.mediaType);
-  const references = namesOf(descriptor);
-  if (document.kind === "index") {
-    const chosen = chooseManifest(document.index, platform);
-    if (chosen.mediaType === descriptor.mediaType)
-      throw invalid("the image index names another index for this platform");
-    return { ...(await readLayoutImage(archive, chosen, platform)), references };
-  }
-  const { config, layers } = document.manifest;
-  if (config.size > largestConfig) throw corrupt(`Cannot read the image configuration: ${config.size} bytes`);
-  const paths: string[] = [];
-  for (const layer of layers) paths.push(await archive.blob(layer));
-  return { config: await Bun.file(await archive.blob(config)).bytes(), layers: paths, references };
-}
-
-async function* readLayout(archive: Archive, platform: Platform): AsyncGenerator<LocalImage> {
-  const document = parseDocument(await archive.bytes("index.json", largestDocument), "");
-  if (document.kind !== "index") throw corrupt("Cannot read the archive: its index.json is no index");
-  for (const descriptor of document.index.manifests) yield readLayoutImage(archive, descriptor, platform);
-}
-
-/**
- * @param platform  whose image is taken of an index
- * @returns         the images, in the archive's order
- * @throws          corrupt, invalid
- */
-export function readImages(archive: Archive, platform: Platform): AsyncGenerator<LocalImage> {
-  if (archive.has("manifest.json")) return readDockerArchive(archive);
-  if (archive.has("index.json")) return readLayout(archive, platform);
-  throw invalid("the archive has neither manifest.json nor index.json: it is no image");
 }

@@ -49,7 +49,7 @@ export async function addBuiltIn(
     using _ = await sweeper.hold({ blobs: [diffId] });
     const source = async () => ({ start: 0, body: bytesOf(tar) });
     const { path } = await content.put({ digest: diffId, size: tar.byteLength }, source, { durable: false });
-    return await intake.add({ config, layers: [path], references: [reference] });
+    return await intake.add({ config, layers: [{ path }], references: [reference], documents: [] });
   } finally {
     await sweeper.discard({ blobs: [diffId] });
   }

@@ -26,7 +26,14 @@ export interface Candidate {
   readonly references: readonly Reference[];
 }
 
-const hasLabel = (labels: Candidate["labels"], wanted: string): boolean => {
+/** @param time  RFC 3339. @returns seconds since 1970; 0 for none */
+export const secondsOf = (time: string | undefined): number => {
+  const parsed = Date.parse(time ?? "");
+  return Number.isNaN(parsed) ? 0 : Math.floor(parsed / 1000);
+};
+
+/** @param wanted  `key` or `key=value` */
+export const hasLabel = (labels: Candidate["labels"], wanted: string): boolean => {
   const equals = wanted.indexOf("=");
   const key = equals < 0 ? wanted : wanted.slice(0, equals);
   return Object.hasOwn(labels, key) && (equals < 0 || labels[key] === wanted.slice(equals + 1));

@@ -1,37 +1,47 @@
 /**
- * The images of this machine: what they are called, what they are made of, and their coming and going. The only writer of the image tables.
+ * The images of this machine: what they are called, what they are made of, and their coming and going. The room's entry; each way of coming and
+ * going is a file of its own.
  */
 
 import type { Digest } from "../base/digest.ts";
-import { invalid, notFound } from "../base/errors.ts";
-import type { HistoryEntry, Platform } from "../base/oci.ts";
-import {
-  familiarName,
-  familiarReference,
-  parseIdOrReference,
-  type Reference,
-  withDefaultTag,
-} from "../base/reference.ts";
+import { invalid } from "../base/errors.ts";
+import type { Platform } from "../base/oci.ts";
+import { familiarName, familiarReference, type Reference, withDefaultTag } from "../base/reference.ts";
 import type { Bytes } from "../base/streams.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { ContentStore } from "../store/content.ts";
 import type { Database } from "../store/database.ts";
 import type { Snapshotter } from "../store/snapshot.ts";
 import { addBuiltIn } from "./built-in.ts";
-import { type ImageFilters, imageFilter } from "./filter.ts";
+import { Committer, type MakeLayer, type NewImage } from "./commit.ts";
+import type { ImageFilters } from "./filter.ts";
 import { Intake } from "./intake.ts";
 import { Loader, type LoadOptions } from "./load.ts";
-import { parseConfig, type StoredConfig } from "./manifest.ts";
+import { Lookup } from "./lookup.ts";
+import type { StoredConfig } from "./manifest.ts";
 import { hostPlatform } from "./platform.ts";
 import { type Pulled, Puller, type PullOptions } from "./pull.ts";
-import { type ImageRecord, ImageRecords } from "./records.ts";
-import { chainIds, type ImageUser, planRemoval, type Removed } from "./removal.ts";
+import { ImageRecords } from "./records.ts";
+import type { ImageUser, Removed } from "./removal.ts";
+import { type Pruned, type PruneOptions, type RemoveOptions, Remover } from "./remove.ts";
+import { Saver, savedBy } from "./save.ts";
 import { Sweeper } from "./sweep.ts";
 import { defaultTransferLimits, type TransferLimits, Transfers } from "./transfer.ts";
+import { diskBytes } from "./usage.ts";
+import {
+  type HistoryLine,
+  type Image,
+  type ImageDetails,
+  type ImageSummary,
+  type ViewOptions,
+  Views,
+} from "./views.ts";
+
+export type { HistoryLine, Image, ImageDetails, ImageSummary } from "./views.ts";
 
 /** As Docker's events tell it: `id` is the actor, an image id or, for a pull, the reference. */
 export interface ImageEvent {
-  readonly action: "pull" | "load" | "tag" | "untag" | "delete";
+  readonly action: "pull" | "load" | "import" | "save" | "tag" | "untag" | "delete";
   readonly id: string;
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
@@ -52,81 +62,38 @@ export interface ImagesOptions {
   readonly limits?: Partial<TransferLimits>;
 }
 
-/** What a container starts from. */
-export interface Image {
-  readonly id: Digest;
-  readonly config: StoredConfig;
-  /** diffIds, bottom first, as the snapshotter takes them. */
-  readonly layers: readonly Digest[];
-}
-
-export interface ImageSummary {
-  readonly id: Digest;
-  /** Familiar, as `busybox:latest`; empty for a dangling image. */
-  readonly repoTags: readonly string[];
-  readonly repoDigests: readonly string[];
-  /** Seconds since 1970. */
-  readonly created: number;
-  /** Bytes of all layers, unpacked. */
-  readonly size: number;
-  readonly labels: Readonly<Record<string, string>>;
-  /** How many containers use it. */
-  readonly containers: number;
-}
-
-export interface ImageDetails extends Image {
-  readonly repoTags: readonly string[];
-  readonly repoDigests: readonly string[];
-  readonly size: number;
-  /** The snapshotter's name. */
-  readonly driver: string;
-  readonly taggedAt?: Date;
-}
-
-export interface HistoryLine {
-  /** Undefined for all but the newest line. */
-  readonly id?: Digest;
-  /** Seconds since 1970. */
-  readonly created: number;
-  readonly createdBy: string;
-  readonly comment: string;
-  /** Bytes; 0 for a step that made no layer. */
-  readonly size: number;
-  readonly tags: readonly string[];
-}
-
-const noSuchImage = (name: string) => notFound(`No such image: ${name}`);
-
-const secondsOf = (time: string | undefined): number => {
-  const parsed = Date.parse(time ?? "");
-  return Number.isNaN(parsed) ? 0 : Math.floor(parsed / 1000);
-};
-
-const tagsOf = (references: readonly Reference[]): readonly string[] =>
-  references.filter(({ digest }) => digest === undefined).map(familiarReference);
-const digestsOf = (references: readonly Reference[]): readonly string[] =>
-  references.filter(({ digest }) => digest !== undefined).map(familiarReference);
-const sizeOf = ({ layers }: ImageRecord): number => layers.reduce((sum, { bytes }) => sum + bytes, 0);
-
 export class Images {
   readonly #options: ImagesOptions;
   readonly #records: ImageRecords;
   readonly #sweeper: Sweeper;
+  readonly #lookup: Lookup;
+  readonly #views: Views;
   readonly #puller: Puller;
   readonly #intake: Intake;
   readonly #loader: Loader;
-  /** Configurations by image; immutable, so never stale. */
-  readonly #configs = new Map<Digest, StoredConfig>();
+  readonly #saver: Saver;
+  readonly #committer: Committer;
+  readonly #remover: Remover;
 
   constructor(options: ImagesOptions) {
-    const { content, snapshotter, registry, scratch, platform = hostPlatform() } = options;
+    const { database, content, snapshotter, registry, inUse, scratch, platform = hostPlatform() } = options;
     this.#options = options;
-    this.#records = new ImageRecords(options.database);
-    this.#sweeper = new Sweeper(this.#records, content, snapshotter);
+    const records = new ImageRecords(database, platform);
+    const sweeper = new Sweeper(records, content, snapshotter);
+    const lookup = new Lookup(records, content);
     const transfers = new Transfers(registry, content, snapshotter, { ...defaultTransferLimits, ...options.limits });
-    this.#intake = new Intake(content, snapshotter, this.#records, this.#sweeper);
-    this.#loader = new Loader(this.#intake, this.#records, scratch, platform);
-    this.#puller = new Puller(registry, content, snapshotter, this.#records, this.#sweeper, transfers, platform);
+    this.#records = records;
+    this.#sweeper = sweeper;
+    this.#lookup = lookup;
+    this.#views = new Views(content, snapshotter, records, lookup, inUse);
+    this.#intake = new Intake(content, snapshotter, records, sweeper);
+    this.#loader = new Loader(this.#intake, records, scratch);
+    this.#puller = new Puller(registry, content, snapshotter, records, sweeper, transfers, platform);
+    this.#saver = new Saver(content, snapshotter, records, sweeper);
+    this.#committer = new Committer(content, snapshotter, records, sweeper);
+    const emit = (action: "untag" | "delete", id: Digest, config: StoredConfig | undefined) =>
+      this.#emit(action, config, id, id);
+    this.#remover = new Remover({ database, records, lookup, sweeper, inUse, emit });
   }
 
   /** Removes every blob and layer that no image needs, and leftovers of a load. Call it at start, after the stores have swept. */
@@ -148,7 +115,7 @@ export class Images {
   /** Brings an image; see Puller.pull for its errors. */
   async pull(reference: Reference, options: PullOptions = {}): Promise<Pulled> {
     const pulled = await this.#puller.pull(reference, options);
-    const config = await this.#config(pulled.id);
+    const config = await this.#lookup.config(pulled.id);
     const id = familiarReference(pulled.reference);
     this.#emit("pull", config, id, familiarName(pulled.reference));
     return pulled;
@@ -167,8 +134,25 @@ export class Images {
   load(tar: Bytes, options: LoadOptions = {}): Promise<void> {
     return this.#loader.load(tar, {
       ...options,
-      onImage: async (id) => this.#emit("load", await this.#config(id), id, id),
+      onImage: async (id) => this.#emit("load", await this.#lookup.config(id), id, id),
     });
+  }
+
+  /**
+   * @param names      as in `find`; a repository without a tag means all of its tags
+   * @param platforms  of several under one name; all unless given
+   * @returns          an archive; see Saver.save. @throws notFound, invalid, corrupt
+   */
+  async save(names: readonly string[], platforms?: readonly Platform[]): Promise<Bytes> {
+    const saved = await savedBy(this.#lookup, names, platforms);
+    const archive = await this.#saver.save(saved);
+    for (const { record } of saved) this.#emit("save", await this.#lookup.config(record.id), record.id, record.id);
+    return archive;
+  }
+
+  /** Makes an image of another and a layer; see Committer.commit. */
+  commit(image: NewImage, makeLayer: MakeLayer): Promise<Digest> {
+    return this.#committer.commit(image, makeLayer);
   }
 
   /**
@@ -179,123 +163,53 @@ export class Images {
     return addBuiltIn(program, this.#options.content, this.#intake, this.#sweeper);
   }
 
-  /**
-   * @param name  an id, the unique beginning of one (with or without `sha256:`), `name`, `name:tag` or `name@digest`
-   * @throws      notFound, or invalid for a malformed name
-   */
-  async get(name: string): Promise<Image> {
-    const { id, layers } = this.#find(name);
-    return { id, config: await this.#config(id), layers: layers.map(({ diffId }) => diffId) };
+  /** @param name  see Lookup.find. @param platform  of several under one name. @throws notFound, invalid */
+  get(name: string, platform?: Platform): Promise<Image> {
+    return this.#views.get(name, platform);
   }
 
   /** @throws notFound, invalid */
-  async inspect(name: string): Promise<ImageDetails> {
-    const record = this.#find(name);
-    return {
-      ...(await this.get(record.id)),
-      repoTags: tagsOf(record.references),
-      repoDigests: digestsOf(record.references),
-      size: sizeOf(record),
-      driver: this.#options.snapshotter.name,
-      ...(record.taggedAt && { taggedAt: record.taggedAt }),
-    };
-  }
-
-  /** Newest first. @throws notFound for an unknown image in `before` or `since`, invalid for a malformed pattern */
-  async list(filters: ImageFilters = {}): Promise<readonly ImageSummary[]> {
-    const createdOf = async (name: string) => secondsOf((await this.get(name)).config.created);
-    const show = await imageFilter(filters, createdOf);
-    const summaries: ImageSummary[] = [];
-    for (const record of this.#records.all()) {
-      const { id } = record;
-      const config = await this.#config(id);
-      const labels = config.config?.Labels ?? {};
-      const created = secondsOf(config.created);
-      const references = show({ labels, created, references: record.references });
-      if (!references) continue;
-      const names = { repoTags: tagsOf(references), repoDigests: digestsOf(references) };
-      summaries.push({
-        id,
-        ...names,
-        created,
-        size: sizeOf(record),
-        labels,
-        containers: this.#options.inUse(id).length,
-      });
-    }
-    return summaries.sort((one, other) => other.created - one.created);
+  inspect(name: string, options: ViewOptions = {}): Promise<ImageDetails> {
+    return this.#views.inspect(name, options);
   }
 
   /** Newest first. @throws notFound, invalid */
-  async history(name: string): Promise<readonly HistoryLine[]> {
-    const { id, layers, references } = this.#find(name);
-    const { history = [] } = await this.#config(id);
-    const left = layers.map(({ bytes }) => bytes);
-    const lines = history.map((entry: HistoryEntry) => ({
-      created: secondsOf(entry.created),
-      createdBy: entry.created_by ?? "",
-      comment: entry.comment ?? "",
-      size: entry.empty_layer ? 0 : (left.shift() ?? 0),
-      tags: [],
-    }));
-    return lines.reverse().map((line, index) => (index === 0 ? { ...line, id, tags: tagsOf(references) } : line));
+  list(filters: ImageFilters = {}, options: ViewOptions = {}): Promise<readonly ImageSummary[]> {
+    return this.#views.list(filters, options);
   }
 
-  /** Makes a tag mean the image; it may have meant another. @throws notFound, invalid */
+  /** Newest first. @throws notFound, invalid */
+  history(name: string, platform?: Platform): Promise<readonly HistoryLine[]> {
+    return this.#views.history(name, platform);
+  }
+
+  /** Bytes of all layers and blobs. */
+  diskBytes(): Promise<number> {
+    return diskBytes(this.#options.content, this.#options.snapshotter);
+  }
+
+  /** Makes a tag mean what the name means; it may have meant something else. @throws notFound, invalid */
   async tag(name: string, target: Reference): Promise<void> {
     if (target.digest !== undefined) throw invalid("refusing to create a tag with a digest reference");
-    const { id } = this.#find(name);
+    const records = this.#lookup.all(name);
     const tag = withDefaultTag(target);
-    this.#records.tag(tag, id, new Date());
-    this.#emit("tag", await this.#config(id), id, familiarReference(tag));
+    this.#records.tag(
+      tag,
+      records.map(({ id }) => id),
+      new Date(),
+    );
+    const { id } = this.#lookup.find(name);
+    this.#emit("tag", await this.#lookup.config(id), id, familiarReference(tag));
   }
 
-  /**
-   * Untags, or removes the image with all that only it needs. @throws notFound, conflict in Docker's words
-   * @param options.force  also when several names or stopped containers use it
-   */
-  async remove(name: string, options: { readonly force?: boolean } = {}): Promise<readonly Removed[]> {
-    const { id } = this.#find(name);
-    // An image whose configuration cannot be read can still be removed.
-    const config = await this.#config(id).catch(() => undefined);
-    // From here to the end of the transaction nobody else runs.
-    const record = this.#find(name);
-    const plan = planRemoval(record, name, this.#options.inUse(id), options.force === true);
-    const blobs = this.#options.database.transaction(() => {
-      this.#records.untag(plan.untag);
-      return plan.deletes ? this.#records.remove(id) : [];
-    });
-    for (const _ of plan.untag) this.#emit("untag", config, id, id);
-    const removed: Removed[] = plan.untag.map((reference) => ({ untagged: familiarReference(reference) }));
-    if (!plan.deletes) return removed;
-    this.#configs.delete(id);
-    this.#emit("delete", config, id, id);
-    const diffIds = record.layers.map(({ diffId }) => diffId);
-    const gone = await this.#sweeper.discard({ blobs, layers: diffIds });
-    const chain = chainIds(diffIds).filter((_, index) => gone.includes(diffIds[index] ?? id));
-    return [...removed, { deleted: id }, ...chain.reverse().map((deleted) => ({ deleted }))];
+  /** Untags, or removes the image with all that only it needs. @throws notFound, conflict in Docker's words */
+  remove(name: string, options: RemoveOptions = {}): Promise<readonly Removed[]> {
+    return this.#remover.remove(name, options);
   }
 
-  #find(name: string): ImageRecord {
-    const asked = parseIdOrReference(name);
-    if ("id" in asked) {
-      const record = this.#records.findById(asked.id);
-      if (record) return record;
-      throw noSuchImage(asked.id);
-    }
-    const record =
-      this.#records.findByReference(asked.reference) ?? this.#records.findByPrefix(name.replace(/^sha256:/, ""));
-    if (record) return record;
-    throw noSuchImage(familiarReference(withDefaultTag(asked.reference)));
-  }
-
-  async #config(id: Digest): Promise<StoredConfig> {
-    const known = this.#configs.get(id);
-    if (known) return known;
-    const { path } = await this.#options.content.get(id);
-    const config = parseConfig(await Bun.file(path).bytes());
-    this.#configs.set(id, config);
-    return config;
+  /** Removes images that nobody uses. */
+  prune(options: PruneOptions): Promise<Pruned> {
+    return this.#remover.prune(options);
   }
 
   #emit(action: ImageEvent["action"], config: StoredConfig | undefined, id: string, name: string): void {

@@ -1,10 +1,14 @@
-/** Images that come from a file rather than a registry: layers are on disk already, and no manifest names them. */
+/** Images that come from files rather than a registry. */
 
+import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
+import { Readable } from "node:stream";
 import { type Digest, digestOf } from "../base/digest.ts";
 import { corrupt, invalid } from "../base/errors.ts";
+import type { Descriptor } from "../base/oci.ts";
 import type { Reference } from "../base/reference.ts";
-import { bytesOf } from "../base/streams.ts";
+import { type Bytes, bytesOf } from "../base/streams.ts";
+import { together } from "../base/together.ts";
 import type { ContentStore } from "../store/content.ts";
 import type { Snapshotter } from "../store/snapshot.ts";
 import { parseConfig } from "./manifest.ts";
@@ -12,19 +16,46 @@ import { measured } from "./pull.ts";
 import type { ImageRecords } from "./records.ts";
 import type { Sweeper } from "./sweep.ts";
 
+/** A manifest or index. */
+export interface Document {
+  readonly digest: Digest;
+  readonly bytes: Uint8Array;
+}
+
+export interface LocalLayer {
+  /** A file: a tar, plain or compressed. */
+  readonly path: string;
+  /** What a manifest says of the file; nobody has verified it yet. */
+  readonly blob?: Descriptor;
+}
+
 export interface LocalImage {
   /** The configuration's bytes; their digest is the image's id. */
   readonly config: Uint8Array;
-  /** Files of the layers, bottom first: tars, plain or compressed. */
-  readonly layers: readonly string[];
+  /** Bottom first. */
+  readonly layers: readonly LocalLayer[];
   readonly references: readonly Reference[];
+  /** That led to the image, verified; kept with it. */
+  readonly documents: readonly Document[];
 }
 
 export interface IntakeOptions {
   readonly signal?: AbortSignal | undefined;
   /** Counts the bytes of a layer's file, `total` in all. Called for layers that are new. */
   readonly onLayer?: ((diffId: Digest, total: number, bytes: number) => void) | undefined;
+  /** Images that came in the same archive. */
+  readonly beside?: readonly Digest[];
 }
+
+/** A layer with its name. */
+interface Named extends LocalLayer {
+  readonly diffId: Digest;
+}
+
+const chunkBytes = 1 << 20;
+const readFrom = (path: string, start: number): Bytes =>
+  // What node calls a web stream is one, under another name.
+  Readable.toWeb(createReadStream(path, { start, highWaterMark: chunkBytes })) as unknown as Bytes;
 
 export class Intake {
   constructor(
@@ -35,22 +66,32 @@ export class Intake {
   ) {}
 
   /** Makes the image present. Idempotent. @throws corrupt, invalid, or the signal's reason; nothing is left then */
-  async add({ config, layers, references }: LocalImage, options: IntakeOptions = {}): Promise<Digest> {
-    const id = digestOf(config);
-    const { os, rootfs } = parseConfig(config);
-    const diffIds = rootfs.diff_ids;
+  async add(image: LocalImage, options: IntakeOptions = {}): Promise<Digest> {
+    const id = digestOf(image.config);
+    const { os, architecture, variant, rootfs } = parseConfig(image.config);
     if (os !== "linux") throw invalid(`cannot load ${JSON.stringify(os.slice(0, 50))} image on "linux"`);
-    if (diffIds.length !== layers.length)
-      throw corrupt(`invalid manifest, layers length mismatch: expected ${diffIds.length}, got ${layers.length}`);
-    const files = { blobs: [id], layers: diffIds };
+    const layers = namedLayers(image, rootfs.diff_ids);
+    // A plain layer is its own raw tar, which is kept anyway; a manifest of nothing else says no more than the configuration.
+    const kept = layers.flatMap(({ diffId, path, blob }) =>
+      blob === undefined || blob.digest === diffId ? [] : [{ diffId, path, blob }],
+    );
+    const documents = kept.length > 0 ? image.documents : [];
+    const blobs = [id, ...documents.map(({ digest }) => digest), ...kept.map(({ blob }) => blob.digest)];
+    const files = { blobs, layers: rootfs.diff_ids };
     try {
       using _ = await this.sweeper.hold(files);
-      for (const [index, path] of layers.entries()) await this.#unpack(diffIds[index] ?? id, path, options);
-      await this.content.put({ digest: id, size: config.byteLength }, async () => ({
-        start: 0,
-        body: bytesOf(config),
-      }));
-      this.records.put({ id, layers: await measured(this.snapshotter, diffIds), manifests: [], references });
+      await together(...layers.map((layer) => this.#unpack(layer, options)), ...kept.map((layer) => this.#keep(layer)));
+      for (const { digest, bytes } of [...documents, { digest: id, bytes: image.config }])
+        await this.content.put({ digest, size: bytes.byteLength }, async () => ({ start: 0, body: bytesOf(bytes) }));
+      this.records.put({
+        id,
+        layers: await measured(this.snapshotter, rootfs.diff_ids),
+        manifests: documents.map(({ digest }) => digest),
+        references: image.references,
+        blobs: kept.map(({ diffId, blob }) => ({ diffId, blob })),
+        platform: { os, architecture, ...(variant !== undefined && { variant }) },
+        beside: options.beside ?? [],
+      });
     } catch (error) {
       await this.sweeper.discard(files).catch(() => {});
       throw error;
@@ -58,7 +99,7 @@ export class Intake {
     return id;
   }
 
-  async #unpack(diffId: Digest, path: string, { signal, onLayer }: IntakeOptions): Promise<void> {
+  async #unpack({ diffId, path }: Named, { signal, onLayer }: IntakeOptions): Promise<void> {
     signal?.throwIfAborted();
     if (await this.snapshotter.has(diffId)) return;
     const { size } = await stat(path);
@@ -66,4 +107,22 @@ export class Intake {
     onProgress(0);
     await this.snapshotter.unpack(path, diffId, { onProgress, signal });
   }
+
+  /** Keeps the compressed layer. @throws corrupt when it is not what its descriptor says */
+  async #keep({ path, blob }: Required<LocalLayer>): Promise<void> {
+    const open = async (offset: number) => ({ start: offset, body: readFrom(path, offset) });
+    await this.content.put(blob, open, { durable: false });
+  }
+}
+
+/** Each layer once, though an image may have it several times. @throws corrupt when there are too many files or too few */
+function namedLayers({ layers }: LocalImage, diffIds: readonly Digest[]): readonly Named[] {
+  if (diffIds.length !== layers.length)
+    throw corrupt(`invalid manifest, layers length mismatch: expected ${diffIds.length}, got ${layers.length}`);
+  const named = new Map<Digest, Named>();
+  for (const [index, layer] of layers.entries()) {
+    const diffId = diffIds[index];
+    if (diffId !== undefined && !named.has(diffId)) named.set(diffId, { ...layer, diffId });
+  }
+  return [...named.values()];
 }

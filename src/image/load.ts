@@ -8,7 +8,8 @@ import { shortId } from "../base/ids.ts";
 import type { Platform } from "../base/oci.ts";
 import { familiarReference } from "../base/reference.ts";
 import type { Bytes } from "../base/streams.ts";
-import { Archive, readImages } from "./archive.ts";
+import { Archive } from "./archive.ts";
+import { readImages } from "./archive-images.ts";
 import type { Intake, IntakeOptions, LocalImage } from "./intake.ts";
 import { counter, type OnProgress } from "./progress.ts";
 import type { ImageRecords } from "./records.ts";
@@ -16,6 +17,8 @@ import type { ImageRecords } from "./records.ts";
 export interface LoadOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: OnProgress | undefined;
+  /** Only images for it; all of the archive unless given. */
+  readonly platform?: Platform | undefined;
   /** Called with each line of output, as `Loaded image: x:tag`, without its newline. */
   readonly onLine?: ((line: string) => void) | undefined;
 }
@@ -34,15 +37,11 @@ function layerCounter(onProgress: OnProgress): NonNullable<IntakeOptions["onLaye
 }
 
 export class Loader {
-  /**
-   * @param scratch   a folder of its own for archives; made when missing
-   * @param platform  whose image is taken of an index
-   */
+  /** @param scratch  a folder of its own for archives; made when missing */
   constructor(
     readonly intake: Intake,
     readonly records: ImageRecords,
     readonly scratch: string,
-    readonly platform: Platform,
   ) {}
 
   /** Removes the folder that a load left when it was interrupted by a crash. Called at start. */
@@ -59,17 +58,31 @@ export class Loader {
   async load(tar: Bytes, options: LoadOptions & { readonly onImage: (id: Digest) => Promise<void> }): Promise<void> {
     await mkdir(this.scratch, { recursive: true, mode: 0o700 });
     await using archive = await Archive.spool(tar, this.scratch, options.signal);
-    for await (const image of readImages(archive, this.platform))
-      await options.onImage(await this.#one(image, options));
+    const loaded: Digest[] = [];
+    const told = new Set<string>();
+    const onLine = (line: string) => {
+      if (!told.has(line)) options.onLine?.(line); // platforms of one name have it in common
+      told.add(line);
+    };
+    for await (const image of readImages(archive, options.platform)) {
+      const id = await this.#one(image, loaded, { ...options, onLine });
+      loaded.push(id);
+      await options.onImage(id);
+    }
   }
 
-  async #one(image: LocalImage, { signal, onProgress, onLine = () => {} }: LoadOptions): Promise<Digest> {
+  /** @param beside  images of the archive that were loaded before */
+  async #one(
+    image: LocalImage,
+    beside: readonly Digest[],
+    { signal, onProgress, onLine = () => {} }: LoadOptions,
+  ): Promise<Digest> {
     const before = image.references.map(
       (reference) => [reference, this.records.findByReference(reference)?.id] as const,
     );
-    const id = await this.intake.add(image, { signal, onLayer: onProgress && layerCounter(onProgress) });
+    const id = await this.intake.add(image, { signal, onLayer: onProgress && layerCounter(onProgress), beside });
     for (const [reference, old] of before)
-      if (old !== undefined && old !== id)
+      if (old !== undefined && old !== id && !beside.includes(old))
         onLine(
           `The image ${familiarReference(reference)} already exists, renaming the old one with ID ${old} to empty string`,
         );

@@ -96,7 +96,7 @@ export function rank(machine: Platform, offered: Platform): number | undefined {
 }
 
 /** Build attestations ride in an index as manifests of no platform. Source: BuildKit docs/attestations/attestation-storage.md. */
-const isAttestation = ({ platform, annotations }: Descriptor): boolean =>
+export const isAttestation = ({ platform, annotations }: Descriptor): boolean =>
   (platform?.os === "unknown" && platform.architecture === "unknown") ||
   annotations?.["vnd.docker.reference.type"] === "attestation-manifest";
 

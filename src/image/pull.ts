@@ -149,8 +149,8 @@ export class Puller {
     const layers = await measured(this.snapshotter, config.rootfs.diff_ids);
     const { domain, path } = reference;
     const references = [...(reference.digest ? [] : [reference]), { domain, path, digest: target.digest }];
-    const changed = this.records.findByReference(reference)?.id !== id;
-    this.records.put({ id, layers, manifests: documents, references, blobs: sources });
+    const changed = !this.records.means(reference, id);
+    this.records.put({ id, layers, manifests: documents, references, blobs: sources, platform: config });
     onProgress({ status: `Digest: ${target.digest}` });
     const outcome = changed ? "Downloaded newer image for" : "Image is up to date for";
     onProgress({ status: `Status: ${outcome} ${familiarReference(reference)}` });

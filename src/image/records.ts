@@ -1,68 +1,14 @@
 /**
- * The image tables. Files come first and rows last when an image arrives, rows first and files last when it goes: a crash in between
+ * Images as they are remembered. Files come first and rows last when an image arrives, rows first and files last when it goes: a crash in between
  * leaves files that no row needs, which the sweep removes, and never a row without its files.
  */
 
 import { type Digest, parseDigest } from "../base/digest.ts";
-import type { Descriptor } from "../base/oci.ts";
-import { formatReference, parseReference, type Reference } from "../base/reference.ts";
-import type { Database, Migration } from "../store/database.ts";
-
-export const imageMigrations: readonly Migration[] = [
-  {
-    name: "images-1",
-    sql: `
-      CREATE TABLE images (
-        id TEXT PRIMARY KEY,     -- digest of its configuration
-        tagged_at INTEGER        -- last local tagging, ms since 1970
-      ) STRICT;
-      CREATE TABLE image_layers (
-        image_id TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE,
-        position INTEGER NOT NULL,      -- 0 is the bottom
-        diff_id TEXT NOT NULL,
-        bytes INTEGER NOT NULL,         -- unpacked
-        PRIMARY KEY (image_id, position)
-      ) STRICT, WITHOUT ROWID;
-      CREATE INDEX image_layers_by_diff_id ON image_layers (diff_id);
-      CREATE TABLE image_manifests (
-        image_id TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE,
-        digest TEXT NOT NULL,           -- of a manifest or index that leads to the image, a blob in the content store
-        PRIMARY KEY (image_id, digest)
-      ) STRICT, WITHOUT ROWID;
-      CREATE INDEX image_manifests_by_digest ON image_manifests (digest);
-      CREATE TABLE image_references (
-        name TEXT PRIMARY KEY,          -- docker.io/library/x:tag or docker.io/library/x@sha256:…
-        image_id TEXT NOT NULL REFERENCES images (id)
-      ) STRICT, WITHOUT ROWID;
-      CREATE INDEX image_references_by_image ON image_references (image_id);
-    `,
-  },
-  {
-    name: "images-2",
-    sql: `
-      CREATE TABLE layer_blobs (
-        diff_id TEXT NOT NULL,
-        digest TEXT NOT NULL,           -- of a blob that unpacks to the layer; the content store may have lost it
-        media_type TEXT NOT NULL,
-        bytes INTEGER NOT NULL,
-        PRIMARY KEY (diff_id, digest)
-      ) STRICT, WITHOUT ROWID;
-      CREATE INDEX layer_blobs_by_digest ON layer_blobs (digest);
-      CREATE TABLE blob_repositories (
-        digest TEXT NOT NULL,
-        domain TEXT NOT NULL,           -- as docker.io
-        path TEXT NOT NULL,             -- as library/x
-        PRIMARY KEY (digest, domain, path)
-      ) STRICT, WITHOUT ROWID;
-      CREATE TABLE leases (
-        kind TEXT NOT NULL,             -- 'blob' or 'layer'
-        digest TEXT NOT NULL,
-        until INTEGER NOT NULL,         -- ms since 1970
-        PRIMARY KEY (kind, digest)
-      ) STRICT, WITHOUT ROWID;
-    `,
-  },
-];
+import type { Descriptor, Platform } from "../base/oci.ts";
+import type { Reference } from "../base/reference.ts";
+import type { Database } from "../store/database.ts";
+import { ImageNames } from "./names.ts";
+import { formatPlatform, hostPlatform } from "./platform.ts";
 
 /** Files by what they are. */
 export interface Files {
@@ -95,6 +41,10 @@ export interface Arrival {
   readonly references: readonly Reference[];
   /** Where its layers came from. */
   readonly blobs?: readonly LayerBlob[];
+  /** The machine's own unless given. */
+  readonly platform?: Platform;
+  /** Images that came together with it, of other platforms: they keep the names that they share. */
+  readonly beside?: readonly Digest[];
 }
 
 /** A blob that unpacks to a layer. It is a cache: the layer's raw tar is the truth, and the content store may have lost it. */
@@ -105,14 +55,19 @@ export interface LayerBlob {
   readonly repository?: Reference;
 }
 
+export interface LayerUsage {
+  /** Unpacked. */
+  readonly bytes: number;
+  /** Of the compressed forms that are kept. */
+  readonly blobBytes: number;
+  /** How many images have it. */
+  readonly images: number;
+}
+
 interface Row {
   readonly id: string;
   readonly tagged_at: number | null;
 }
-
-/** `a@sha256:…` when there is a digest: a tag beside a digest does not count. */
-const keyOf = ({ domain, path, tag, digest }: Reference): string =>
-  formatReference(digest !== undefined ? { domain, path, digest } : { domain, path, tag: tag ?? "latest" });
 
 const kindsOf = ({ blobs = [], layers = [] }: Files): (readonly ["blob" | "layer", Digest])[] => [
   ...blobs.map((digest) => ["blob", digest] as const),
@@ -120,17 +75,27 @@ const kindsOf = ({ blobs = [], layers = [] }: Files): (readonly ["blob" | "layer
 ];
 
 export class ImageRecords {
-  constructor(readonly database: Database) {}
+  readonly #names: ImageNames;
+
+  /** @param machine  whose image of several under one name is the first */
+  constructor(
+    readonly database: Database,
+    machine: Platform = hostPlatform(),
+  ) {
+    this.#names = new ImageNames(database, machine);
+  }
 
   /** One transaction. */
-  put({ id, layers, manifests, references, blobs = [] }: Arrival): void {
+  put(arrival: Arrival): void {
+    const { id, layers, manifests, references, blobs = [], platform, beside = [] } = arrival;
     this.database.transaction(() => {
-      this.database.run("INSERT OR IGNORE INTO images (id) VALUES (?)", id);
+      const text = platform ? formatPlatform(platform) : "";
+      this.database.run("INSERT OR IGNORE INTO images (id, platform) VALUES (?, ?)", id, text);
       for (const [position, { diffId, bytes }] of layers.entries())
         this.database.run("INSERT OR IGNORE INTO image_layers VALUES (?, ?, ?, ?)", id, position, diffId, bytes);
       for (const digest of manifests)
         this.database.run("INSERT OR IGNORE INTO image_manifests VALUES (?, ?)", id, digest);
-      for (const reference of references) this.#point(reference, id);
+      for (const reference of references) this.#names.join(reference, id, beside);
       for (const { diffId, blob, repository } of blobs) {
         this.addBlob(diffId, blob);
         if (repository) this.addRepository(blob.digest, repository);
@@ -188,18 +153,18 @@ export class ImageRecords {
     return this.database.find(sql, kind, digest) !== undefined;
   }
 
-  /** Makes a reference mean this image. The image exists. */
-  tag(reference: Reference, id: Digest, at: Date): void {
+  /** Makes a reference mean these images, which exist: one, or several platforms' that came together. */
+  tag(reference: Reference, ids: readonly Digest[], at: Date): void {
     this.database.transaction(() => {
-      this.#point(reference, id);
-      this.database.run("UPDATE images SET tagged_at = ? WHERE id = ?", at.getTime(), id);
+      this.#names.set(reference, ids);
+      for (const id of ids) this.database.run("UPDATE images SET tagged_at = ? WHERE id = ?", at.getTime(), id);
     });
   }
 
-  untag(references: readonly Reference[]): void {
+  /** References no longer mean the image; they may mean one of another platform. */
+  untag(references: readonly Reference[], id: Digest): void {
     this.database.transaction(() => {
-      for (const reference of references)
-        this.database.run("DELETE FROM image_references WHERE name = ?", keyOf(reference));
+      for (const reference of references) this.#names.leave(reference, id);
     });
   }
 
@@ -217,7 +182,7 @@ export class ImageRecords {
         "SELECT digest FROM image_manifests WHERE image_id = ?",
         id,
       );
-      this.database.run("DELETE FROM image_references WHERE image_id = ?", id);
+      for (const reference of this.#names.of(id)) this.#names.leave(reference, id);
       this.database.run("DELETE FROM images WHERE id = ?", id);
       this.database.run("DELETE FROM layer_blobs WHERE diff_id NOT IN (SELECT diff_id FROM image_layers)");
       this.database.run("DELETE FROM blob_repositories WHERE digest NOT IN (SELECT digest FROM layer_blobs)");
@@ -231,8 +196,34 @@ export class ImageRecords {
   }
 
   findByReference(reference: Reference): ImageRecord | undefined {
-    const owner = this.#ownerOf(reference);
-    return owner === undefined ? undefined : this.findById(parseDigest(owner));
+    const owner = this.#names.first(reference);
+    return owner === undefined ? undefined : this.findById(owner);
+  }
+
+  /** @returns the images of other platforms that a reference means beside the one of `findByReference` */
+  variantsOf(reference: Reference): readonly Digest[] {
+    return this.#names.variants(reference);
+  }
+
+  /** @returns whether an image is what a reference means, or one platform of it */
+  means(reference: Reference, id: Digest): boolean {
+    return this.#names.first(reference) === id || this.#names.variants(reference).includes(id);
+  }
+
+  /** @returns the images that a manifest or index led to */
+  ownersOf(document: Digest): readonly Digest[] {
+    const sql = "SELECT image_id FROM image_manifests WHERE digest = ? ORDER BY image_id";
+    return this.database.all<{ image_id: string }>(sql, document).map(({ image_id }) => parseDigest(image_id));
+  }
+
+  /** @returns every layer that an image has: its bytes, those of its blobs, and how many images have it */
+  layerUsage(): ReadonlyMap<Digest, LayerUsage> {
+    const sql = `
+      SELECT diff_id AS diffId, max(bytes) AS bytes, count(DISTINCT image_id) AS images,
+        (SELECT total(bytes) FROM layer_blobs WHERE layer_blobs.diff_id = image_layers.diff_id) AS blobBytes
+      FROM image_layers GROUP BY diff_id`;
+    const rows = this.database.all<LayerUsage & { readonly diffId: string }>(sql);
+    return new Map(rows.map(({ diffId, ...usage }) => [parseDigest(diffId), usage]));
   }
 
   /** @param hex  the beginning of an id, without `sha256:`. @returns undefined also when several ids begin so */
@@ -244,6 +235,12 @@ export class ImageRecords {
 
   all(): readonly ImageRecord[] {
     return this.database.all<Row>("SELECT * FROM images").map((row) => this.#read(row));
+  }
+
+  /** Manifests and indexes that led to the image, sorted. */
+  manifestsOf(id: Digest): readonly Digest[] {
+    const sql = "SELECT digest FROM image_manifests WHERE image_id = ? ORDER BY digest";
+    return this.database.all<{ digest: string }>(sql, id).map(({ digest }) => parseDigest(digest));
   }
 
   /** Whether an image has a layer, or unfinished work does. */
@@ -261,30 +258,15 @@ export class ImageRecords {
     return this.database.find(sql, digest) !== undefined || this.#isLeased("blob", digest);
   }
 
-  #ownerOf(reference: Reference): string | undefined {
-    const sql = "SELECT image_id FROM image_references WHERE name = ?";
-    return this.database.find<{ image_id: string }>(sql, keyOf(reference))?.image_id;
-  }
-
-  #point(reference: Reference, id: Digest): void {
-    const sql =
-      "INSERT INTO image_references VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET image_id = excluded.image_id";
-    this.database.run(sql, keyOf(reference), id);
-  }
-
   #read({ id, tagged_at }: Row): ImageRecord {
     const layers = this.database.all<{ diff_id: string; bytes: number }>(
       "SELECT diff_id, bytes FROM image_layers WHERE image_id = ? ORDER BY position",
       id,
     );
-    const names = this.database.all<{ name: string }>(
-      "SELECT name FROM image_references WHERE image_id = ? ORDER BY name",
-      id,
-    );
     return {
       id: parseDigest(id),
       layers: layers.map(({ diff_id, bytes }) => ({ diffId: parseDigest(diff_id), bytes })),
-      references: names.map(({ name }) => parseReference(name)),
+      references: this.#names.of(parseDigest(id)),
       ...(tagged_at !== null && { taggedAt: new Date(tagged_at) }),
     };
   }

@@ -29,7 +29,7 @@ async function withImage(act: (send: Send, room: ImageRoom, load: Load) => Promi
     return (await api(request, { signal: new AbortController().signal, upgrade: undefined })).text();
   };
   expect(await load(["box:1", "host.example/deep/path/box:2"])).toBe(
-    '{"stream":"Loaded image: box:1\\n"}\n{"stream":"Loaded image: host.example/deep/path/box:2\\n"}\n',
+    '{"stream":"Loaded image: box:1\\n"}\r\n{"stream":"Loaded image: host.example/deep/path/box:2\\n"}\r\n',
   );
   await act(send, room, load);
 }
@@ -62,7 +62,7 @@ describe("GET /images/json", () => {
       await send("DELETE /images/box:1");
       const { text } = await send("DELETE /images/host.example/deep/path/box:2?force=0");
       expect(JSON.parse(text)).toContainEqual({ Deleted: ID }); // the last name takes the image along
-      expect(await load(null)).toBe(`{"stream":"Loaded image ID: ${ID}\\n"}\n`);
+      expect(await load(null)).toBe(`{"stream":"Loaded image ID: ${ID}\\n"}\r\n`);
       const listed = JSON.parse((await send(`GET ${version}/images/json`)).text);
       expect(listed).toMatchObject([{ Id: ID, RepoTags: tags }]);
     });
@@ -159,15 +159,12 @@ describe("POST /images/create", () => {
     });
   });
 
-  test.each([
-    "GET /images/search?term=x",
-    "GET /images/get?names=x",
-    "GET /images/box:1/get",
-    "POST /images/prune",
-    "POST /images/box:1/push",
-  ])("%s says that it is not there yet", async (line) => {
-    await withImage(async (send) => {
-      expect(await send(line)).toMatchObject({ status: 501, text: expect.stringContaining("not supported yet") });
-    });
-  });
+  test.each(["GET /images/search?term=x", "POST /images/box:1/push"])(
+    "%s says that it is not there yet",
+    async (line) => {
+      await withImage(async (send) => {
+        expect(await send(line)).toMatchObject({ status: 501, text: expect.stringContaining("not supported yet") });
+      });
+    },
+  );
 });

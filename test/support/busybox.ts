@@ -8,7 +8,8 @@ import { gzipSync } from "node:zlib";
 import { digestOf } from "../../src/base/digest.ts";
 import { ociConfig, ociManifest } from "../../src/base/media-types.ts";
 import { dockerArchive } from "./archive.ts";
-import { json, piece, type TestImage } from "./image.ts";
+import { imageOf, indexOf, json, type Piece, piece, type TestImage } from "./image.ts";
+import type { DockerRegistry } from "./registry.ts";
 import { file, folder, symlink, tarOf } from "./tar.ts";
 
 const program = Bun.which("busybox");
@@ -30,7 +31,8 @@ const APPLETS =
     " ",
   );
 
-function rootTar(): Buffer {
+/** @param motd  tells one from another */
+function rootTar(motd: string): Buffer {
   return tarOf(
     folder("bin/"),
     file("bin/busybox", "", { data: readFileSync(program ?? ""), mode: 0o755 }),
@@ -39,7 +41,7 @@ function rootTar(): Buffer {
     ...["hostname", "hosts", "resolv.conf"].map((name) => file(`etc/${name}`)),
     file("etc/passwd", PASSWD),
     file("etc/group", GROUP),
-    file("etc/motd", "of the image\n"),
+    file("etc/motd", `${motd}\n`),
     folder("home/"),
     folder("home/bob/", { uid: 1000, gid: 1001 }),
     folder("root/", { mode: 0o700 }),
@@ -54,8 +56,8 @@ function rootTar(): Buffer {
   );
 }
 
-function image(config: object): TestImage {
-  const tar = rootTar();
+function image(config: object, motd = "of the image"): TestImage {
+  const tar = rootTar(motd);
   const diffId = digestOf(tar);
   const layer = piece("application/vnd.oci.image.layer.v1.tar+gzip", gzipSync(tar, { level: 1 }));
   const created = "2024-05-06T07:08:09Z";
@@ -82,7 +84,8 @@ function image(config: object): TestImage {
 
 const PATH = "PATH=/usr/local/bin:/bin";
 
-export const busyboxImage = (): TestImage => image({ Cmd: ["sh"], Env: [PATH] });
+/** @param motd  what its only layer has in /etc/motd; one that nobody else has makes a layer that nobody else has */
+export const busyboxImage = (motd?: string): TestImage => image({ Cmd: ["sh"], Env: [PATH] }, motd);
 
 /** What it says is what a container from it has when nobody asks for something else. */
 export const opinionatedImage = (): TestImage =>
@@ -103,3 +106,31 @@ export const testArchive = (): Uint8Array =>
     { image: busyboxImage(), tags: ["busybox:latest"] },
     { image: opinionatedImage(), tags: ["opinionated:1"] },
   ]);
+
+export interface MultiPlatform {
+  readonly index: Piece;
+  /** For this machine. */
+  readonly host: TestImage;
+  /** For one that this machine is not. */
+  readonly foreign: TestImage;
+}
+
+/** Pushes an image for this machine and one for s390x under one tag. @param layer  tells them from others */
+export async function multiPlatform(registry: DockerRegistry, name: string, tag: string): Promise<MultiPlatform> {
+  const s390x = { os: "linux", architecture: "s390x" };
+  const host = busyboxImage(`of ${name}:${tag}`);
+  const foreign = imageOf({
+    layers: [[{ name: "bin/true", content: `no program of this machine: ${name}:${tag}`, mode: 0o755 }]],
+    platform: s390x,
+    config: { config: { Cmd: ["/bin/true"] } },
+  });
+  await registry.push(name, `${tag}-host`, host);
+  await registry.push(name, `${tag}-foreign`, foreign);
+  const architecture = process.arch === "arm64" ? "arm64" : "amd64";
+  const index = indexOf([
+    { image: foreign, platform: s390x },
+    { image: host, platform: { os: "linux", architecture } },
+  ]);
+  await registry.pushDocument(name, tag, index);
+  return { index, host, foreign };
+}

@@ -6,7 +6,7 @@ import { frame, STDERR, STDOUT } from "../../../src/api/frames.ts";
 import { jsonLines, streamError } from "../../../src/api/jsonl.ts";
 import { humanSize, progressLine, reported } from "../../../src/api/progress.ts";
 import { registryAuth } from "../../../src/api/registry-auth.ts";
-import { parseTime } from "../../../src/api/system.ts";
+import { parseTime } from "../../../src/api/times.ts";
 
 describe("frame()", () => {
   test.each<[stream: number, payload: string, head: number[]]>([

@@ -81,7 +81,10 @@ test("inspect() gives names, size and configuration", async () => {
     repoTags: [`${host}/app:v1`],
     repoDigests: [`${host}/app@${image.manifest.descriptor.digest}`],
     layers: image.diffIds,
-    size: image.tars.reduce((sum, tar) => sum + tar.byteLength, 0),
+    size: [...image.tars, ...image.layers.map(({ bytes }) => bytes)].reduce(
+      (sum, { byteLength }) => sum + byteLength,
+      0,
+    ),
     driver: "fake",
     config: { architecture: "amd64", os: "linux", created: "2023-01-01T00:00:00Z" },
   });

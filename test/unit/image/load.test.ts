@@ -5,6 +5,7 @@ import type { Digest } from "../../../src/base/digest.ts";
 import { shortId } from "../../../src/base/ids.ts";
 import { tarOfFile } from "../../../src/base/tar.ts";
 import { dockerArchive, layoutArchive, piecesOf, streamOf } from "../../support/archive.ts";
+import { failureOf } from "../../support/errors.ts";
 import { imageOf, indexOf, json, tarOf } from "../../support/image.ts";
 import { ImageRoom } from "../../support/images.ts";
 
@@ -90,15 +91,33 @@ describe("load() takes", () => {
     expect(await load(room, bytes)).toEqual(["Loaded image: app:v2", `Loaded image ID: ${id}`, "Loaded image: full:1"]);
   });
 
-  test("this machine's image of an index in an OCI layout", async () => {
+  test("every image of an index in an OCI layout, and the machine's own is the one that the name means", async () => {
     await using room = await ImageRoom.open();
     const arm = imageOf({ platform: { architecture: "arm64" } });
     const index = indexOf([
       { image: arm, platform: { os: "linux", architecture: "arm64" } },
       { image, platform: { os: "linux", architecture: "amd64" } },
     ]);
-    const bytes = layoutArchive([index.descriptor], [index, ...piecesOf(arm), ...piecesOf(image)]);
-    expect(await load(room, bytes)).toEqual([`Loaded image ID: ${id}`]);
+    const named = { ...index.descriptor, annotations: { "io.containerd.image.name": "docker.io/library/both:1" } };
+    const bytes = layoutArchive([named], [index, ...piecesOf(arm), ...piecesOf(image)]);
+    expect(await load(room, bytes)).toEqual(["Loaded image: both:1"]);
+    expect((await room.images.get("both:1")).id).toBe(id);
+    const wanted = await room.images.get("both:1", { os: "linux", architecture: "arm64" });
+    expect(wanted.id).toBe(arm.config.descriptor.digest);
+    expect(room.content.digests()).toContain(index.descriptor.digest);
+  });
+
+  test("only the image for the platform that is asked for", async () => {
+    await using room = await ImageRoom.open();
+    const arm = imageOf({ platform: { architecture: "arm64" } });
+    const bytes = dockerArchive([
+      { image, tags: ["both:amd"] },
+      { image: arm, tags: ["both:arm"] },
+    ]);
+    await room.images.load(streamOf(bytes), { platform: { os: "linux", architecture: "arm64" } });
+    expect((await room.images.list()).map(({ repoTags }) => repoTags)).toEqual([["both:arm"]]);
+    const s390x = { os: "linux", architecture: "s390x" };
+    expect(await failureOf(() => room.images.load(streamOf(bytes), { platform: s390x }))).toStartWith("notFound: ");
   });
 });
 

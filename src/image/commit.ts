@@ -1,0 +1,116 @@
+/** A new image on top of another: a container's changes as a layer, or a tar as the only one. Told in the configuration's history. */
+
+import { type Digest, digestOf } from "../base/digest.ts";
+import type { HistoryEntry, ImageConfig, Platform, RunConfig } from "../base/oci.ts";
+import type { Reference } from "../base/reference.ts";
+import { bytesOf } from "../base/streams.ts";
+import type { ContentStore } from "../store/content.ts";
+import type { Snapshotter } from "../store/snapshot.ts";
+import { measured } from "./pull.ts";
+import type { ImageRecords } from "./records.ts";
+import type { Sweeper } from "./sweep.ts";
+
+/** What is written of a new image. */
+export interface NewImage {
+  readonly platform: Platform;
+  /** Of the image below; empty for one from nothing. */
+  readonly layers: readonly Digest[];
+  readonly history: readonly HistoryEntry[];
+  readonly config: RunConfig;
+  readonly author: string;
+  readonly comment: string;
+  /** The command that made the layer. */
+  readonly createdBy: string;
+  /** Given a tag, or none at all. */
+  readonly reference: Reference | undefined;
+}
+
+/**
+ * Makes a layer and calls back with its diffId before it appears, so that it can be held.
+ * @returns the diffId
+ */
+export type MakeLayer = (onDiffId: (diffId: Digest) => Promise<void>) => Promise<Digest>;
+
+/** A tar of no entries: an unchanged container gives it, and an image does without it. */
+export const emptyLayer: Digest = digestOf(new Uint8Array(1024));
+
+const omitBlank = (config: RunConfig): RunConfig => {
+  const isBlank = (value: unknown) =>
+    value === undefined ||
+    value === null ||
+    value === "" ||
+    (typeof value === "object" && Object.keys(value).length === 0);
+  return Object.fromEntries(Object.entries(config).filter(([, value]) => !isBlank(value)));
+};
+
+/** @returns the configuration's bytes, whose digest is the image's id */
+export function newConfig(image: NewImage, diffId: Digest, now: Date): Uint8Array {
+  const { platform, layers, history, config, author, comment, createdBy } = image;
+  const created = now.toISOString();
+  const isEmpty = diffId === emptyLayer && layers.length > 0;
+  const entry: HistoryEntry = {
+    created,
+    ...(author !== "" && { author }),
+    ...(createdBy !== "" && { created_by: createdBy }),
+    ...(comment !== "" && { comment }),
+    ...(isEmpty && { empty_layer: true }),
+  };
+  const document: ImageConfig = {
+    architecture: platform.architecture,
+    os: platform.os,
+    ...(platform.variant !== undefined && { variant: platform.variant }),
+    ...(author !== "" && { author }),
+    created,
+    config: omitBlank(config),
+    rootfs: { type: "layers", diff_ids: isEmpty ? layers : [...layers, diffId] },
+    history: [...history, entry],
+  };
+  return new TextEncoder().encode(JSON.stringify(document));
+}
+
+export class Committer {
+  constructor(
+    readonly content: ContentStore,
+    readonly snapshotter: Snapshotter,
+    readonly records: ImageRecords,
+    readonly sweeper: Sweeper,
+  ) {}
+
+  /** @returns the image's id. @throws what making the layer fails with; nothing is left then */
+  async commit(image: NewImage, makeLayer: MakeLayer): Promise<Digest> {
+    using holds = new DisposableStack();
+    const layers: Digest[] = [];
+    const blobs: Digest[] = [];
+    holds.use(await this.sweeper.hold({ layers: image.layers }));
+    try {
+      const diffId = await makeLayer(async (made) => {
+        layers.push(made);
+        holds.use(await this.sweeper.hold({ layers: [made] }));
+      });
+      const config = newConfig(image, diffId, new Date());
+      const id = digestOf(config);
+      blobs.push(id);
+      holds.use(await this.sweeper.hold({ blobs }));
+      await this.#write(image, config, diffId === emptyLayer && image.layers.length > 0 ? undefined : diffId);
+      return id;
+    } finally {
+      holds.dispose();
+      // What no row needs goes: all of it after a failure, the layer of no entries after a success.
+      await this.sweeper.discard({ layers, blobs }).catch(() => {});
+    }
+  }
+
+  async #write(image: NewImage, config: Uint8Array, diffId: Digest | undefined): Promise<void> {
+    const id = digestOf(config);
+    const body = async () => ({ start: 0, body: bytesOf(config) });
+    await this.content.put({ digest: id, size: config.byteLength }, body);
+    const diffIds = diffId === undefined ? image.layers : [...image.layers, diffId];
+    this.records.put({
+      id,
+      layers: await measured(this.snapshotter, diffIds),
+      manifests: [],
+      references: image.reference ? [image.reference] : [],
+      platform: image.platform,
+    });
+  }
+}
