@@ -29,3 +29,13 @@ EXPORT int64_t bosun_netlink (int protocol, int netns_pid, const void *request, 
 
 /* lib-extract.c */
 EXPORT int bosun_extract (const char *root, const char *tar, const char *steps, uint64_t length, uint64_t *failed);
+
+/* lib-walk.c */
+EXPORT int64_t bosun_walk_open (const char *root, const char *base, const char *only, int whole);
+EXPORT int64_t bosun_walk_next (int64_t walk, char *out, uint64_t size);
+EXPORT void bosun_walk_close (int64_t walk);
+
+/* lib-pour.c */
+EXPORT int64_t bosun_pour_open (const char *root);
+EXPORT int64_t bosun_pour (int64_t pour, const char *items, uint64_t length, char *out, uint64_t size);
+EXPORT void bosun_pour_close (int64_t pour);

@@ -7,6 +7,9 @@ import { crc32cRegister } from "./crc32c";
 import { image, imageBytes, writeErofs } from "./erofs-write";
 import * as fault from "./fault";
 import { INPUT, INPUT_BYTES } from "./memory";
+import * as pack from "./pack";
+import * as put from "./pack-put";
+import * as item from "./tar-item";
 import { DIGEST, sha256Finish, sha256Reset, sha256Update } from "./sha256";
 import { steps, stepsBytes, writeSteps } from "./steps-write";
 import * as tar from "./tar-read";
@@ -88,10 +91,44 @@ export function faultOffset(): u64 {
   return tar.headerOffset;
 }
 export function faultPath(): usize {
-  return tar.pathAt();
+  return packs ? put.path : tar.pathAt();
 }
 export function faultPathBytes(): u32 {
-  return tar.pathLength;
+  return packs ? put.pathLength : tar.pathLength;
+}
+
+let packs: bool = false;
+
+/** The other way: a walked tree in, a tar or changes out. See pack.begin. @returns a fault or 0 */
+export function packBegin(mode: u32, whole: u32, exceptBytes: u32, nameBytes: u32): i32 {
+  packs = true;
+  return pack.begin(mode, whole != 0, exceptBytes, nameBytes);
+}
+
+/** Takes `length` bytes of records at `input`. What they come to is `packOutputBytes` at `packOutput`, until the next call. @returns a fault or 0 */
+export function packWrite(length: u32): i32 {
+  return pack.write(INPUT, length);
+}
+
+/** The walk has ended; there is output once more. @returns a fault or 0 */
+export function packFinish(): i32 {
+  return pack.finish();
+}
+
+/** Items or changes. Layout: tar-item.ts. */
+export function packOutput(): usize {
+  return item.output();
+}
+export function packOutputBytes(): u32 {
+  return item.used;
+}
+
+/** Of the tar, contents included. */
+export function packTarBytes(): u64 {
+  return put.tarBytes;
+}
+export function packEntries(): u32 {
+  return put.entries;
 }
 
 export function digestReset(): void {

@@ -35,3 +35,7 @@ export const BAD_SPARSE_MAP: i32 = 18;
 export const OUT_OF_MEMORY: i32 = 19;
 /** The layer is sound, but the image format asked for cannot say it. Another one can. */
 export const INEXPRESSIBLE: i32 = 20;
+/** A file whose name starts `.wh.`: in a layer it would hide another one. */
+export const RESERVED_NAME: i32 = 21;
+/** A walk's record that is none, or out of order: a defect of the host. */
+export const BAD_RECORD: i32 = 22;

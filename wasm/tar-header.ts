@@ -18,15 +18,20 @@ export function isZero(at: usize): bool {
   return true;
 }
 
-/** The sum counts the checksum's own field as spaces. Old tars summed signed bytes. */
-export function checksumHolds(at: usize): bool {
+/** @returns the sum of a header's bytes, where the checksum's own field counts as spaces. */
+export function checksum(at: usize): i32 {
   let lanes = i32x4.splat(0);
   for (let i: usize = 0; i < BLOCK; i += 16)
     lanes = i32x4.add(lanes, i32x4.extadd_pairwise_i16x8_u(i16x8.extadd_pairwise_i8x16_u(v128.load(at + i))));
   let sum = i32x4.extract_lane(lanes, 0) + i32x4.extract_lane(lanes, 1) + i32x4.extract_lane(lanes, 2) + i32x4.extract_lane(lanes, 3);
   for (let i: usize = 148; i < 156; i++) sum += 32 - <i32>load<u8>(at + i);
+  return sum;
+}
+
+/** Old tars summed signed bytes. */
+export function checksumHolds(at: usize): bool {
   if (!number(at + 148, 8)) return false;
-  if (value == sum) return true;
+  if (value == checksum(at)) return true;
   let signed: i32 = 0;
   for (let i: usize = 0; i < BLOCK; i++) signed += i >= 148 && i < 156 ? 32 : <i32>load<i8>(at + i);
   return value == signed;

@@ -23,6 +23,12 @@ const SYMBOLS = {
   bosun_device_filter: { args: ["buffer", "buffer", "u64"], returns: "i32" },
   bosun_netlink: { args: ["i32", "i32", "buffer", "u64", "buffer", "u64"], returns: "i64" },
   bosun_extract: { args: ["buffer", "buffer", "buffer", "u64", "buffer"], returns: "i32" },
+  bosun_walk_open: { args: ["buffer", "buffer", "buffer", "i32"], returns: "i64" },
+  bosun_walk_next: { args: ["i64", "buffer", "u64"], returns: "i64" },
+  bosun_walk_close: { args: ["i64"], returns: "void" },
+  bosun_pour_open: { args: ["buffer"], returns: "i64" },
+  bosun_pour: { args: ["i64", "buffer", "u64", "buffer", "u64"], returns: "i64" },
+  bosun_pour_close: { args: ["i64"], returns: "void" },
 } as const;
 
 const FILE = builtFile("libbosun.so");

@@ -62,6 +62,12 @@ export class Settling {
     }
   }
 
+  /** Makes a layer durable before anybody relies on it: of what a container made there is no other copy. @throws what the disk says */
+  async settleNow(name: string): Promise<void> {
+    this.#waiting.delete(name);
+    await this.#settle(join(this.#options.directory, name));
+  }
+
   async #settle(layer: string): Promise<void> {
     for (const file of FILES) await syncFile(join(layer, file));
     await writeFile(join(layer, SETTLED), "");

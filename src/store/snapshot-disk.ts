@@ -18,11 +18,13 @@ import { Locks } from "../base/lock.ts";
 import { mountsBelow } from "../base/mountinfo.ts";
 import { detachMount } from "../base/mounts.ts";
 import { isObject } from "../base/objects.ts";
-import type { LayerFormat } from "../wasm/unpack.ts";
+import type { LayerFormat, UnpackJob } from "../wasm/unpack.ts";
 import type { Workers } from "../wasm/workers.ts";
+import { changesOf } from "./changes.ts";
 import { SETTLED, Settling } from "./settling.ts";
-import type { Mount, Snapshotter, UnpackOptions } from "./snapshot.ts";
-import { changesOf, usageOf } from "./upper.ts";
+import type { ExceptOptions, Mount, NewLayerOptions, Snapshotter, Tree, UnpackOptions } from "./snapshot.ts";
+import { usageOf } from "./upper.ts";
+import { type Lower, openView } from "./view.ts";
 
 export interface SnapshotterOptions {
   /** Directory on a disk that overlay can have its upper directory on. */
@@ -41,6 +43,9 @@ interface Snapshot {
   readonly layers: readonly Digest[];
   readonly readonly: boolean;
 }
+
+/** Where and how a Worker makes a layer. */
+type LayerPlace = Pick<UnpackJob, "directory" | "format" | "maxTarBytes">;
 
 const MAX_LAYER_BYTES = 64 * 2 ** 30;
 const KEY = /^(?!new-|rm-)[A-Za-z0-9][A-Za-z0-9_.-]{0,199}$/;
@@ -92,18 +97,58 @@ export class DiskSnapshotter implements Snapshotter {
 
   async #unpack(blob: string, diffId: Digest, options: UnpackOptions): Promise<void> {
     if (await this.has(diffId)) return;
-    await mkdir(this.#layers, { recursive: true, mode: 0o700 });
-    const directory = join(this.#layers, `new-${hexOf(diffId)}-${process.pid}`);
+    await this.#make(async (place) => {
+      const { arriving } = options;
+      const job = { ...place, blob, diffId, arrival: arriving?.memory, blobBytes: arriving?.size };
+      await this.#options.workers.unpack(job, options);
+      return diffId;
+    });
+  }
+
+  async ingest(blob: string, options: NewLayerOptions = {}): Promise<Digest> {
+    return await this.#makeNew(options, (place) => this.#options.workers.unpack({ ...place, blob }, options));
+  }
+
+  async commit(key: string, options: ExceptOptions & NewLayerOptions = {}): Promise<Digest> {
+    const { except } = options;
+    using base = await this.#below(await this.#read(key));
+    const tree = { root: join(this.#snapshot(key), "diff"), base: base?.path, except };
+    return await this.#makeNew(options, (place) => this.#options.workers.pack({ ...place, ...tree }, options));
+  }
+
+  /** Makes a layer whose diffId only its making tells. */
+  async #makeNew(
+    { onDiffId }: NewLayerOptions,
+    work: (place: LayerPlace) => Promise<{ readonly diffId: Digest }>,
+  ): Promise<Digest> {
+    const made = await this.#make(async (place) => {
+      const { diffId } = await work(place);
+      await onDiffId?.(diffId);
+      return diffId;
+    });
+    await this.#settling.settleNow(hexOf(made));
+    return made;
+  }
+
+  /**
+   * Makes a layer in a directory that then gets the layer's name.
+   * @param fill  makes what belongs into the directory. @returns the layer's diffId
+   */
+  async #make(fill: (place: LayerPlace) => Promise<Digest>): Promise<Digest> {
+    const directory = join(this.#layers, `new-${crypto.randomUUID()}`);
     await using undo = new AsyncDisposableStack();
     undo.defer(() => rm(directory, { recursive: true, force: true }));
-    await rm(directory, { recursive: true, force: true });
-    await mkdir(directory, { mode: 0o700 });
+    await mkdir(directory, { recursive: true, mode: 0o700 });
     const maxTarBytes = this.#options.maxLayerBytes ?? MAX_LAYER_BYTES;
-    const { arriving } = options;
-    const job = { blob, directory, diffId, format: this.format, maxTarBytes };
-    await this.#options.workers.unpack({ ...job, arrival: arriving?.memory, blobBytes: arriving?.size }, options);
-    await rename(directory, this.#layer(diffId));
-    this.#settling.add(hexOf(diffId));
+    const diffId = await fill({ directory, format: this.format, maxTarBytes });
+    if (await this.has(diffId)) return diffId;
+    try {
+      await rename(directory, this.#layer(diffId));
+      this.#settling.add(hexOf(diffId));
+    } catch (error) {
+      if (!(await this.has(diffId))) throw error; // another call has made the same one
+    }
+    return diffId;
   }
 
   async prepare(key: string, layers: readonly Digest[], options: { readonly readonly?: boolean } = {}): Promise<void> {
@@ -166,10 +211,28 @@ export class DiskSnapshotter implements Snapshotter {
     return { lower: target, mount: { type: "layer", index, device: join(directory, "tar"), target } };
   }
 
-  async *changes(key: string): ReturnType<Snapshotter["changes"]> {
+  /** @returns the layers merged; undefined when there are none */
+  #below({ layers }: Snapshot): Promise<Tree | undefined> {
+    return this.#view(layers, []);
+  }
+
+  async #view(layers: readonly Digest[], top: readonly Lower[]): Promise<Tree | undefined> {
+    await using _ = await this.#locks.acquire(""); // no shared mount goes
+    const [bottom, ...others] = [...(await Promise.all(layers.map((diffId) => this.#layerMount(diffId)))), ...top];
+    const mounts = new Set(await mountsBelow(this.#mounts));
+    return bottom && openView(bottom, others, (target) => mounts.has(target));
+  }
+
+  async *changes(key: string, { except }: ExceptOptions = {}): ReturnType<Snapshotter["changes"]> {
+    using base = await this.#below(await this.#read(key));
+    yield* changesOf({ root: join(this.#snapshot(key), "diff"), base: base?.path, except });
+  }
+
+  async read(key: string): Promise<Tree> {
     const { layers } = await this.#read(key);
-    const parts = await Promise.all(layers.map((diffId) => this.#layerMount(diffId)));
-    yield* changesOf(join(this.#snapshot(key), "diff"), parts);
+    const tree = await this.#view(layers, [{ lower: join(this.#snapshot(key), "diff") }]);
+    if (tree === undefined) throw notFound(`There is no snapshot ${key}`);
+    return tree;
   }
 
   async usage(key: string): Promise<{ readonly bytes: number; readonly inodes: number }> {

@@ -34,6 +34,33 @@ export interface UnpackOptions {
 
 export type ChangeKind = "added" | "modified" | "deleted";
 
+/** Its path starts with `/`. */
+export interface Change {
+  readonly path: string;
+  readonly kind: ChangeKind;
+}
+
+/** A directory that can be read until it is disposed of, by this process. */
+export interface Tree extends Disposable {
+  readonly path: string;
+}
+
+/** For calls that make a layer whose diffId nobody knows before. */
+export interface NewLayerOptions {
+  /** Called before the layer appears, so that somebody can hold it: nothing refers to it yet. */
+  readonly onDiffId?: (diffId: Digest) => Promise<void>;
+  readonly onProgress?: (bytes: number) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface ExceptOptions {
+  /**
+   * Absolute paths that somebody else has made in the snapshot, as mount points: where they are empty and the layers have nothing, they
+   * are no changes, nor are the parents that were made for them.
+   */
+  readonly except?: readonly string[];
+}
+
 export interface Snapshotter {
   /** As users name it: `erofs`, `overlay`, `vfs`. */
   readonly name: string;
@@ -47,6 +74,9 @@ export interface Snapshotter {
    */
   unpack(blobPath: string, diffId: Digest, options?: UnpackOptions): Promise<void>;
 
+  /** As `unpack`, for a tar whose diffId is not known. @returns it. @throws corrupt */
+  ingest(blobPath: string, options?: NewLayerOptions): Promise<Digest>;
+
   /** Makes the snapshot. @throws conflict when `key` exists, notFound when a layer is missing. */
   prepare(key: string, layers: readonly Digest[], options?: { readonly readonly?: boolean }): Promise<void>;
 
@@ -54,7 +84,16 @@ export interface Snapshotter {
   mounts(key: string, target: string): Promise<readonly Mount[]>;
 
   /** What the snapshot's writable top changes, parents before children; paths start with `/`. @throws notFound */
-  changes(key: string): AsyncIterable<{ readonly path: string; readonly kind: ChangeKind }>;
+  changes(key: string, options?: ExceptOptions): AsyncIterable<Change>;
+
+  /**
+   * Makes a layer of what the snapshot's writable top changes; the snapshot stays as it is. Of an unchanged top it is the layer of an empty tar.
+   * The same changes make the same layer. @returns its diffId. @throws notFound, corrupt for names that no layer can have
+   */
+  commit(key: string, options?: ExceptOptions & NewLayerOptions): Promise<Digest>;
+
+  /** @returns the snapshot as a container sees it, layers merged, to be read. What changes meanwhile may be seen or not. @throws notFound */
+  read(key: string): Promise<Tree>;
 
   /** What the writable top takes on disk. @throws notFound */
   usage(key: string): Promise<{ readonly bytes: number; readonly inodes: number }>;

@@ -1,6 +1,7 @@
 /** What the layer engine makes of a finished tar: an EROFS index, or steps for a directory. */
 
-import { INEXPRESSIBLE, type TarReader } from "./tar.ts";
+import { INEXPRESSIBLE } from "./fault.ts";
+import type { TarReader } from "./tar.ts";
 
 /** @returns the engine's output, in its memory: use it before anything else is done with the engine. */
 function output({ core }: TarReader): Uint8Array {

@@ -23,6 +23,13 @@ export interface Core {
   faultOffset(): bigint;
   faultPath(): number;
   faultPathBytes(): number;
+  packBegin(mode: number, whole: number, exceptBytes: number, nameBytes: number): number;
+  packWrite(length: number): number;
+  packFinish(): number;
+  packOutput(): number;
+  packOutputBytes(): number;
+  packTarBytes(): bigint;
+  packEntries(): number;
   digestReset(): void;
   digestUpdate(length: number): void;
   digestFinish(): number;
@@ -32,6 +39,15 @@ export interface Core {
 const FUNCTIONS: readonly (keyof Core)[] = [
   ...(["input", "inputBytes", "begin", "write", "finish", "makeErofs", "makeSteps", "output", "outputBytes"] as const),
   ...(["entries", "inodes", "tarBytes", "faultOffset", "faultPath", "faultPathBytes"] as const),
+  ...([
+    "packBegin",
+    "packWrite",
+    "packFinish",
+    "packOutput",
+    "packOutputBytes",
+    "packTarBytes",
+    "packEntries",
+  ] as const),
   ...(["digestReset", "digestUpdate", "digestFinish", "crc32c"] as const),
 ];
 

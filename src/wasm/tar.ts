@@ -1,6 +1,6 @@
 /** A tar, read by the layer engine as it streams by. What is hostile, damaged or beyond the limits is refused here, in words. */
 
-import { corrupt, internal } from "../base/errors.ts";
+import { failureOf } from "./fault.ts";
 import { type Core, openCore } from "./module.ts";
 
 /** What one layer may cost. Beyond it, it is refused. */
@@ -14,34 +14,6 @@ export interface TarLimits {
 }
 
 const DEFAULT_LIMITS: TarLimits = { entries: 4_000_000, path: 4095, meta: 1 << 20 };
-
-/** A layer that is sound, but that the index cannot express: unpack it into a directory. */
-export const INEXPRESSIBLE = 20;
-const OUT_OF_MEMORY = 19;
-
-/** By fault, from 1; see wasm/fault.ts. */
-const REASONS = [
-  "a header's checksum is wrong",
-  "the tar ends too early",
-  "a number is malformed or out of range",
-  "an extended header is malformed",
-  "an extended header is too large",
-  "the path is too long",
-  "a name is longer than 255 bytes or has a NUL",
-  "there are too many entries",
-  "the path leads out of the layer",
-  "its parent is not a directory of the layer",
-  "its parent leads through too many symlinks",
-  "its link leads nowhere",
-  "it has an extended attribute trusted.overlay.*, which would steer the overlay",
-  "it has too large extended attributes",
-  "it is a character device 0:0, which would be a whiteout",
-  "its whiteout names nothing",
-  "its type is unknown",
-  "its sparse map is malformed",
-  "its metadata does not fit in memory",
-  "its files cannot be indexed",
-];
 
 /** One layer's tar. Fill `room()`, tell with `take()`, and `finish()` at the end. */
 export class TarReader {
@@ -90,12 +62,7 @@ export class TarReader {
 
   /** @throws corrupt with the entry's name when `fault` is one */
   check(fault: number): void {
-    if (fault === 0) return;
     const { core } = this;
-    const reason = REASONS[fault - 1] ?? `fault ${fault}`;
-    const path = Buffer.from(core.memory.buffer, core.faultPath(), core.faultPathBytes()).toString();
-    const entry = path === "" ? "" : ` at ${JSON.stringify(path.slice(0, 200))}`;
-    const message = `Cannot read tar${entry} (byte ${core.faultOffset()}): ${reason}`;
-    throw fault === OUT_OF_MEMORY ? internal(message) : corrupt(message);
+    if (fault !== 0) throw failureOf(core, fault, (place) => `read tar${place} (byte ${core.faultOffset()})`);
   }
 }

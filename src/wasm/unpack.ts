@@ -25,7 +25,8 @@ export interface UnpackJob {
   readonly blobBytes?: number | undefined;
   /** An empty directory. It gets `tar`, the raw tar, and the layer; neither is synced. */
   readonly directory: string;
-  readonly diffId: Digest;
+  /** What the tar's digest has to be, when that is known. */
+  readonly diffId?: Digest | undefined;
   /** What to make. A layer that EROFS cannot express becomes a directory anyway. */
   readonly format: LayerFormat;
   readonly limits?: Partial<TarLimits>;
@@ -34,6 +35,7 @@ export interface UnpackJob {
 }
 
 export interface Unpacked {
+  readonly diffId: Digest;
   readonly format: LayerFormat;
   readonly tarBytes: number;
   readonly entries: number;
@@ -56,16 +58,33 @@ export async function unpack(job: UnpackJob, watcher: Watcher): Promise<Unpacked
   const tar = await TarReader.open(job.limits);
   using sink = (job.blobBytes ?? statSync(job.blob).size) < LARGE ? new TarFile(path) : await TarThread.open(path);
   const tarBytes = await copy(job, tar, sink, watcher);
-  const [digest, index] = await Promise.all([sink.finish(), indexOf(job, tar)]);
-  if (digest !== job.diffId) throw corrupt(`Cannot unpack ${job.blob}: its tar is ${digest}, want ${job.diffId}`);
-  const counts = { tarBytes, entries: tar.core.entries() };
+  return { ...(await saveLayer(job, tar, sink)), tarBytes };
+}
+
+/** What `saveLayer` goes by, in the jobs that make layers. */
+export interface LayerJob {
+  readonly directory: string;
+  readonly format: LayerFormat;
+  readonly diffId?: Digest | undefined;
+}
+
+/**
+ * Ends a tar that was read and written, and makes the layer beside it.
+ * @throws corrupt when its digest is not the one that the job wants
+ */
+export async function saveLayer(job: LayerJob, tar: TarReader, sink: TarSink): Promise<Omit<Unpacked, "tarBytes">> {
+  // The index is made while the tar goes to disk.
+  const [diffId, index] = await Promise.all([sink.finish(), indexOf(job, tar)]);
+  if (job.diffId !== undefined && diffId !== job.diffId)
+    throw corrupt(`Cannot make a layer: its tar is ${diffId}, want ${job.diffId}`);
+  const result = { diffId, entries: tar.core.entries() };
   if (index === undefined) {
     extractTo(job.directory, stepsOf(tar));
-    return { format: "directory", ...counts };
+    return { format: "directory", ...result };
   }
   using file = new NewFile(join(job.directory, "erofs"));
   file.write(index);
-  return { format: "erofs", ...counts };
+  return { format: "erofs", ...result };
 }
 
 /** Feeds the blob's tar to the reader and the sink. @returns its bytes */
@@ -78,7 +97,7 @@ async function copy(job: UnpackJob, tar: TarReader, sink: TarSink, watcher: Watc
     if (size === 0) return total;
     total += size;
     if (total > job.maxTarBytes)
-      throw corrupt(`Cannot unpack ${job.diffId}: its tar has more than ${job.maxTarBytes} bytes`);
+      throw corrupt(`Cannot unpack ${job.diffId ?? job.blob}: its tar has more than ${job.maxTarBytes} bytes`);
     if (!sink.write(room.subarray(0, size))) await sink.finish();
     tar.take(size);
     watcher.progress(blob.consumed);
@@ -87,7 +106,7 @@ async function copy(job: UnpackJob, tar: TarReader, sink: TarSink, watcher: Watc
 }
 
 /** @returns undefined when the layer has to become a directory. @throws corrupt */
-async function indexOf({ format }: UnpackJob, tar: TarReader): Promise<Uint8Array | undefined> {
+async function indexOf({ format }: LayerJob, tar: TarReader): Promise<Uint8Array | undefined> {
   tar.finish();
   return format === "erofs" ? erofsOf(tar) : undefined;
 }

@@ -1,32 +1,31 @@
 /** A Worker's side of the pool in workers.ts: one job at a time. */
 
 import { kindOf, messageOf } from "../base/errors.ts";
-import { type CompressJob, compress } from "./compress.ts";
-import { type UnpackJob, unpack, type Watcher } from "./unpack.ts";
-import type { Reply, Result } from "./workers.ts";
+import { compress } from "./compress.ts";
+import { pack } from "./pack.ts";
+import { unpack, type Watcher } from "./unpack.ts";
+import type { Jobs, Reply } from "./workers.ts";
 
 declare const self: Worker;
 
-/** Report progress every so many bytes of the blob. */
+/** Report progress every so many bytes. */
 const STEP = 4 << 20;
 
-/** One kind of job, and what it is about. */
-export type Assignment =
-  | { readonly kind: "unpack"; readonly job: UnpackJob }
-  | { readonly kind: "compress"; readonly job: CompressJob };
-
-export type Order = Assignment & {
+export interface Order<Kind extends keyof Jobs> {
+  readonly kind: Kind;
+  readonly job: Jobs[Kind]["job"];
   /** One Int32; set to 1 by the owner to stop the job: a busy Worker reads no messages. */
   readonly cancel: SharedArrayBuffer;
-};
+}
 
-const perform = (order: Order, watcher: Watcher): Promise<Result> =>
-  order.kind === "unpack" ? unpack(order.job, watcher) : compress(order.job, watcher);
+const JOBS: {
+  readonly [Kind in keyof Jobs]: (job: Jobs[Kind]["job"], watcher: Watcher) => Promise<Jobs[Kind]["result"]>;
+} = { unpack, compress, pack };
 
-self.onmessage = ({ data: order }: MessageEvent<Order>) => {
-  const flag = new Int32Array(order.cancel);
+self.onmessage = <Kind extends keyof Jobs>({ data: { kind, job, cancel } }: MessageEvent<Order<Kind>>) => {
+  const flag = new Int32Array(cancel);
   let told = 0;
-  const reply = (message: Reply): void => self.postMessage(message);
+  const reply = (message: Reply<Jobs[Kind]["result"]>): void => self.postMessage(message);
   const watcher = {
     progress(bytes: number) {
       if (bytes < told + STEP) return;
@@ -37,7 +36,7 @@ self.onmessage = ({ data: order }: MessageEvent<Order>) => {
       if (Atomics.load(flag, 0) !== 0) throw new Error("stopped");
     },
   };
-  perform(order, watcher).then(
+  JOBS[kind](job, watcher).then(
     (result) => reply({ type: "done", result }),
     (error: unknown) => reply({ type: "failed", kind: kindOf(error), message: messageOf(error), ...codeOf(error) }),
   );

@@ -1,33 +1,42 @@
 /**
- * A pool of Workers that unpack and compress layers. They are started when there is work, used again, and ended when there was none for a while; they do
+ * A pool of Workers that do the work on bytes. They are started when there is work, used again, and ended when there was none for a while; they do
  * not keep the process alive. A Worker that dies takes its job with it, and nothing else.
  */
 
 import { availableParallelism } from "node:os";
 import { BosunError, type ErrorKind, internal } from "../base/errors.ts";
 import type { Compressed, CompressJob } from "./compress.ts";
+import type { Packed, PackJob } from "./pack.ts";
 import type { Unpacked, UnpackJob } from "./unpack.ts";
-import type { Assignment, Order } from "./worker.ts";
+import type { Order } from "./worker.ts";
 
-export type Result = Unpacked | Compressed;
+/** What a Worker can do, by name; worker.ts says how. */
+export interface Jobs {
+  readonly unpack: { readonly job: UnpackJob; readonly result: Unpacked };
+  readonly compress: { readonly job: CompressJob; readonly result: Compressed };
+  readonly pack: { readonly job: PackJob; readonly result: Packed };
+}
 
-export type Reply =
+export type Reply<Result> =
   | { readonly type: "progress"; readonly bytes: number }
   | { readonly type: "done"; readonly result: Result }
   /** `code`: of the system call that failed, as `ENOSPC`. */
   | { readonly type: "failed"; readonly kind: ErrorKind; readonly message: string; readonly code?: string };
 
-export interface UnpackOptions {
+export interface JobOptions {
   /** Bytes of the job's file done so far, now and then. */
   readonly onProgress?: (bytes: number) => void;
   readonly signal?: AbortSignal | undefined;
 }
 
-interface Task extends UnpackOptions {
-  readonly assignment: Assignment;
-  readonly resolve: (result: Result) => void;
+/** A job that waits for a Worker. */
+interface Task {
+  readonly signal: AbortSignal | undefined;
   readonly reject: (error: unknown) => void;
+  readonly start: (worker: Worker) => void;
 }
+
+type PromiseEnds<T> = Pick<PromiseWithResolvers<T>, "resolve" | "reject">;
 
 export interface WorkersOptions {
   /** Workers at most; a job keeps one or two processors busy, or waits for the network. Default: 3 more than there are processors, from 5 to 7. */
@@ -54,23 +63,30 @@ export class Workers implements Disposable {
   }
 
   /** @throws corrupt, unavailable (disk full), internal (the Worker died), or the signal's reason */
-  async unpack(job: UnpackJob, options: UnpackOptions = {}): Promise<Unpacked> {
-    const result = await this.#do({ kind: "unpack", job }, options);
-    if ("entries" in result) return result;
-    throw internal(`Cannot unpack ${job.diffId}: its worker did something else`);
+  unpack(job: UnpackJob, options?: JobOptions): Promise<Unpacked> {
+    return this.#do("unpack", job, options);
   }
 
   /** `onProgress` counts bytes of the tar. @throws corrupt, unavailable (disk full), internal (the Worker died), or the signal's reason */
-  async compress(job: CompressJob, options: UnpackOptions = {}): Promise<Compressed> {
-    const result = await this.#do({ kind: "compress", job }, options);
-    if ("digest" in result) return result;
-    throw internal(`Cannot compress ${job.diffId}: its worker did something else`);
+  compress(job: CompressJob, options?: JobOptions): Promise<Compressed> {
+    return this.#do("compress", job, options);
   }
 
-  #do(assignment: Assignment, options: UnpackOptions): Promise<Result> {
-    options.signal?.throwIfAborted();
-    const { promise, resolve, reject } = Promise.withResolvers<Result>();
-    this.#waiting.push({ assignment, ...options, resolve, reject });
+  /** `onProgress` counts bytes of the tar. @throws as `pack`, internal (the Worker died), or the signal's reason */
+  pack(job: PackJob, options?: JobOptions): Promise<Packed> {
+    return this.#do("pack", job, options);
+  }
+
+  async #do<Kind extends keyof Jobs>(
+    kind: Kind,
+    job: Jobs[Kind]["job"],
+    options: JobOptions = {},
+  ): Promise<Jobs[Kind]["result"]> {
+    const { signal } = options;
+    signal?.throwIfAborted();
+    const { promise, resolve, reject } = Promise.withResolvers<Jobs[Kind]["result"]>();
+    const start = (worker: Worker): void => this.#run(worker, kind, job, { ...options, resolve, reject });
+    this.#waiting.push({ signal, reject, start });
     this.#next();
     return promise;
   }
@@ -85,10 +101,15 @@ export class Workers implements Disposable {
       return;
     }
     this.#busy++;
-    this.#run(this.#idle.pop() ?? this.#open(), task);
+    task.start(this.#idle.pop() ?? this.#open());
   }
 
-  #run(worker: Worker, task: Task): void {
+  #run<Kind extends keyof Jobs>(
+    worker: Worker,
+    kind: Kind,
+    job: Jobs[Kind]["job"],
+    task: JobOptions & PromiseEnds<Jobs[Kind]["result"]>,
+  ): void {
     const cancel = new SharedArrayBuffer(4);
     const stop = (): void => void Atomics.store(new Int32Array(cancel), 0, 1);
     const end = (settle: () => void, alive: boolean): void => {
@@ -103,10 +124,9 @@ export class Workers implements Disposable {
     };
     const die = (event: Event): void => {
       const why = event instanceof ErrorEvent ? event.message : "it ended";
-      const { kind, job } = task.assignment;
-      end(() => task.reject(internal(`Cannot ${kind} ${job.diffId}: its worker died: ${why}`)), false);
+      end(() => task.reject(internal(`Cannot ${kind} a layer: its worker died: ${why}`)), false);
     };
-    worker.onmessage = ({ data }: MessageEvent<Reply>) => {
+    worker.onmessage = ({ data }: MessageEvent<Reply<Jobs[Kind]["result"]>>) => {
       if (data.type === "progress") task.onProgress?.(data.bytes);
       else if (data.type === "done") end(() => task.resolve(data.result), true);
       else end(() => task.reject(task.signal?.aborted ? task.signal.reason : failureOf(data)), true);
@@ -115,7 +135,7 @@ export class Workers implements Disposable {
     worker.addEventListener("close", die);
     task.signal?.addEventListener("abort", stop);
     worker.ref();
-    worker.postMessage({ ...task.assignment, cancel } satisfies Order);
+    worker.postMessage({ kind, job, cancel } satisfies Order<Kind>);
   }
 
   /** A Worker that is forgotten should it die while it is idle. */
@@ -147,5 +167,5 @@ export class Workers implements Disposable {
   }
 }
 
-const failureOf = ({ kind, message, code }: Reply & { readonly type: "failed" }): BosunError =>
+const failureOf = ({ kind, message, code }: Reply<never> & { readonly type: "failed" }): BosunError =>
   new BosunError(kind, message, code === undefined ? {} : { cause: Object.assign(new Error(message), { code }) });

@@ -1,12 +1,13 @@
 /** A snapshotter that keeps nothing but names and sizes; it does check diffIds. */
 
+import { rmdirSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
 import { type Digest, digestOf, hexOf } from "../../src/base/digest.ts";
 import { conflict, corrupt, messageOf, notFound, unavailable } from "../../src/base/errors.ts";
-import type { Mount, Snapshotter, UnpackOptions } from "../../src/store/snapshot.ts";
+import type { Mount, NewLayerOptions, Snapshotter, Tree, UnpackOptions } from "../../src/store/snapshot.ts";
 
 function plain(bytes: Uint8Array): Uint8Array {
   if (bytes[0] === 0x1f && bytes[1] === 0x8b) return gunzipSync(bytes);
@@ -63,6 +64,31 @@ export class FakeSnapshotter implements Snapshotter, AsyncDisposable {
   }
 
   async *changes(): AsyncGenerator<never> {}
+
+  async ingest(path: string, options: NewLayerOptions = {}): Promise<Digest> {
+    const diffId = digestOf(plain(await Bun.file(path).bytes()));
+    await options.onDiffId?.(diffId);
+    await this.unpack(path, diffId);
+    return diffId;
+  }
+
+  /** What `commit` finds changed. */
+  committed: Uint8Array = new Uint8Array(1024);
+
+  async commit(key: string, options: NewLayerOptions = {}): Promise<Digest> {
+    if (!this.snapshots.has(key)) throw notFound(`no snapshot ${key}`);
+    const diffId = digestOf(this.committed);
+    await options.onDiffId?.(diffId);
+    this.layers.set(diffId, this.committed);
+    return diffId;
+  }
+
+  /** An empty tree. */
+  async read(key: string): Promise<Tree> {
+    if (!this.snapshots.has(key)) throw notFound(`no snapshot ${key}`);
+    const path = await mkdtemp(join(tmpdir(), "bosun-tree-"));
+    return { path, [Symbol.dispose]: () => rmdirSync(path) };
+  }
 
   async usage(): Promise<{ bytes: number; inodes: number }> {
     return { bytes: 0, inodes: 0 };

@@ -1,7 +1,8 @@
 /** Headers that lie, and numbers that overflow. */
 
 import { expect, test } from "bun:test";
-import { INEXPRESSIBLE, TarReader } from "../../src/wasm/tar.ts";
+import { INEXPRESSIBLE } from "../../src/wasm/fault.ts";
+import { TarReader } from "../../src/wasm/tar.ts";
 import { refusal } from "../support/hostile.ts";
 import { file, paxBody, type TarEntry, tarOf } from "../support/tar.ts";
 

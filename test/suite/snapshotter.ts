@@ -2,8 +2,23 @@
 
 import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
-import { chmod, chown, lstat, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
+import {
+  chmod,
+  chown,
+  link as hardlink,
+  lstat,
+  lutimes,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  symlink,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
 import { join } from "node:path";
+import { type Digest, digestOf } from "../../src/base/digest.ts";
 import { kindOf } from "../../src/base/errors.ts";
 import type { Snapshotter } from "../../src/store/snapshot.ts";
 import type { SnapshotterOptions } from "../../src/store/snapshot-disk.ts";
@@ -12,6 +27,7 @@ import { failureOf } from "../support/errors.ts";
 import { makeFolder } from "../support/folder.ts";
 import { isMounted, mounted } from "../support/mounts.ts";
 import { file, folder, layerOf, symlink as link, type TestLayer, tarOf } from "../support/tar.ts";
+import { treeOf } from "../support/trees.ts";
 
 const BASE = layerOf(
   tarOf(
@@ -54,6 +70,51 @@ async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = [];
   for await (const item of items) all.push(item);
   return all;
+}
+
+/** Names in a tar, as GNU tar lists them. */
+async function listTar(path: string): Promise<string[]> {
+  const tar = Bun.spawn(["tar", "-tf", path], { stdout: "pipe", stderr: "inherit" });
+  const text = await tar.stdout.text();
+  expect(await tar.exited).toBe(0);
+  return text.split("\n").slice(0, -1);
+}
+
+/** Everything that a container can do to its files, below BASE and TOP. */
+async function changeAll(root: string): Promise<void> {
+  const at = (path: string): string => join(root, path);
+  await writeFile(at("etc/passwd"), "x".repeat(3000));
+  await writeFile(at("etc/group"), "again: TOP hid it");
+  await rm(at("new"));
+  await rm(at("opt"), { recursive: true });
+  await mkdir(at("opt/app"), { recursive: true });
+  await writeFile(at("opt/app/b"), "another");
+  await symlink(`/etc/${"long/".repeat(30)}x`, at("soft"));
+  await lutimes(at("soft"), 1, 2);
+  await rm(at("bin"));
+  await mkdir(at("bin"));
+  await rm(at("usr/bin"), { recursive: true });
+  await writeFile(at("usr/bin"), "");
+  await writeFile(at("opt/hard"), "h");
+  await hardlink(at("opt/hard"), at("bin/hard"));
+  await chmod(at("etc"), 0o1711);
+  await chown(at("etc/passwd"), 3_000_000, 4_000_000_000);
+  await mkdir(at("deep/".repeat(100)), { recursive: true });
+  await writeFile(at(`${"deep/".repeat(100)}${"n".repeat(255)}`), "n");
+  await writeFile(at("bin/odd \n\u00e4\u00ff"), "o");
+  await utimes(at("bin/odd \n\u00e4\u00ff"), 0, -1.5);
+  const commands = [
+    ["setcap", "cap_net_raw+ep", at("opt/hard")],
+    ["setfattr", "-n", "user.a", "-v", "b\n=c", at("opt/hard")],
+    ["mkfifo", at("pipe")],
+    ["mknod", at("disk"), "b", "259", "70000"],
+    ["chmod", "4755", at("usr/bin")],
+    ["truncate", "-s", "1500000", at("holes")],
+  ];
+  for (const command of commands) {
+    const { exitCode, stderr } = Bun.spawnSync(command);
+    if (exitCode !== 0) throw new Error(`Cannot ${command.join(" ")}: ${stderr.toString()}`);
+  }
 }
 
 /** @param open  makes a snapshotter in an empty place; opening it again sees what is there */
@@ -288,6 +349,141 @@ export function snapshotterSuite(name: string, open: (options: SnapshotterOption
         ]);
       }),
     );
+
+    test(
+      "changes() leaves out what is as it was, and mount points that somebody else has made",
+      withSnapshotter(async ({ snapshotter, add, mount }) => {
+        await add(BASE);
+        await snapshotter.prepare("c", [BASE.diffId]);
+        {
+          await using at = await mount("c");
+          await writeFile(join(at.path, "etc/gone"), "");
+          await rm(join(at.path, "etc/gone"));
+          await utimes(join(at.path, "usr/bin/sh"), 0, 0); // copied up, and as before
+          for (const path of ["dev", "etc/hosts", "run/a/b", "opt/full"])
+            if (path.endsWith("hosts")) await writeFile(join(at.path, path), "");
+            else await mkdir(join(at.path, path), { recursive: true });
+          await writeFile(join(at.path, "opt/full/x"), "");
+          await writeFile(join(at.path, "etc/group"), "");
+        }
+        const except = ["/dev", "/etc/hosts", "/etc/group", "/run/a/b", "/opt/full", "/opt/app"];
+        expect(await collect(snapshotter.changes("c", { except }))).toEqual([
+          { path: "/etc", kind: "modified" },
+          { path: "/etc/group", kind: "modified" },
+          { path: "/opt", kind: "modified" },
+          { path: "/opt/full", kind: "added" },
+          { path: "/opt/full/x", kind: "added" },
+        ]);
+        const diffId = await snapshotter.commit("c", { except });
+        const names = await listTar((await snapshotter.tar(diffId)).path);
+        expect(names).toEqual([
+          "etc/",
+          "etc/group",
+          "opt/",
+          "opt/full/",
+          "opt/full/x",
+          "usr/",
+          "usr/bin/",
+          "usr/bin/sh",
+        ]);
+      }),
+    );
+
+    test(
+      "commit() makes a layer that shows what the snapshot showed",
+      withSnapshotter(async ({ snapshotter, add, mount }) => {
+        await add(BASE);
+        await add(TOP);
+        await snapshotter.prepare("c", [BASE.diffId, TOP.diffId]);
+        const before = await mount("c");
+        await changeAll(before.path);
+        const expected = await treeOf(before.path, { times: true });
+        await before[Symbol.asyncDispose]();
+        const held: Digest[] = [];
+        const onDiffId = async (diffId: Digest): Promise<void> => {
+          expect(await snapshotter.has(diffId)).toBe(false);
+          held.push(diffId);
+        };
+        const diffId = await snapshotter.commit("c", { onDiffId });
+        expect(held).toEqual([diffId]);
+        expect(await snapshotter.commit("c")).toBe(diffId);
+        await snapshotter.prepare("d", [BASE.diffId, TOP.diffId, diffId]);
+        await using after = await mount("d");
+        expect(await treeOf(after.path, { times: true })).toEqual(expected);
+        expect(await collect(snapshotter.changes("d"))).toEqual([]);
+      }),
+    );
+
+    test(
+      "commit() makes the layer of an empty tar when nothing is changed",
+      withSnapshotter(async ({ snapshotter, add }) => {
+        await add(BASE);
+        for (const layers of [[], [BASE.diffId]]) {
+          await snapshotter.prepare(`c${layers.length}`, layers);
+          expect(await snapshotter.commit(`c${layers.length}`)).toBe(digestOf(Buffer.alloc(1024)));
+        }
+        expect(await kind(snapshotter.commit("no"))).toBe("notFound");
+      }),
+    );
+
+    test(
+      "commit() refuses a file that would be a whiteout, and leaves nothing",
+      withSnapshotter(async ({ snapshotter, mount, root }) => {
+        await snapshotter.prepare("c", []);
+        {
+          await using at = await mount("c");
+          await mkdir(join(at.path, "d"));
+          await writeFile(join(at.path, "d/.wh.x"), "");
+        }
+        expect(await failureOf(() => snapshotter.commit("c"))).toContain('corrupt: Cannot pack the tree at "d/.wh.x"');
+        expect(await readdir(join(root, "layers"))).toEqual([]);
+      }),
+    );
+
+    test(
+      "ingest() makes a layer of a tar whose diffId nobody knows",
+      withSnapshotter(async ({ snapshotter, root }) => {
+        await mkdir(root, { recursive: true });
+        const blob = join(root, "blob");
+        await writeFile(blob, BASE.blob);
+        const held: Digest[] = [];
+        const onDiffId = async (diffId: Digest): Promise<void> => void held.push(diffId);
+        expect(await snapshotter.ingest(blob, { onDiffId })).toBe(BASE.diffId);
+        expect(await snapshotter.ingest(blob)).toBe(BASE.diffId);
+        expect(held).toEqual([BASE.diffId]);
+        expect(await collect(snapshotter.listLayers())).toEqual([BASE.diffId]);
+        await writeFile(blob, "x".repeat(3000));
+        expect(await kind(snapshotter.ingest(blob))).toBe("corrupt");
+        expect(await readdir(join(root, "layers"))).toEqual([BASE.diffId.slice(7)]);
+      }),
+    );
+
+    for (const layers of [0, 1, 2])
+      test(
+        `read() shows what a container sees, with ${layers} layers, while it runs and after`,
+        withSnapshotter(async ({ snapshotter, add, mount }) => {
+          const all = [BASE, TOP].slice(0, layers);
+          for (const layer of all) await add(layer);
+          await snapshotter.prepare(
+            "c",
+            all.map(({ diffId }) => diffId),
+          );
+          const at = await mount("c");
+          await mkdir(join(at.path, "opt"), { recursive: true });
+          await writeFile(join(at.path, "opt/mine"), "mine");
+          await rm(join(at.path, "etc"), { recursive: true, force: true });
+          const expected = await treeOf(at.path);
+          {
+            using tree = await snapshotter.read("c");
+            expect(await treeOf(tree.path)).toEqual(expected);
+          }
+          await at[Symbol.asyncDispose]();
+          await snapshotter.release(new Set());
+          using tree = await snapshotter.read("c");
+          expect(await treeOf(tree.path)).toEqual(expected);
+          expect(await kind(snapshotter.read("no"))).toBe("notFound");
+        }),
+      );
 
     test(
       "usage() counts what is written, and each inode once",

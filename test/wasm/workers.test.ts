@@ -33,7 +33,9 @@ test("unpack() starts another Worker when an idle one has died", async () => {
   using pool = new Workers({ size: 1, script: DYING });
   for (let round = 0; round < 5; round++)
     expect(await pool.unpack(jobFor("exit later")).catch((error: Error) => error.message)).toBeDefined();
-  expect(await pool.unpack(jobFor("fine")).catch(() => pool.unpack(jobFor("fine")))).toMatchObject({ format: "erofs" });
+  expect(await pool.unpack(jobFor("fine")).catch(() => pool.unpack(jobFor("fine")))).toMatchObject({
+    format: "erofs",
+  });
 });
 
 test("unpack() runs more jobs than there are Workers", async () => {
