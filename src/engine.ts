@@ -7,6 +7,7 @@ import { execRouter } from "./api/exec.ts";
 import { imagesRouter } from "./api/images.ts";
 import type { Handler } from "./api/listen.ts";
 import { networksRouter } from "./api/networks.ts";
+import { registryRouter } from "./api/registry.ts";
 import { createApi } from "./api/server.ts";
 import { type SystemFacts, systemRouter } from "./api/system.ts";
 import { builtFile } from "./base/built.ts";
@@ -173,21 +174,25 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     capabilities: ownCapabilities(),
     seccomp: seccompFor(config, hostFacts()),
   });
+  const registry = new DistributionRegistry({
+    hubMirrors: config.registryMirrors,
+    mirrors: config.mirrors,
+    proxies: config.proxies,
+    certificatesOf: (authority) => certificatesFor(authority),
+    insecure: config.insecureRegistries,
+    userAgent: `Bosun/${VERSION.engine}`,
+  });
   const images = new Images({
     database,
     content,
     snapshotter,
-    registry: new DistributionRegistry({
-      hubMirrors: config.registryMirrors,
-      mirrors: config.mirrors,
-      proxies: config.proxies,
-      certificatesOf: (authority) => certificatesFor(authority),
-      insecure: config.insecureRegistries,
-      userAgent: `Bosun/${VERSION.engine}`,
-    }),
+    registry,
     emit: ({ action, id, name, labels }) => events.emit("image", action, id, { ...labels, name }),
     inUse: (id) => containers.usersOf(id),
     scratch: join(config.dataRoot, "tmp"),
+    compress: (job, options) => workers.compress(job, options),
+    maxConcurrentUploads: config.maxConcurrentUploads,
+    pushCompression: config.pushCompression,
     limits: { maxConcurrentDownloads: config.maxConcurrentDownloads, attempts: config.maxDownloadAttempts },
   });
   const containers = new Containers({
@@ -243,6 +248,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
         defaults: { shmSize: config.defaultShmSize, log: { driver: config.logDriver, options: config.logOptions } },
       }),
       execRouter(containers, execs),
+      registryRouter(images, registry),
       imagesRouter(images),
       networksRouter(networks, nameOf),
     ],

@@ -4,7 +4,6 @@ import { Hono } from "hono";
 import { conflict, invalid, notImplemented } from "../base/errors.ts";
 import type { LogConfig } from "../container/config.ts";
 import type { Containers, WaitCondition } from "../container/containers.ts";
-import { MOUNT_POINTS } from "../container/isolation.ts";
 import type { Container } from "../container/records.ts";
 import { parseDetachKeys } from "../container/stdio.ts";
 import { parsePlatform } from "../image/platform.ts";
@@ -81,8 +80,7 @@ function attach(c: Ctx, { containers, logReader }: ContainersApi): Response {
 async function changes(c: Ctx, { containers, snapshotter }: ContainersApi): Promise<Response> {
   const kinds = { modified: 0, added: 1, deleted: 2 } as const;
   const all: { Path: string; Kind: number }[] = [];
-  const { id } = containers.get(param(c, "id"));
-  for await (const { path, kind } of snapshotter.changes(id, { except: MOUNT_POINTS }))
+  for await (const { path, kind } of snapshotter.changes(containers.get(param(c, "id")).id))
     all.push({ Path: path, Kind: kinds[kind] });
   return json(all);
 }

@@ -1,7 +1,7 @@
 /** /images. Source: Docker Engine API, tag Image. */
 
 import { Hono } from "hono";
-import { invalid, notImplemented } from "../base/errors.ts";
+import { invalid } from "../base/errors.ts";
 import { Exclusive } from "../base/lock.ts";
 import { parseReference, withTagOrDigest } from "../base/reference.ts";
 import type { ImageFilters } from "../image/filter.ts";
@@ -85,20 +85,15 @@ async function history(c: Ctx, images: Images): Promise<Response> {
 
 export function imagesRouter(images: Images): Hono<Env> {
   const pruning = new Exclusive("a prune operation is already running");
-  const later = (what: string) => () => {
-    throw notImplemented(`${what} is not supported yet`);
-  };
   return new Hono<Env>()
     .get("/images/json", (c) => list(c, images))
     .post("/images/create", (c) => create(c, images))
     .post("/images/load", (c) => load(c, images))
-    .get("/images/search", later("searching"))
     .get("/images/get", (c) => save(c, images, c.req.queries("names") ?? []))
     .post("/images/prune", (c) => pruning.run(() => prune(c, images)))
     .get("/images/:name{.+}/json", (c) => inspect(c, images))
     .get("/images/:name{.+}/history", (c) => history(c, images))
     .get("/images/:name{.+}/get", (c) => save(c, images, [param(c, "name")]))
-    .post("/images/:name{.+}/push", later("pushing images"))
     .post("/images/:name{.+}/tag", (c) => tag(c, images))
     .delete("/images/:name{.+}", (c) => remove(c, images));
 }

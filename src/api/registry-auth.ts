@@ -9,17 +9,21 @@ import { Document } from "./document.ts";
 export function registryAuth(header: string | undefined): Credentials | undefined {
   if (!header) return undefined;
   try {
-    const document = new Document(JSON.parse(Buffer.from(header, "base64url").toString("utf8"))); // takes both alphabets
-    const credentials = {
-      ...text(document, "username", "username"),
-      ...text(document, "password", "password"),
-      ...text(document, "identitytoken", "identityToken"),
-      ...text(document, "registrytoken", "registryToken"),
-    };
-    return Object.keys(credentials).length > 0 ? credentials : undefined;
+    return credentialsOf(new Document(JSON.parse(Buffer.from(header, "base64url").toString("utf8")))); // takes both alphabets
   } catch {
     return undefined;
   }
+}
+
+/** @returns what a person logs in with, as Docker spells it; undefined when nothing of it is there */
+export function credentialsOf(document: Document): Credentials | undefined {
+  const credentials = {
+    ...text(document, "username", "username"),
+    ...text(document, "password", "password"),
+    ...text(document, "identitytoken", "identityToken"),
+    ...text(document, "registrytoken", "registryToken"),
+  };
+  return Object.keys(credentials).length > 0 ? credentials : undefined;
 }
 
 function text<K extends keyof Credentials>(document: Document, field: string, key: K): Credentials {

@@ -12,15 +12,18 @@ import type { Registry } from "../registry/registry.ts";
 import type { ContentStore } from "../store/content.ts";
 import type { Database } from "../store/database.ts";
 import type { Snapshotter } from "../store/snapshot.ts";
+import type { CompressionMethod } from "../wasm/compress.ts";
 import { addBuiltIn } from "./built-in.ts";
 import { Committer, type MakeLayer, type NewImage } from "./commit.ts";
 import type { ImageFilters } from "./filter.ts";
 import { Intake } from "./intake.ts";
+import { type Compress, LayerBlobs } from "./layer-blobs.ts";
 import { Loader, type LoadOptions } from "./load.ts";
 import { Lookup } from "./lookup.ts";
 import type { StoredConfig } from "./manifest.ts";
 import { hostPlatform } from "./platform.ts";
 import { type Pulled, Puller, type PullOptions } from "./pull.ts";
+import { Pusher, type PushOptions } from "./push.ts";
 import { ImageRecords } from "./records.ts";
 import type { ImageUser, Removed } from "./removal.ts";
 import { type Pruned, type PruneOptions, type RemoveOptions, Remover } from "./remove.ts";
@@ -41,7 +44,7 @@ export type { HistoryLine, Image, ImageDetails, ImageSummary } from "./views.ts"
 
 /** As Docker's events tell it: `id` is the actor, an image id or, for a pull, the reference. */
 export interface ImageEvent {
-  readonly action: "pull" | "load" | "import" | "save" | "tag" | "untag" | "delete";
+  readonly action: "pull" | "push" | "load" | "import" | "save" | "tag" | "untag" | "delete";
   readonly id: string;
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
@@ -60,6 +63,10 @@ export interface ImagesOptions {
   /** The machine's own unless given. */
   readonly platform?: Platform;
   readonly limits?: Partial<TransferLimits>;
+  readonly compress: Compress;
+  readonly maxConcurrentUploads: number;
+  /** Of layers that have to be compressed for a push. */
+  readonly pushCompression: CompressionMethod;
 }
 
 export class Images {
@@ -74,6 +81,8 @@ export class Images {
   readonly #saver: Saver;
   readonly #committer: Committer;
   readonly #remover: Remover;
+  readonly #layerBlobs: LayerBlobs;
+  readonly #pusher: Pusher;
 
   constructor(options: ImagesOptions) {
     const { database, content, snapshotter, registry, inUse, scratch, platform = hostPlatform() } = options;
@@ -91,6 +100,12 @@ export class Images {
     this.#puller = new Puller(registry, content, snapshotter, records, sweeper, transfers, platform);
     this.#saver = new Saver(content, snapshotter, records, sweeper);
     this.#committer = new Committer(content, snapshotter, records, sweeper);
+    this.#layerBlobs = new LayerBlobs(content, snapshotter, records, sweeper, options.compress, scratch);
+    this.#pusher = new Pusher({
+      ...{ registry, content, records, lookup, sweeper, blobs: this.#layerBlobs },
+      maxConcurrentUploads: options.maxConcurrentUploads,
+      compression: options.pushCompression,
+    });
     const emit = (action: "untag" | "delete", id: Digest, config: StoredConfig | undefined) =>
       this.#emit(action, config, id, id);
     this.#remover = new Remover({ database, records, lookup, sweeper, inUse, emit });
@@ -99,6 +114,7 @@ export class Images {
   /** Removes every blob and layer that no image needs, and leftovers of a load. Call it at start, after the stores have swept. */
   async sweep(): Promise<void> {
     await this.#loader.sweep();
+    await this.#layerBlobs.sweep();
     await this.#sweeper.sweep();
   }
 
@@ -128,6 +144,19 @@ export class Images {
     const pulled: Pulled[] = [];
     for (const tag of tags) pulled.push(await this.pull({ domain, path, tag }, options));
     return pulled;
+  }
+
+  /** Sends one tag, or every tag of a repository; see Pusher.push for its errors. */
+  push(reference: Reference, options: PushOptions = {}): Promise<void> {
+    const { domain, path } = reference;
+    return this.#pusher.push(reference, {
+      ...options,
+      onPushed: (pushed) => {
+        const name = { domain, path, tag: pushed.tag };
+        this.#emit("push", undefined, familiarReference(name), familiarName(name));
+        options.onPushed?.(pushed);
+      },
+    });
   }
 
   /** Takes the images of an archive; see Loader.load for its errors. */

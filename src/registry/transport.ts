@@ -207,7 +207,7 @@ export class Transport {
       return { status, statusText, headers, request, body, discard: () => discard(body, headers) };
     } catch (error) {
       signal?.throwIfAborted();
-      if (error === timeout) throw error;
+      if (error instanceof BosunError) throw error; // the timeout, or what the upload says of itself
       throw unavailable(failed(request, reasonOf(error, url)), { cause: error });
     } finally {
       clearTimeout(timer);

@@ -88,7 +88,8 @@ async function feed(
       const piece = room.subarray(0, filled);
       hash.update(piece);
       await compressor.write(piece, out);
-      watcher.progress((done += filled));
+      done += filled;
+      watcher.progress(done);
       watcher.check();
     }
   } finally {

@@ -158,13 +158,4 @@ describe("POST /images/create", () => {
       expect([answer.status, answer.text]).toEqual([status, expect.stringContaining(words)]);
     });
   });
-
-  test.each(["GET /images/search?term=x", "POST /images/box:1/push"])(
-    "%s says that it is not there yet",
-    async (line) => {
-      await withImage(async (send) => {
-        expect(await send(line)).toMatchObject({ status: 501, text: expect.stringContaining("not supported yet") });
-      });
-    },
-  );
 });

@@ -177,10 +177,4 @@ e2e("images", (engine) => {
     const unfinished = readdirSync(engine.daemon.dataRoot, { recursive: true, encoding: "utf8" });
     expect(unfinished.filter((path) => /(^|\/)(new|rm)-/.test(path))).toEqual([]);
   });
-
-  test.each(["push busybox", "search x"])("docker %s says that it is not there yet", async (line) => {
-    const { code, stderr } = await docker(...line.split(" "));
-    expect(stderr).toContain("not supported yet");
-    expect(code).toBe(1);
-  });
 });

@@ -186,8 +186,10 @@ export class FakeRegistry implements AsyncDisposable {
   }
 
   #finish(repository: string, bytes: Uint8Array, digest: string, response: ServerResponse): void {
-    if (digestOf(bytes) !== digest)
-      return refuse(response, 400, "DIGEST_INVALID", "provided digest did not match uploaded content");
+    if (digestOf(bytes) !== digest) {
+      refuse(response, 400, "DIGEST_INVALID", "provided digest did not match uploaded content");
+      return;
+    }
     this.pushBlob(bytes, repository);
     response.writeHead(201, { "docker-content-digest": digest }).end();
   }

@@ -10,6 +10,7 @@ import { imageMigrations } from "../../src/image/schema.ts";
 import { DistributionRegistry } from "../../src/registry/distribution.ts";
 import type { Limits } from "../../src/registry/transport.ts";
 import { Database } from "../../src/store/database.ts";
+import { compress } from "../../src/wasm/compress.ts";
 import { FakeContent } from "../fake/content.ts";
 import { FakeRegistry } from "../fake/registry.ts";
 import { FakeSnapshotter } from "../fake/snapshotter.ts";
@@ -39,6 +40,9 @@ export class ImageRoom implements AsyncDisposable {
       emit: (event) => this.events.push(event),
       inUse: (id) => this.users.get(id) ?? [],
       scratch: this.scratch,
+      compress: (job) => compress(job, { progress() {}, check() {} }),
+      maxConcurrentUploads: 5,
+      pushCompression: "gzip",
       platform: { os: "linux", architecture: "amd64" },
       ...options,
       limits: { backoffMs: 5, ...options.limits },
