@@ -2,6 +2,7 @@
 
 import type { Client } from "./client.ts";
 import type { Command } from "./command.ts";
+import { authHeaders } from "./credentials.ts";
 import { ago, humanSize, shortId, table } from "./table.ts";
 
 interface Summary {
@@ -64,7 +65,8 @@ export function filterQuery(filters: readonly string[]): string | undefined {
   return filters.length > 0 ? JSON.stringify(values) : undefined;
 }
 
-interface Progress {
+/** A line of a JSON stream. */
+export interface ProgressObject {
   readonly id?: string;
   readonly status?: string;
   readonly progress?: string;
@@ -73,13 +75,13 @@ interface Progress {
 }
 
 /** A line for each layer, redrawn on a terminal; elsewhere only what changed, without the bars. */
-class ProgressLines {
+export class ProgressLines {
   readonly #lines: string[] = [];
   readonly #last = new Map<string, string>();
 
   constructor(readonly out: NodeJS.WriteStream) {}
 
-  show({ id, status = "", progress = "" }: Progress): void {
+  show({ id, status = "", progress = "" }: ProgressObject): void {
     const prefix = id ? `${id}: ` : "";
     if (!this.out.isTTY) {
       if (progress === "" && this.#last.get(prefix) !== status) this.out.write(`${prefix}${status}\n`);
@@ -108,9 +110,9 @@ export async function pull(client: Client, image: string, { platform, out, all, 
   const wanted = all || digest ? "" : tag === "<none>" ? "latest" : tag;
   if (wanted === "latest" && tag !== "latest" && !quiet) out.write("Using default tag: latest\n");
   const query = { fromImage: name, tag: wanted, platform };
-  const response = await client.request("POST", "/images/create", { query });
+  const response = await client.request("POST", "/images/create", { query, headers: authHeaders(image) });
   const lines = new ProgressLines(out);
-  for await (const line of client.objects<Progress>(response)) {
+  for await (const line of client.objects<ProgressObject>(response)) {
     if (line.error) throw new Error(line.error);
     if (!quiet) lines.show(line);
   }
@@ -156,7 +158,7 @@ export const loadCommand: Command = {
       body,
       headers: { "Content-Type": "application/x-tar" },
     });
-    for await (const { stream, error } of client.objects<Progress>(response)) {
+    for await (const { stream, error } of client.objects<ProgressObject>(response)) {
       if (error) throw new Error(error);
       process.stdout.write(stream ?? "");
     }

@@ -5,6 +5,7 @@ import { type Command, describe } from "./command.ts";
 import { execCommand, logsCommand, psCommand, rmCommand, stopCommand } from "./containers.ts";
 import { helpText, parseFlags, type Specs, UsageError } from "./flags.ts";
 import { imagesCommand, loadCommand, pullCommand } from "./images.ts";
+import { loginCommand, logoutCommand, pushCommand, searchCommand } from "./registry.ts";
 import { runCommand } from "./run.ts";
 import { infoCommand, versionCommand } from "./system.ts";
 
@@ -18,6 +19,10 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   images: imagesCommand,
   pull: pullCommand,
   load: loadCommand,
+  push: pushCommand,
+  login: loginCommand,
+  logout: logoutCommand,
+  search: searchCommand,
   version: versionCommand,
   info: infoCommand,
 };
