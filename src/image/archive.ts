@@ -3,12 +3,13 @@
  * this machine. What the files mean: archive-images.ts.
  */
 
-import { mkdtemp, open, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { join, posix } from "node:path";
 import { type Digest, digestOf, hexOf } from "../base/digest.ts";
-import { corrupt, notImplemented, toldOf } from "../base/errors.ts";
+import { corrupt, notImplemented } from "../base/errors.ts";
 import type { Descriptor } from "../base/oci.ts";
 import type { Bytes } from "../base/streams.ts";
+import { Spool } from "./spool.ts";
 import { readTar, type TarEntry } from "./tar.ts";
 
 const mostEntries = 100_000;
@@ -81,6 +82,7 @@ const blobName = (digest: Digest): string => `blobs/sha256/${hexOf(digest)}`;
 
 export class Archive implements AsyncDisposable {
   readonly #nodes = new Map<string, Node>();
+  readonly #spool = new Spool();
 
   private constructor(readonly folder: string) {}
 
@@ -118,12 +120,7 @@ export class Archive implements AsyncDisposable {
     if (entry.type === "hardlink") this.#nodes.set(name, { link: entry.linkName });
     if (entry.type !== "file") return;
     const path = join(this.folder, String(number));
-    try {
-      await using file = await open(path, "wx", 0o600);
-      for await (const piece of entry.body) await file.writeFile(piece);
-    } catch (error) {
-      throw toldOf(path, error);
-    }
+    await this.#spool.write(path, entry.body);
     this.#nodes.set(name, { path, size: entry.size });
   }
 

@@ -1,0 +1,45 @@
+/** Streams on their way to files: small pieces are gathered, and one batch is written while the next comes. */
+
+import { open } from "node:fs/promises";
+import { toldOf } from "../base/errors.ts";
+
+/** Bytes written at a time. */
+const BATCH = 1 << 20;
+
+/** Two buffers for any number of files, one after the other. */
+export class Spool {
+  #batch = Buffer.allocUnsafeSlow(BATCH);
+  #spare = Buffer.allocUnsafeSlow(BATCH);
+
+  /** Writes a new file. @throws unavailable when the disk is full, or what the stream fails with; the file is then incomplete */
+  async write(path: string, body: AsyncIterable<Uint8Array>): Promise<void> {
+    try {
+      await using file = await open(path, "wx", 0o600);
+      let filled = 0;
+      let writing: Promise<unknown> = Promise.resolve();
+      const flush = async (): Promise<void> => {
+        await writing;
+        const full = this.#batch.subarray(0, filled);
+        [this.#batch, this.#spare] = [this.#spare, this.#batch];
+        filled = 0;
+        writing = file.writeFile(full);
+        writing.catch(() => {}); // looked at before the next
+      };
+      try {
+        for await (const piece of body)
+          for (let at = 0; at < piece.byteLength; ) {
+            const part = piece.subarray(at, at + BATCH - filled);
+            this.#batch.set(part, filled);
+            filled += part.byteLength;
+            at += part.byteLength;
+            if (filled === BATCH) await flush();
+          }
+        await flush();
+      } finally {
+        await writing;
+      }
+    } catch (error) {
+      throw toldOf(path, error);
+    }
+  }
+}
