@@ -2,6 +2,7 @@
 
 import { closeSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { commitRouter } from "./api/commit.ts";
 import { containersRouter } from "./api/containers.ts";
 import { execRouter } from "./api/exec.ts";
 import { imagesRouter } from "./api/images.ts";
@@ -18,6 +19,7 @@ import type { Logger } from "./base/logger.ts";
 import { exchangeNetlink, NETLINK } from "./base/netlink.ts";
 import type { Config } from "./config.ts";
 import { ContainerCgroups } from "./container/cgroups.ts";
+import { Commits } from "./container/commit.ts";
 import { Containers } from "./container/containers.ts";
 import { Execs } from "./container/exec.ts";
 import { Launcher, type LauncherOptions } from "./container/launch.ts";
@@ -201,8 +203,15 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     snapshotter,
     events,
     log,
-    findImage: (reference) => images.get(reference),
+    findImage: (reference, platform) => images.get(reference, platform),
     released: (imageId) => images.released(imageId),
+  });
+  const commits = new Commits({
+    containers,
+    launcher,
+    snapshotter,
+    findImage: (id) => images.get(id),
+    makeImage: (image, makeLayer) => images.commit(image, makeLayer),
   });
   const execs = new Execs(containers, launcher, runtime, log);
 
@@ -247,6 +256,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
         },
         defaults: { shmSize: config.defaultShmSize, log: { driver: config.logDriver, options: config.logOptions } },
       }),
+      commitRouter({ commits, containers, snapshotter }),
       execRouter(containers, execs),
       registryRouter(images, registry),
       imagesRouter(images),

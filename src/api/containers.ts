@@ -2,8 +2,11 @@
 
 import { Hono } from "hono";
 import { conflict, invalid, notImplemented } from "../base/errors.ts";
+import { Exclusive } from "../base/lock.ts";
+import { ENGINE_PATHS } from "../container/commit.ts";
 import type { LogConfig } from "../container/config.ts";
 import type { Containers, WaitCondition } from "../container/containers.ts";
+import { pruneContainers } from "../container/prune.ts";
 import type { Container } from "../container/records.ts";
 import { parseDetachKeys } from "../container/stdio.ts";
 import { parsePlatform } from "../image/platform.ts";
@@ -12,7 +15,7 @@ import { inspect, LIST_FILTERS, list, type ViewContext } from "./container-view.
 import { apiVersion, type Ctx, type Env, empty, flag, integer, json, jsonBody, jsonText, param } from "./context.ts";
 import { toContainerRequest, toHostConfig } from "./create-request.ts";
 import { Document } from "./document.ts";
-import { parseFilters } from "./filters.ts";
+import { parseFilters, untilOf } from "./filters.ts";
 import { hijack, streamType } from "./hijack.ts";
 import { type LogReader, logs, replay } from "./logs.ts";
 
@@ -80,7 +83,8 @@ function attach(c: Ctx, { containers, logReader }: ContainersApi): Response {
 async function changes(c: Ctx, { containers, snapshotter }: ContainersApi): Promise<Response> {
   const kinds = { modified: 0, added: 1, deleted: 2 } as const;
   const all: { Path: string; Kind: number }[] = [];
-  for await (const { path, kind } of snapshotter.changes(containers.get(param(c, "id")).id))
+  const { id } = containers.get(param(c, "id"));
+  for await (const { path, kind } of snapshotter.changes(id, { except: ENGINE_PATHS }))
     all.push({ Path: path, Kind: kinds[kind] });
   return json(all);
 }
@@ -120,30 +124,21 @@ async function inspectOne(c: Ctx, { containers, view }: ContainersApi): Promise<
 
 async function prune(c: Ctx, { containers, snapshotter }: ContainersApi): Promise<Response> {
   const filters = parseFilters(c.req.query("filters"), ["until", "label", "label!"]);
-  if (filters.get("until").length + filters.get("label!").length > 0)
-    throw notImplemented("pruning by time or by a missing label is not supported yet");
-  const unused = containers.records
-    .all()
-    .filter(
-      ({ state, config }) => state.phase !== "running" && state.phase !== "removing" && filters.labels(config.labels),
-    );
-  const removed: string[] = [];
-  let bytes = 0;
-  for (const container of unused) {
-    const size = await snapshotter.usage(container.id);
-    try {
-      await containers.remove(container.id, false);
-    } catch {
-      continue; // it was started or removed in the meantime
-    }
-    removed.push(container.id);
-    bytes += size.bytes;
-  }
-  return json({ ContainersDeleted: removed, SpaceReclaimed: bytes });
+  const until = untilOf(filters);
+  const { removed, bytes } = await pruneContainers(
+    containers,
+    snapshotter,
+    ({ created, config }) =>
+      filters.labels(config.labels) &&
+      filters.withoutLabels(config.labels) &&
+      (until === undefined || Date.parse(created) < until.getTime()),
+  );
+  return json({ ContainersDeleted: removed.length > 0 ? removed : null, SpaceReclaimed: bytes });
 }
 
 export function containersRouter(api: ContainersApi): Hono<Env> {
   const { containers, view, logReader } = api;
+  const pruning = new Exclusive("a prune operation is already running");
   const find = (c: Ctx): Container => containers.get(param(c, "id"));
   return new Hono<Env>()
     .get("/containers/json", async (c) => {
@@ -152,7 +147,7 @@ export function containersRouter(api: ContainersApi): Hono<Env> {
       return jsonText(await list(containers.records.all(), options, view));
     })
     .post("/containers/create", (c) => create(c, api))
-    .post("/containers/prune", (c) => prune(c, api))
+    .post("/containers/prune", (c) => pruning.run(() => prune(c, api)))
     .get("/containers/:id/json", (c) => inspectOne(c, api))
     .post("/containers/:id/start", async (c) => {
       await refuseBody(c);

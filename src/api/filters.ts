@@ -4,6 +4,14 @@
  */
 
 import { invalid } from "../base/errors.ts";
+import { parseMoment } from "./times.ts";
+
+/** @param wanted  `key` or `key=value` */
+function hasLabel(labels: Readonly<Record<string, string>>, wanted: string): boolean {
+  const at = wanted.indexOf("=");
+  const key = at < 0 ? wanted : wanted.slice(0, at);
+  return Object.hasOwn(labels, key) && (at < 0 || labels[key] === wanted.slice(at + 1));
+}
 
 export class Filters {
   constructor(readonly values: ReadonlyMap<string, readonly string[]>) {}
@@ -19,13 +27,14 @@ export class Filters {
     return values.length === 0 || values.some(test);
   }
 
+  /** @returns whether none of `label!` is among `labels`. */
+  withoutLabels(labels: Readonly<Record<string, string>>): boolean {
+    return !this.get("label!").some((wanted) => hasLabel(labels, wanted));
+  }
+
   /** @returns whether each `label` (`key` or `key=value`) is among `labels`. */
   labels(labels: Readonly<Record<string, string>>, name = "label"): boolean {
-    return this.get(name).every((wanted) => {
-      const at = wanted.indexOf("=");
-      const key = at < 0 ? wanted : wanted.slice(0, at);
-      return Object.hasOwn(labels, key) && (at < 0 || labels[key] === wanted.slice(at + 1));
-    });
+    return this.get(name).every((wanted) => hasLabel(labels, wanted));
   }
 
   /** @throws invalid when a boolean filter is given and is not one */
@@ -36,6 +45,13 @@ export class Filters {
     if (/^(0|f|false)$/i.test(text)) return false;
     throw invalid(`invalid filter '${name}=[${text}]'`);
   }
+}
+
+/** @returns the one moment of an `until` filter. @throws invalid */
+export function untilOf(filters: Filters): Date | undefined {
+  const [until, second] = filters.get("until");
+  if (second !== undefined) throw invalid("more than one until filter specified");
+  return until === undefined ? undefined : parseMoment("until", until, Date.now());
 }
 
 /**

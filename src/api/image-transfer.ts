@@ -1,8 +1,10 @@
 /** Images that come and go as streams: pull and import, load, save. Source: Docker Engine API, tag Image; wire-notes section 6. */
 
-import { invalid, notImplemented } from "../base/errors.ts";
-import { parseReference, withTagOrDigest } from "../base/reference.ts";
+import { invalid } from "../base/errors.ts";
+import { parseReference, type Reference, withDefaultTag, withTagOrDigest } from "../base/reference.ts";
 import type { Images } from "../image/images.ts";
+import { openUrl } from "../image/import.ts";
+import { hostPlatform } from "../image/platform.ts";
 import type { Progress } from "../image/progress.ts";
 import { type Ctx, flag } from "./context.ts";
 import { jsonLines, streamError } from "./jsonl.ts";
@@ -14,9 +16,11 @@ async function* mapped<T, U>(items: AsyncIterable<T>, map: (item: T) => U): Asyn
   for await (const item of items) yield map(item);
 }
 
-/** POST /images/create: a pull */
-export async function create(c: Ctx, images: Images): Promise<Response> {
-  if (c.req.query("fromSrc")) throw notImplemented("importing images is not supported yet");
+/** POST /images/create: a pull, or with `fromSrc` an import. */
+export const create = (c: Ctx, images: Images): Promise<Response> =>
+  c.req.query("fromSrc") ? importImage(c, images) : pull(c, images);
+
+async function pull(c: Ctx, images: Images): Promise<Response> {
   const name = c.req.query("fromImage");
   if (!name) throw invalid("fromImage is missing");
   const tag = c.req.query("tag") ?? "";
@@ -31,6 +35,33 @@ export async function create(c: Ctx, images: Images): Promise<Response> {
   const progress = await reported<Progress>((onProgress) =>
     whole ? images.pullAll(reference, { ...options, onProgress }) : images.pull(reference, { ...options, onProgress }),
   );
+  return jsonLines(mapped(progress, progressLine), "\r\n", streamError);
+}
+
+/** `repo` and `tag` as a new image gets them. @returns undefined for none. @throws invalid */
+export function newReference(c: Ctx): Reference | undefined {
+  const repository = c.req.query("repo") ?? "";
+  if (repository === "") return undefined;
+  const reference = withTagOrDigest(parseReference(repository), c.req.query("tag") ?? "");
+  if (reference.digest !== undefined) throw invalid("cannot import digest reference");
+  return withDefaultTag(reference);
+}
+
+async function importImage(c: Ctx, images: Images): Promise<Response> {
+  const source = c.req.query("fromSrc") ?? "";
+  const { body } = c.req.raw;
+  if (source === "-" && !body) throw invalid("no archive in the request body");
+  const options = {
+    reference: newReference(c),
+    message: c.req.query("message") ?? "",
+    changes: c.req.queries("changes") ?? [],
+    platform: optionalPlatform(c.req.query("platform")) ?? hostPlatform(),
+    signal: c.env.signal,
+  };
+  const progress = await reported<Progress>(async (onProgress) => {
+    const tar = source === "-" && body ? body : await openUrl(source, onProgress, c.env.signal);
+    onProgress({ status: await images.import(tar, options) });
+  });
   return jsonLines(mapped(progress, progressLine), "\r\n", streamError);
 }
 

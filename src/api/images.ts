@@ -8,11 +8,10 @@ import type { ImageFilters } from "../image/filter.ts";
 import type { Images } from "../image/images.ts";
 import type { Removed } from "../image/removal.ts";
 import { apiVersion, type Ctx, type Env, flag, json, param } from "./context.ts";
-import { parseFilters } from "./filters.ts";
+import { parseFilters, untilOf } from "./filters.ts";
 import { create, load, save } from "./image-transfer.ts";
 import { details, historyLine, summary } from "./image-view.ts";
 import { optionalPlatform, platformOf } from "./platforms.ts";
-import { parseMoment } from "./times.ts";
 
 const LIST_FILTERS = ["before", "dangling", "label", "reference", "since", "until"];
 const PRUNE_FILTERS = ["dangling", "until", "label", "label!"];
@@ -22,7 +21,7 @@ function filtersOf(c: Ctx): ImageFilters {
   const legacy = c.env.version < apiVersion(1, 25) ? c.req.query("filter") : undefined;
   const [before] = filters.get("before");
   const [since] = filters.get("since");
-  const [until] = filters.get("until");
+  const until = untilOf(filters);
   const dangling = filters.boolean("dangling");
   return {
     ...(dangling !== undefined && { dangling }),
@@ -30,7 +29,7 @@ function filtersOf(c: Ctx): ImageFilters {
     references: [...filters.get("reference"), ...(legacy ? [legacy] : [])],
     ...(before && { before }),
     ...(since && { since }),
-    ...(until && { until: parseMoment("until", until, Date.now()) }),
+    ...(until && { until }),
   };
 }
 
@@ -52,11 +51,10 @@ async function remove(c: Ctx, images: Images): Promise<Response> {
 
 async function prune(c: Ctx, images: Images): Promise<Response> {
   const filters = parseFilters(c.req.query("filters"), PRUNE_FILTERS);
-  const [until] = filters.get("until");
-  if (filters.get("until").length > 1) throw invalid("more than one until filter specified");
+  const until = untilOf(filters);
   const { removed, bytes } = await images.prune({
     dangling: filters.boolean("dangling") ?? true,
-    ...(until && { until: parseMoment("until", until, Date.now()) }),
+    ...(until && { until }),
     labels: filters.get("label"),
     withoutLabels: filters.get("label!"),
   });

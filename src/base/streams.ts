@@ -56,3 +56,27 @@ export const bytesOf = (...chunks: Uint8Array[]): Bytes =>
       out.close();
     },
   });
+
+/** @returns the same bytes; `end` is called once, when they are over, have failed or are given up */
+export function finished(bytes: Bytes, end: () => void): Bytes {
+  const reader = bytes.getReader();
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(out) {
+        try {
+          const { done, value } = await reader.read();
+          if (!done) return out.enqueue(value);
+          out.close();
+        } catch (error) {
+          out.error(error);
+        }
+        end();
+      },
+      async cancel(reason) {
+        await reader.cancel(reason);
+        end();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}

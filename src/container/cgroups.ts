@@ -63,6 +63,16 @@ export class ContainerCgroups {
     return this.#places(id, await this.cgroups.entrances(this.#path(id)));
   }
 
+  /** Its processes stand still until `thaw`. @throws notFound when it does not run, internal where the host cannot */
+  freeze(id: string): Promise<void> {
+    return this.cgroups.freeze(this.#path(id));
+  }
+
+  /** @throws notFound */
+  thaw(id: string): Promise<void> {
+    return this.cgroups.thaw(this.#path(id));
+  }
+
   /** Whether the kernel has killed a process of it for want of memory. */
   async oomKilled(id: string): Promise<boolean> {
     return (await this.cgroups.oomKills(this.#path(id))) > 0;

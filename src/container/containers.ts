@@ -40,7 +40,7 @@ export interface ContainersOptions {
   readonly events: Events;
   readonly log: Logger;
   /** @throws notFound in Docker's words, on which clients pull */
-  readonly findImage: (reference: string) => Promise<ContainerImage>;
+  readonly findImage: (reference: string, platform: Platform | undefined) => Promise<ContainerImage>;
   /** Told when a container no longer uses an image, which may have been removed by force before. */
   readonly released: (imageId: Digest) => Promise<void>;
 }
@@ -113,7 +113,7 @@ export class Containers {
     platform?: Platform,
   ): Promise<{ readonly id: string; readonly warnings: readonly string[] }> {
     const { records, snapshotter, launcher } = this.#options;
-    const image = await this.#options.findImage(request.image);
+    const image = await this.#options.findImage(request.image, platform);
     checkPlatform(request.image, image.config, platform);
     const id = newId();
     const chosen = name === undefined ? randomName((taken) => records.isTaken(taken)) : checkName(name);
@@ -140,7 +140,7 @@ export class Containers {
     records.save(container);
     undo.move();
     this.emit(container, "create");
-    return { id, warnings: warningsOf(image.config) };
+    return { id, warnings: warningsOf(image.config, platform) };
   }
 
   /** @throws notModified when it runs already; invalid, internal when its process cannot be made: nothing is left behind then */

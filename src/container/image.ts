@@ -2,7 +2,7 @@
 
 import { notFound } from "../base/errors.ts";
 import type { ImageConfig, Platform } from "../base/oci.ts";
-import { formatPlatform, rank } from "../image/platform.ts";
+import { formatPlatform, hostPlatform, rank } from "../image/platform.ts";
 
 /** 404, so that the client pulls the image for the platform that it wants. @throws notFound */
 export function checkPlatform(name: string, offered: Platform, wanted: Platform | undefined): void {
@@ -12,10 +12,20 @@ export function checkPlatform(name: string, offered: Platform, wanted: Platform 
     );
 }
 
-/** Parts of an image's configuration that this engine does not act on yet; whoever creates a container is told. */
-export function warningsOf({ config }: ImageConfig): readonly string[] {
+/**
+ * What whoever creates a container is told: that it may not run here, and parts of the image's configuration that are not acted on yet.
+ * @param wanted  the platform that was asked for
+ */
+export function warningsOf(image: ImageConfig, wanted: Platform | undefined): readonly string[] {
+  const { config } = image;
   const volumes = Object.keys(config?.Volumes ?? {});
+  const host = hostPlatform();
   return [
+    ...(wanted === undefined && rank(host, image) === undefined
+      ? [
+          `The requested image's platform (${formatPlatform(image)}) does not match the detected host platform (${formatPlatform(host)}) and no specific platform was requested`,
+        ]
+      : []),
     ...(config?.Healthcheck?.Test && config.Healthcheck.Test[0] !== "NONE"
       ? ["The image's HEALTHCHECK is not run yet."]
       : []),

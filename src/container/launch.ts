@@ -211,9 +211,21 @@ export class Launcher {
     const { runtime, networks } = this.#options;
     const task = await runtime.find(id);
     if (!task) return undefined;
+    // A daemon that died while it held the processes still, as for a commit, let nobody go.
+    await this.thaw(id).catch(() => {});
     this.#live.add(id);
     if (endpoint) networks.adopt(host.namespaces.network, id, endpoint);
     return task;
+  }
+
+  /** A running container's processes stand still until `thaw`. @throws notFound */
+  freeze(id: string): Promise<void> {
+    return this.#options.cgroups.freeze(id);
+  }
+
+  /** @throws notFound */
+  thaw(id: string): Promise<void> {
+    return this.#options.cgroups.thaw(id);
   }
 
   /** Whether the kernel has killed a process of it for want of memory; known until `cleanup`. */

@@ -16,6 +16,7 @@ import type { CompressionMethod } from "../wasm/compress.ts";
 import { addBuiltIn } from "./built-in.ts";
 import { Committer, type MakeLayer, type NewImage } from "./commit.ts";
 import type { ImageFilters } from "./filter.ts";
+import { Importer, type ImportOptions } from "./import.ts";
 import { Intake } from "./intake.ts";
 import { type Compress, LayerBlobs } from "./layer-blobs.ts";
 import { Loader, type LoadOptions } from "./load.ts";
@@ -80,6 +81,7 @@ export class Images {
   readonly #loader: Loader;
   readonly #saver: Saver;
   readonly #committer: Committer;
+  readonly #importer: Importer;
   readonly #remover: Remover;
   readonly #layerBlobs: LayerBlobs;
   readonly #pusher: Pusher;
@@ -106,6 +108,7 @@ export class Images {
       maxConcurrentUploads: options.maxConcurrentUploads,
       compression: options.pushCompression,
     });
+    this.#importer = new Importer(this.#committer, snapshotter, scratch);
     const emit = (action: "untag" | "delete", id: Digest, config: StoredConfig | undefined) =>
       this.#emit(action, config, id, id);
     this.#remover = new Remover({ database, records, lookup, sweeper, inUse, emit });
@@ -177,6 +180,14 @@ export class Images {
     const archive = await this.#saver.save(saved);
     for (const { record } of saved) this.#emit("save", await this.#lookup.config(record.id), record.id, record.id);
     return archive;
+  }
+
+  /** Makes an image of a tar of a root file system; see Importer.import. */
+  async import(tar: Bytes, options: ImportOptions): Promise<Digest> {
+    const id = await this.#importer.import(tar, options);
+    const name = options.reference ? familiarReference(options.reference) : id;
+    this.#emit("import", await this.#lookup.config(id), id, name);
+    return id;
   }
 
   /** Makes an image of another and a layer; see Committer.commit. */

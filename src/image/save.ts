@@ -14,7 +14,7 @@ import { digestOfFile } from "../base/files.ts";
 import { ociConfig, ociIndex, ociLayer, ociManifest } from "../base/media-types.ts";
 import type { Descriptor, Platform } from "../base/oci.ts";
 import { familiarReference, formatReference, parseIdOrReference, type Reference } from "../base/reference.ts";
-import type { Bytes } from "../base/streams.ts";
+import { type Bytes, finished } from "../base/streams.ts";
 import { tarEnd, tarHeader, tarPadding } from "../base/tar.ts";
 import type { ContentStore } from "../store/content.ts";
 import type { Snapshotter } from "../store/snapshot.ts";
@@ -103,7 +103,8 @@ export class Saver {
       );
     const layouts: (readonly [Saved, Layout])[] = [];
     for (const saved of images) layouts.push([saved, await this.#layout(saved.record, undo)]);
-    return streamed(filesOf(layouts), undo.move());
+    const holds = undo.move();
+    return finished(streamOf(tarChunks(filesOf(layouts))), () => holds.dispose());
   }
 
   async #layout(record: ImageRecord, holds: DisposableStack): Promise<Layout> {
@@ -229,24 +230,17 @@ async function* tarChunks(files: readonly (readonly [string, Content])[]): Async
   yield tarEnd;
 }
 
-/** @param holds  disposed of when the stream is over, however it ends */
-function streamed(files: readonly (readonly [string, Content])[], holds: Disposable): Bytes {
-  const chunks = tarChunks(files);
+/** A generator as a stream that is read at the reader's pace. */
+function streamOf(chunks: AsyncGenerator<Uint8Array>): Bytes {
   return new ReadableStream<Uint8Array>(
     {
       async pull(out) {
-        try {
-          const { done, value } = await chunks.next();
-          if (!done) return out.enqueue(value);
-          out.close();
-        } catch (error) {
-          out.error(error);
-        }
-        holds[Symbol.dispose]();
+        const { done, value } = await chunks.next();
+        if (done) out.close();
+        else out.enqueue(value);
       },
       async cancel() {
         await chunks.return(undefined);
-        holds[Symbol.dispose]();
       },
     },
     { highWaterMark: 0 },

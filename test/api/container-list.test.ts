@@ -82,11 +82,15 @@ describe("POST /containers/prune", () => {
     await house.create(["sleep"]);
     const { body } = await house.json(`POST /containers/prune?filters=${encodeURIComponent('{"label":["a=b"]}')}`);
     expect(body).toEqual({ ContainersDeleted: [labelled], SpaceReclaimed: 0 });
+    const filtered = (filters: object) =>
+      house.json(`POST /containers/prune?filters=${encodeURIComponent(JSON.stringify(filters))}`);
+    expect((await filtered({ until: ["1h"] })).body).toEqual({ ContainersDeleted: null, SpaceReclaimed: 0 });
+    expect((await filtered({ until: ["soon"] })).status).toBe(400);
+    const kept = await house.create(["sleep"], { Labels: { keep: "1" } });
+    await filtered({ "label!": ["keep"] });
+    expect(house.records.all().map(({ id }) => id)).toEqual([running, kept]);
     await house.json("POST /containers/prune");
     expect(house.records.all().map(({ id }) => id)).toEqual([running]);
-    expect((await house.json(`POST /containers/prune?filters=${encodeURIComponent('{"until":["1h"]}')}`)).status).toBe(
-      501,
-    );
   });
 });
 

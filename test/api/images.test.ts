@@ -148,7 +148,7 @@ describe("POST /images/create", () => {
 
   test.each<[query: string, status: number, words: string]>([
     ["", 400, "fromImage is missing"],
-    ["?fromSrc=-", 501, "importing images is not supported yet"],
+    ["?fromSrc=-", 400, "no archive in the request body"],
     ["?fromImage=UPPER", 400, "must be lowercase"],
     ["?fromImage=HOST/nothing&tag=1", 404, "manifest"],
     ["?fromImage=HOST/app&tag=v1&platform=a/b/c/d", 400, "platform"],

@@ -1,0 +1,97 @@
+/**
+ * `docker commit`: what a container has changed becomes a layer, what it was told becomes the configuration of a new image.
+ * Source of the rules: Docker Engine API, ImageCommit; wire-notes section 6.
+ */
+
+import type { Digest } from "../base/digest.ts";
+import { conflict, kindOf } from "../base/errors.ts";
+import type { RunConfig } from "../base/oci.ts";
+import { familiarReference, type Reference } from "../base/reference.ts";
+import { applyChanges } from "../image/changes.ts";
+import type { MakeLayer, NewImage } from "../image/commit.ts";
+import type { Snapshotter } from "../store/snapshot.ts";
+import { completed, runConfigOf } from "./committed-config.ts";
+import type { ContainerImage, Containers } from "./containers.ts";
+import type { Launcher } from "./launch.ts";
+import type { Container } from "./records.ts";
+
+export interface CommitRequest {
+  readonly reference: Reference | undefined;
+  readonly comment: string;
+  readonly author: string;
+  /** Whether its processes stand still meanwhile. */
+  readonly pause: boolean;
+  /** Dockerfile instructions. */
+  readonly changes: readonly string[];
+  /** In place of the container's own; what it leaves out comes from there. */
+  readonly config: RunConfig | undefined;
+}
+
+export interface CommitsOptions {
+  readonly containers: Containers;
+  readonly launcher: Pick<Launcher, "freeze" | "thaw">;
+  readonly snapshotter: Pick<Snapshotter, "commit">;
+  /** @throws notFound */
+  readonly findImage: (id: Digest) => Promise<ContainerImage>;
+  readonly makeImage: (image: NewImage, makeLayer: MakeLayer) => Promise<Digest>;
+}
+
+/** Mount points that every container gets: no changes of its program's. */
+export const ENGINE_PATHS: readonly string[] = [
+  ...["/dev", "/dev/console", "/dev/pts", "/dev/shm", "/dev/mqueue", "/proc", "/sys"],
+  ...["/etc/hostname", "/etc/hosts", "/etc/resolv.conf"],
+];
+
+export class Commits {
+  readonly #options: CommitsOptions;
+
+  constructor(options: CommitsOptions) {
+    this.#options = options;
+  }
+
+  /** @returns the image's id. @throws notFound, conflict, invalid; nothing is left then */
+  async commit(reference: string, request: CommitRequest): Promise<Digest> {
+    const { containers, snapshotter, findImage, makeImage } = this.#options;
+    const container = containers.get(reference);
+    const { id, state, config } = container;
+    if (state.phase === "removing" || state.phase === "dead")
+      throw conflict(`You cannot commit container ${id} which is ${state.phase}`);
+    const image = await findImage(container.imageId);
+    const own = runConfigOf(config, image.config.config);
+    const changed = completed(applyChanges(request.config ?? own, request.changes), own);
+    await using _ = await this.#paused(container, request.pause);
+    const made = await makeImage(
+      {
+        platform: image.config,
+        layers: image.config.rootfs.diff_ids,
+        history: image.config.history ?? [],
+        config: changed,
+        author: request.author,
+        comment: request.comment,
+        createdBy: config.cmd.join(" "),
+        reference: request.reference,
+      },
+      (onDiffId) => snapshotter.commit(id, { onDiffId, except: ENGINE_PATHS }),
+    );
+    containers.emit(container, "commit", {
+      comment: request.comment,
+      imageID: made,
+      imageRef: request.reference ? familiarReference(request.reference) : "",
+    });
+    return made;
+  }
+
+  /** Dispose of it to let the processes go on. One that ends meanwhile needs nothing. */
+  async #paused({ id, state }: Container, wanted: boolean): Promise<AsyncDisposable> {
+    await using undo = new AsyncDisposableStack();
+    const unlessGone = (error: unknown) => {
+      if (kindOf(error) !== "notFound") throw error;
+    };
+    const { launcher } = this.#options;
+    if (wanted && state.phase === "running") {
+      undo.defer(() => launcher.thaw(id).catch(unlessGone));
+      await launcher.freeze(id).catch(unlessGone);
+    }
+    return undo.move();
+  }
+}

@@ -1,0 +1,99 @@
+/** `docker import`: a tar of a root file system, from the client or from a URL, becomes an image of one layer. */
+
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { Digest } from "../base/digest.ts";
+import { invalid, messageOf, unavailable } from "../base/errors.ts";
+import { newId } from "../base/ids.ts";
+import type { Platform, RunConfig } from "../base/oci.ts";
+import type { Reference } from "../base/reference.ts";
+import type { Bytes } from "../base/streams.ts";
+import type { Snapshotter } from "../store/snapshot.ts";
+import { applyChanges } from "./changes.ts";
+import type { Committer } from "./commit.ts";
+import { counter, type OnProgress } from "./progress.ts";
+import { Spool } from "./spool.ts";
+
+export interface ImportOptions {
+  readonly reference: Reference | undefined;
+  readonly message: string;
+  /** Dockerfile instructions. */
+  readonly changes: readonly string[];
+  readonly platform: Platform;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Downloads report when so many bytes have come. */
+const UNKNOWN_TOTAL = Number.MAX_SAFE_INTEGER;
+
+/** @returns the body of a URL, as `example.com/a.tar`, counted while it comes. @throws invalid, unavailable */
+export async function openUrl(source: string, onProgress: OnProgress, signal: AbortSignal | undefined): Promise<Bytes> {
+  const url = URL.parse(/^[a-z]+:\/\//i.test(source) ? source : `http://${source}`);
+  if (url?.protocol !== "http:" && url?.protocol !== "https:")
+    throw invalid(`cannot import from ${JSON.stringify(source.slice(0, 200))}: want - or an http(s) URL`);
+  const response = await fetch(url, { redirect: "follow", ...(signal && { signal }) }).catch((error: unknown) => {
+    throw unavailable(`Cannot download ${url.href}: ${messageOf(error)}`, { cause: error });
+  });
+  if (!response.ok || !response.body) throw unavailable(`Cannot download ${url.href}: status ${response.status}`);
+  const total = Number(response.headers.get("content-length") ?? 0);
+  onProgress({ status: `Downloading from ${url.href}` });
+  const count = counter(
+    (current) => onProgress({ status: "Importing", detail: { current, ...(total > 0 && { total }) } }),
+    total > 0 ? total : UNKNOWN_TOTAL,
+  );
+  let seen = 0;
+  return response.body.pipeThrough(
+    new TransformStream<Uint8Array, Uint8Array>({
+      transform(chunk, out) {
+        seen += chunk.byteLength;
+        count(seen);
+        out.enqueue(chunk);
+      },
+    }),
+  );
+}
+
+async function* unlessAborted(bytes: Bytes, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
+  for await (const piece of bytes) {
+    signal?.throwIfAborted();
+    yield piece;
+  }
+}
+
+export class Importer {
+  /** @param scratch  a folder for tars on their way; made when missing, swept with that of loads */
+  constructor(
+    readonly committer: Committer,
+    readonly snapshotter: Snapshotter,
+    readonly scratch: string,
+  ) {}
+
+  /** @returns the image's id. @throws invalid, corrupt, or the signal's reason; nothing is left then */
+  async import(tar: Bytes, { reference, message, changes, platform, signal }: ImportOptions): Promise<Digest> {
+    const config: RunConfig = applyChanges({}, changes);
+    await using spooled = await this.#spool(tar, signal);
+    const image = {
+      platform,
+      layers: [],
+      history: [],
+      config,
+      author: "",
+      comment: message,
+      createdBy: "",
+      reference,
+    };
+    return await this.committer.commit(image, (onDiffId) =>
+      this.snapshotter.ingest(spooled.path, { onDiffId, signal }),
+    );
+  }
+
+  async #spool(tar: Bytes, signal: AbortSignal | undefined): Promise<AsyncDisposable & { readonly path: string }> {
+    await mkdir(this.scratch, { recursive: true, mode: 0o700 });
+    const path = join(this.scratch, `new-load-${newId().slice(0, 12)}`);
+    await using undo = new AsyncDisposableStack();
+    undo.defer(() => rm(path, { force: true }));
+    await new Spool().write(path, unlessAborted(tar, signal));
+    const cleanup = undo.move();
+    return { path, [Symbol.asyncDispose]: () => cleanup.disposeAsync() };
+  }
+}
