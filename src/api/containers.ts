@@ -3,9 +3,9 @@
 import { Hono } from "hono";
 import { conflict, invalid, notImplemented } from "../base/errors.ts";
 import { Exclusive } from "../base/lock.ts";
-import { ENGINE_PATHS } from "../container/commit.ts";
 import type { LogConfig } from "../container/config.ts";
 import type { Containers, WaitCondition } from "../container/containers.ts";
+import { MOUNT_POINTS } from "../container/isolation.ts";
 import { pruneContainers } from "../container/prune.ts";
 import type { Container } from "../container/records.ts";
 import { parseDetachKeys } from "../container/stdio.ts";
@@ -84,7 +84,7 @@ async function changes(c: Ctx, { containers, snapshotter }: ContainersApi): Prom
   const kinds = { modified: 0, added: 1, deleted: 2 } as const;
   const all: { Path: string; Kind: number }[] = [];
   const { id } = containers.get(param(c, "id"));
-  for await (const { path, kind } of snapshotter.changes(id, { except: ENGINE_PATHS }))
+  for await (const { path, kind } of snapshotter.changes(id, { except: MOUNT_POINTS }))
     all.push({ Path: path, Kind: kinds[kind] });
   return json(all);
 }

@@ -12,6 +12,7 @@ import type { MakeLayer, NewImage } from "../image/commit.ts";
 import type { Snapshotter } from "../store/snapshot.ts";
 import { completed, runConfigOf } from "./committed-config.ts";
 import type { ContainerImage, Containers } from "./containers.ts";
+import { MOUNT_POINTS } from "./isolation.ts";
 import type { Launcher } from "./launch.ts";
 import type { Container } from "./records.ts";
 
@@ -35,12 +36,6 @@ export interface CommitsOptions {
   readonly findImage: (id: Digest) => Promise<ContainerImage>;
   readonly makeImage: (image: NewImage, makeLayer: MakeLayer) => Promise<Digest>;
 }
-
-/** Mount points that every container gets: no changes of its program's. */
-export const ENGINE_PATHS: readonly string[] = [
-  ...["/dev", "/dev/console", "/dev/pts", "/dev/shm", "/dev/mqueue", "/proc", "/sys"],
-  ...["/etc/hostname", "/etc/hosts", "/etc/resolv.conf"],
-];
 
 export class Commits {
   readonly #options: CommitsOptions;
@@ -71,7 +66,7 @@ export class Commits {
         createdBy: config.cmd.join(" "),
         reference: request.reference,
       },
-      (onDiffId) => snapshotter.commit(id, { onDiffId, except: ENGINE_PATHS }),
+      (onDiffId) => snapshotter.commit(id, { onDiffId, except: MOUNT_POINTS }),
     );
     containers.emit(container, "commit", {
       comment: request.comment,

@@ -86,6 +86,18 @@ export const MASKED_PATHS = [
 
 export const READONLY_PATHS = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"] as const;
 
+/** Where the program that `--init` starts is to be found. */
+export const INIT_PATH = "/sbin/docker-init";
+
+/** The files in a container's /etc that are its own and not its image's. */
+export const ETC_FILES = ["resolv.conf", "hostname", "hosts"] as const;
+
+/** What a plan makes in a container's root when the image lacks it, to mount on: no change of the container's. */
+export const MOUNT_POINTS: readonly string[] = [
+  ...["/dev", "/proc", "/sys", INIT_PATH],
+  ...ETC_FILES.map((name) => `/etc/${name}`),
+];
+
 export interface DeviceNode {
   readonly path: string;
   readonly type: "c" | "b";

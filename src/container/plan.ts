@@ -25,6 +25,8 @@ import {
   DEVICE_LINKS,
   DEVICE_NODES,
   type DeviceNode,
+  ETC_FILES,
+  INIT_PATH,
   MASKED_PATHS,
   READONLY_PATHS,
 } from "./isolation.ts";
@@ -65,7 +67,6 @@ export interface PlanInput {
 }
 
 const SYSTEM_FLAGS = MS.nosuid | MS.noexec | MS.nodev;
-const INIT_PATH = "/sbin/docker-init";
 
 const stdioOf = ({ tty, openStdin, stdinOnce }: ProcessConfig): Op =>
   op.stdio(tty ? "pty" : "pipe", { stdin: openStdin, once: stdinOnce });
@@ -197,8 +198,6 @@ function userMounts({ host }: PlanInput): Map<string, readonly Op[]> {
   ];
   return new Map(mounts.toSorted(([one], [other]) => depth(one) - depth(other)));
 }
-
-const ETC_FILES = ["resolv.conf", "hostname", "hosts"];
 
 function etcMounts({ folder, host }: PlanInput): Map<string, readonly Op[]> {
   const recursive = MS.private | (host.readonlyRootfs ? MS.rdonly : 0);

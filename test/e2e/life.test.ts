@@ -319,6 +319,12 @@ e2e("a container's life", (engine) => {
     ]);
   });
 
+  test("diff tells nothing of what was made to mount on, when the image lacks it", async () => {
+    const id = await ok("run", "-d", "--init", "bosun/hello");
+    await ok("wait", id);
+    expect(await ok("diff", id)).toBe("");
+  });
+
   test("container prune removes what does not run", async () => {
     await engine.clear();
     const running = await sleeper();
