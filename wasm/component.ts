@@ -8,6 +8,7 @@ import { crc32cRegister } from "./crc32c";
 import * as engine from "./engine";
 import * as fault from "./fault";
 import { INPUT, INPUT_BYTES, RESULT } from "./memory";
+import { xxh3Finish, xxh3Reset, xxh3Update } from "./xxh3";
 import { DIGEST, sha256Finish, sha256Reset, sha256Update } from "./sha256";
 
 /** Most bytes of one answer to `read`. */
@@ -67,6 +68,29 @@ export function index__read(): usize {
   return list(at, bytes);
 }
 
+/** options are flattened: mode, whole, except-bytes */
+export function pack__begin(mode: u32, whole: u32, exceptBytes: u32, _names: usize, length: u32): usize {
+  if (exceptBytes > length) return result(fault.BAD_RECORD);
+  return result(engine.packBegin(mode, whole, exceptBytes, length - exceptBytes));
+}
+
+/** ok: list @8 */
+function packed(code: i32): usize {
+  if (code != fault.NONE) return result(code);
+  store<u8>(RESULT, 0);
+  store<usize>(RESULT, engine.packOutput(), 8);
+  store<u32>(RESULT, engine.packOutputBytes(), 12);
+  return RESULT;
+}
+
+export function pack__write(_records: usize, length: u32): usize {
+  return packed(engine.packWrite(length));
+}
+
+export function pack__finish(): usize {
+  return packed(engine.packFinish());
+}
+
 export function digest__sha256_reset(): void {
   sha256Reset();
 }
@@ -82,4 +106,16 @@ export function digest__sha256_finish(): usize {
 
 export function digest__crc32c(before: u32, chunk: usize, length: u32): u32 {
   return ~crc32cRegister(~before, chunk, length);
+}
+
+export function digest__xxh3_reset(): void {
+  xxh3Reset();
+}
+
+export function digest__xxh3_update(chunk: usize, length: u32): void {
+  xxh3Update(chunk, length);
+}
+
+export function digest__xxh3_finish(): u64 {
+  return xxh3Finish();
 }

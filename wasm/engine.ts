@@ -11,6 +11,7 @@ import * as pack from "./pack";
 import * as put from "./pack-put";
 import * as item from "./tar-item";
 import { DIGEST, sha256Finish, sha256Reset, sha256Update } from "./sha256";
+import { xxh3Finish, xxh3Reset, xxh3Update } from "./xxh3";
 import { steps, stepsBytes, writeSteps } from "./steps-write";
 import * as tar from "./tar-read";
 import { order, plant } from "./tree";
@@ -147,4 +148,15 @@ export function digestFinish(): usize {
 /** CRC-32C of `length` bytes at `input`. @param before  CRC of the bytes before, 0 at first */
 export function crc32c(before: u32, length: u32): u32 {
   return ~crc32cRegister(~before, INPUT, length);
+}
+
+export function fingerprintReset(): void {
+  xxh3Reset();
+}
+/** XXH3-64 of `length` bytes at `input`, as part of a stream. */
+export function fingerprintUpdate(length: u32): void {
+  xxh3Update(INPUT, length);
+}
+export function fingerprintFinish(): u64 {
+  return xxh3Finish();
 }

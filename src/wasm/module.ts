@@ -34,6 +34,9 @@ export interface Core {
   digestUpdate(length: number): void;
   digestFinish(): number;
   crc32c(before: number, length: number): number;
+  fingerprintReset(): void;
+  fingerprintUpdate(length: number): void;
+  fingerprintFinish(): bigint;
 }
 
 const FUNCTIONS: readonly (keyof Core)[] = [
@@ -49,6 +52,7 @@ const FUNCTIONS: readonly (keyof Core)[] = [
     "packEntries",
   ] as const),
   ...(["digestReset", "digestUpdate", "digestFinish", "crc32c"] as const),
+  ...(["fingerprintReset", "fingerprintUpdate", "fingerprintFinish"] as const),
 ];
 
 const FILE = new URL("../../build/wasm/layer.wasm", import.meta.url);

@@ -75,6 +75,42 @@ for (const [what, bytes, crc] of CRC32C)
     for (let cut = 0; cut <= bytes.length; cut++) expect(crc32c(bytes.subarray(0, cut), bytes.subarray(cut))).toBe(crc);
   });
 
+function xxh3(...pieces: readonly Uint8Array[]): bigint {
+  core.fingerprintReset();
+  for (const piece of pieces)
+    for (let at = 0; at < piece.length; at += 1 << 20)
+      core.fingerprintUpdate(give(core, piece.subarray(at, at + (1 << 20))));
+  return BigInt.asUintN(64, core.fingerprintFinish());
+}
+
+test("xxh3() gives what another implementation gives, of every short length, cut in two anywhere", () => {
+  for (let length = 0; length <= 600; length++) {
+    const bytes = randomBytes(length, length + 1);
+    const expected = Bun.hash.xxHash3(bytes);
+    for (let cut = 0; cut <= length; cut += length > 300 ? 7 : 1)
+      if (xxh3(bytes.subarray(0, cut), bytes.subarray(cut)) !== expected)
+        throw new Error(`wrong fingerprint of ${length} bytes cut at ${cut}`);
+  }
+});
+
+test("xxh3() gives the same fingerprint when a large input is cut in odd pieces", () => {
+  const bytes = randomBytes(3_000_001);
+  for (const step of [3_000_001, 1_000_003, 65_537, 1024, 1023, 257, 256, 255, 64, 63]) {
+    const pieces: Uint8Array[] = [];
+    for (let at = 0; at < bytes.length; at += step) pieces.push(bytes.subarray(at, at + step));
+    expect(xxh3(...pieces)).toBe(Bun.hash.xxHash3(bytes));
+  }
+});
+
+test("xxh3() can be asked in the middle of a stream", () => {
+  const bytes = randomBytes(5000);
+  core.fingerprintReset();
+  for (let at = 0; at < bytes.length; at += 100) {
+    core.fingerprintUpdate(give(core, bytes.subarray(at, at + 100)));
+    expect(BigInt.asUintN(64, core.fingerprintFinish())).toBe(Bun.hash.xxHash3(bytes.subarray(0, at + 100)));
+  }
+});
+
 test("the module imports nothing from its host", async () => {
   const bytes = await Bun.file(new URL("../../build/wasm/layer.wasm", import.meta.url)).bytes();
   expect(WebAssembly.Module.imports(await WebAssembly.compile(bytes))).toEqual([]);

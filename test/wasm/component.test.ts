@@ -3,10 +3,12 @@
 import { expect, test } from "bun:test";
 import { stat } from "node:fs/promises";
 import { erofsOf, stepsOf } from "../../src/wasm/erofs.ts";
+import { openCore } from "../../src/wasm/module.ts";
 import { TarReader } from "../../src/wasm/tar.ts";
 import { buildWasm } from "../../wasm/layer.build.ts";
 import { randomBytes } from "../suite/content.ts";
 import { file, tarOf } from "../support/tar.ts";
+import { enter, leaf, leave, recordOf } from "../support/walk.ts";
 
 await buildWasm();
 const COMPONENT = new URL("../../build/wasm/component/", import.meta.url);
@@ -22,9 +24,17 @@ interface Digest {
   sha256Update(chunk: Uint8Array): void;
   sha256Finish(): Uint8Array;
   crc32c(before: number, chunk: Uint8Array): number;
+  xxh3Reset(): void;
+  xxh3Update(chunk: Uint8Array): void;
+  xxh3Finish(): bigint;
+}
+interface Pack {
+  begin(options: { mode: "tree" | "layer" | "changes"; whole: boolean; exceptBytes: number }, names: Uint8Array): void;
+  write(records: Uint8Array): Uint8Array;
+  finish(): Uint8Array;
 }
 
-async function open(): Promise<{ index: Index; digest: Digest }> {
+async function open(): Promise<{ index: Index; pack: Pack; digest: Digest }> {
   const { instantiate } = await import(new URL("layer.js", COMPONENT).pathname);
   const module = async (path: string) => WebAssembly.compile(await Bun.file(new URL(path, COMPONENT)).bytes());
   return instantiate(module, {});
@@ -37,6 +47,14 @@ function readAll(index: Index): Buffer {
   const parts: Uint8Array[] = [];
   for (let part = index.read(); part.length > 0; part = index.read()) parts.push(part);
   return Buffer.concat(parts);
+}
+
+function thrownBy(act: () => unknown): unknown {
+  try {
+    return act();
+  } catch (error) {
+    return error;
+  }
 }
 
 for (const format of ["erofs", "steps"] as const)
@@ -56,13 +74,7 @@ for (const format of ["erofs", "steps"] as const)
 test("the component names the fault and the entry when a tar is refused", async () => {
   const { index } = await open();
   index.begin(LIMITS);
-  const thrown = (() => {
-    try {
-      index.write(tarOf(file("good"), file("../bad")));
-    } catch (error) {
-      return error;
-    }
-  })();
+  const thrown = thrownBy(() => index.write(tarOf(file("good"), file("../bad"))));
   expect(thrown).toMatchObject({ payload: { fault: "escapes", offset: 512n } });
 });
 
@@ -75,6 +87,30 @@ test("the component's digests are those of the native hasher", async () => {
     new Bun.CryptoHasher("sha256").update(bytes).digest("hex"),
   );
   expect(digest.crc32c(0, Buffer.from("123456789")) >>> 0).toBe(0xe3069283);
+  digest.xxh3Reset();
+  for (let at = 0; at < bytes.length; at += 65536) digest.xxh3Update(bytes.subarray(at, at + 65536));
+  expect(BigInt.asUintN(64, digest.xxh3Finish())).toBe(Bun.hash.xxHash3(bytes));
+});
+
+test("the component packs what the core module packs, and names what it refuses", async () => {
+  const records = Buffer.concat([enter(""), leaf("gone-from-both"), leaf("f", { size: 3 }), leave].map(recordOf));
+  const names = Buffer.from("gone-from-both\0");
+  const core = await openCore();
+  const put = (bytes: Uint8Array) => new Uint8Array(core.memory.buffer).set(bytes, core.input());
+  put(names);
+  core.packBegin(1, 0, names.length, 0);
+  put(records);
+  core.packWrite(records.length);
+  const expected = Buffer.from(Buffer.from(core.memory.buffer, core.packOutput(), core.packOutputBytes()));
+  const { pack } = await open();
+  pack.begin({ mode: "layer", whole: false, exceptBytes: names.length }, names);
+  expect(Buffer.compare(pack.write(records), expected)).toBe(0);
+  expect(expected.includes("gone-from-both")).toBe(false);
+  expect(pack.finish().length).toBeGreaterThan(1024);
+  const other = (await open()).pack;
+  other.begin({ mode: "layer", whole: false, exceptBytes: 0 }, new Uint8Array());
+  const refused = { payload: { fault: "reserved-name", path: new Uint8Array(Buffer.from(".wh.x")) } };
+  expect(thrownBy(() => other.write(Buffer.concat([enter(""), leaf(".wh.x")].map(recordOf))))).toMatchObject(refused);
 });
 
 test("buildWasm() does nothing when the outputs are newer than the sources", async () => {
