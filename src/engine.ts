@@ -3,6 +3,7 @@
 import { closeSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { commitRouter } from "./api/commit.ts";
+import type { ViewContext } from "./api/container-view.ts";
 import { containersRouter } from "./api/containers.ts";
 import { execRouter } from "./api/exec.ts";
 import { imagesRouter } from "./api/images.ts";
@@ -11,6 +12,7 @@ import { networksRouter } from "./api/networks.ts";
 import { registryRouter } from "./api/registry.ts";
 import { createApi } from "./api/server.ts";
 import { type SystemFacts, systemRouter } from "./api/system.ts";
+import { usageRouter } from "./api/usage.ts";
 import { builtFile } from "./base/built.ts";
 import { unavailable } from "./base/errors.ts";
 import { lockFile } from "./base/files.ts";
@@ -233,22 +235,23 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     listeners: () => events.watchers,
   });
   const nameOf = (id: string) => records.find(id)?.name ?? "";
+  const view: ViewContext = {
+    networkId: (name) => networks.get(name).id,
+    folder: (id) => records.folder(id),
+    logPath: (container) => launcher.logPath(container),
+    execIds: (id) => execs.of(id),
+    storageDriver: snapshotter.name,
+    usage: (id) => snapshotter.usage(id),
+    imageSize: (id) => sizeOf(images, id),
+    descendants: (ancestor) => descendants(images, ancestor),
+  };
   const api = createApi(
     [
       systemRouter(facts, events),
       containersRouter({
         containers,
         snapshotter,
-        view: {
-          networkId: (name) => networks.get(name).id,
-          folder: (id) => records.folder(id),
-          logPath: (container) => launcher.logPath(container),
-          execIds: (id) => execs.of(id),
-          storageDriver: snapshotter.name,
-          usage: (id) => snapshotter.usage(id),
-          imageSize: (id) => sizeOf(images, id),
-          descendants: (ancestor) => descendants(images, ancestor),
-        },
+        view,
         logReader: {
           driver: (container) => launcher.logDriver(container),
           path: (container) => launcher.logPath(container),
@@ -260,6 +263,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
       execRouter(containers, execs),
       registryRouter(images, registry),
       imagesRouter(images),
+      usageRouter({ images, records, view }),
       networksRouter(networks, nameOf),
     ],
     { version: VERSION.engine },

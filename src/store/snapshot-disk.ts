@@ -23,7 +23,7 @@ import type { Workers } from "../wasm/workers.ts";
 import { changesOf } from "./changes.ts";
 import { SETTLED, Settling } from "./settling.ts";
 import type { ExceptOptions, Mount, NewLayerOptions, Snapshotter, Tree, UnpackOptions } from "./snapshot.ts";
-import { usageOf } from "./upper.ts";
+import { diskUsageOf, usageOf } from "./upper.ts";
 import { type Lower, openView } from "./view.ts";
 
 export interface SnapshotterOptions {
@@ -60,6 +60,8 @@ export class DiskSnapshotter implements Snapshotter {
   readonly #settling: Settling;
   /** Records that were read or written: they never change. */
   readonly #known = new Map<string, Snapshot>();
+  /** Bytes of layers on disk: they do not change. */
+  readonly #layerSizes = new Map<Digest, number>();
 
   /** @param format  what new layers become; those that are there are used in the format that they have */
   constructor(
@@ -252,6 +254,7 @@ export class DiskSnapshotter implements Snapshotter {
     for await (const [key, { layers }] of this.#records())
       if (layers.includes(diffId)) throw conflict(`Cannot remove layer ${diffId}: snapshot ${key} uses it`);
     await this.#unmount(hexOf(diffId));
+    this.#layerSizes.delete(diffId);
     await remove(this.#layers, hexOf(diffId));
   }
 
@@ -296,7 +299,9 @@ export class DiskSnapshotter implements Snapshotter {
 
   async layerBytes(diffId: Digest): Promise<number> {
     if (!(await this.has(diffId))) throw notFound(`There is no layer ${diffId}`);
-    return (await usageOf(this.#layer(diffId))).bytes;
+    const bytes = this.#layerSizes.get(diffId) ?? (await diskUsageOf(this.#layer(diffId)));
+    this.#layerSizes.set(diffId, bytes);
+    return bytes;
   }
 
   async sweep(owned?: ReadonlySet<string>): Promise<void> {

@@ -10,13 +10,9 @@ const below = (directory: Buffer, name: Buffer): Buffer => Buffer.concat([direct
 /** @returns undefined when there is nothing */
 const look = (path: Buffer): Promise<Stats | undefined> => lstat(path).catch(ifMissing(undefined, "ENOTDIR"));
 
-/**
- * As Docker counts a container's size: bytes of files, each inode once, directories for nothing.
- * @returns `inodes` counts directories too, the top one not
- */
-export async function usageOf(directory: string): Promise<{ bytes: number; inodes: number }> {
+/** What is below a directory, each inode once. */
+async function* inodesBelow(directory: string): AsyncGenerator<Stats> {
   const seen = new Set<number>();
-  const total = { bytes: 0, inodes: 0 };
   const waiting: Buffer[] = [Buffer.from(directory)];
   for (let here = waiting.pop(); here !== undefined; here = waiting.pop()) {
     const parent = here;
@@ -25,12 +21,33 @@ export async function usageOf(directory: string): Promise<{ bytes: number; inode
       const stats = await look(path);
       if (stats === undefined || (stats.nlink > 1 && !stats.isDirectory() && seen.has(stats.ino))) continue;
       if (stats.nlink > 1) seen.add(stats.ino);
-      total.inodes++;
       if (stats.isDirectory()) waiting.push(path);
-      else total.bytes += stats.size;
+      yield stats;
     }
   }
+}
+
+/**
+ * As Docker counts a container's size: bytes of files, directories for nothing.
+ * @returns `inodes` counts directories too, the top one not
+ */
+export async function usageOf(directory: string): Promise<{ bytes: number; inodes: number }> {
+  const total = { bytes: 0, inodes: 0 };
+  for await (const stats of inodesBelow(directory)) {
+    total.inodes++;
+    if (!stats.isDirectory()) total.bytes += stats.size;
+  }
   return total;
+}
+
+/** Bytes of a block as stat(2) counts them. */
+const BLOCK = 512;
+
+/** As `du` counts: bytes that are taken from the disk, for directories and what files are padded with, too; holes for nothing. */
+export async function diskUsageOf(directory: string): Promise<number> {
+  let blocks = 0;
+  for await (const stats of inodesBelow(directory)) blocks += stats.blocks;
+  return blocks * BLOCK;
 }
 
 /** Containers run while they are counted: what is gone counts nothing. */

@@ -23,7 +23,7 @@ describe("applyChanges() of", () => {
       { Env: [...(BASE.Env ?? []), "A=x  y", "B=$HOME", "C=$HOME", "D=a b"] },
     ],
     [
-      "ENV A=${HOME} B=${NONE:-d} C=${HOME:+set} D=${NONE}",
+      `ENV A=\${HOME} B=\${NONE:-d} C=\${HOME:+set} D=\${NONE}`,
       { Env: [...(BASE.Env ?? []), "A=/root", "B=d", "C=set", "D="] },
     ],
     ["ENV A=1 B=$A", { Env: [...(BASE.Env ?? []), "A=1", "B="] }], // variables of the same line are not set yet
@@ -61,7 +61,7 @@ describe("applyChanges() of", () => {
     ["ENV =x", "ENV names can not be blank"],
     ["ENV A", "ENV must have two arguments"],
     ['ENV A="x', "unexpected end of statement while looking for matching double-quote"],
-    ["ENV A=${x", "syntax error: missing '}'"],
+    [`ENV A=\${x`, "syntax error: missing '}'"],
     [`ENV A=${"${a:-".repeat(100)}x${"}".repeat(100)}`, "failed to process: variables are nested too deeply"],
     ["EXPOSE 70000", "invalid containerPort: 70000"],
     ["EXPOSE 90-80", "invalid containerPort: 90-80"],
