@@ -32,6 +32,8 @@ const JUDGES: Readonly<Record<string, string>> = {
   skopeo: "skopeo",
   busybox: "busybox-static",
   zstd: "zstd",
+  xz: "xz-utils",
+  bzip2: "bzip2",
   python3: "python3",
   script: "bsdutils",
   curl: "curl",

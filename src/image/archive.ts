@@ -6,9 +6,10 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { join, posix } from "node:path";
 import { type Digest, digestOf, hexOf } from "../base/digest.ts";
-import { corrupt, notImplemented } from "../base/errors.ts";
+import { corrupt } from "../base/errors.ts";
 import type { Descriptor } from "../base/oci.ts";
 import type { Bytes } from "../base/streams.ts";
+import { compressionOf, decompressedFile } from "../wasm/decompress.ts";
 import { Spool } from "./spool.ts";
 import { readTar, type TarEntry } from "./tar.ts";
 
@@ -54,20 +55,16 @@ async function peeked(
   return { head, whole };
 }
 
-const magics: readonly (readonly [string, "gzip" | "zstd" | "bzip2" | "xz"])[] = [
-  ["1f8b", "gzip"],
-  ["28b52ffd", "zstd"],
-  ["425a68", "bzip2"],
-  ["fd377a58", "xz"],
-];
-
-async function decompressed(bytes: Bytes): Promise<Bytes> {
+/** @param spare  name of a file that may be made for a while. @throws unavailable when a library is missing or the disk is full */
+async function decompressed(bytes: Bytes, spare: string): Promise<Bytes> {
   const { head, whole } = await peeked(bytes);
-  const hex = Buffer.from(head.subarray(0, 4)).toString("hex");
-  const format = magics.find(([magic]) => hex.startsWith(magic))?.[1];
-  if (format === undefined) return whole;
+  const format = compressionOf(head);
+  if (format === "none") return whole;
   if (format === "gzip" || format === "zstd") return whole.pipeThrough(new DecompressionStream(format));
-  throw notImplemented(`cannot load an archive that is compressed with ${format}: use gzip or zstd, or none`);
+  await new Spool().write(spare, whole);
+  const opened = decompressedFile(spare);
+  await rm(spare);
+  return opened;
 }
 
 /** @returns the name without `./` and the like; undefined for the archive's root. @throws corrupt when it leads out */
@@ -87,16 +84,16 @@ export class Archive implements AsyncDisposable {
   private constructor(readonly folder: string) {}
 
   /**
-   * Spools an archive, plain or compressed with gzip or zstd.
+   * Spools an archive, plain or compressed with gzip, zstd, xz or bzip2.
    * @param scratch  where its folder is made, as `new-…`; dispose to remove it
-   * @throws         corrupt, notImplemented, or what the stream fails with; nothing is left then
+   * @throws         corrupt, unavailable, or what the stream fails with; nothing is left then
    */
   static async spool(bytes: Bytes, scratch: string, signal?: AbortSignal): Promise<Archive> {
     await using undo = new AsyncDisposableStack();
     const archive = undo.use(new Archive(await mkdtemp(join(scratch, "new-load-"))));
     let entries = 0;
     try {
-      for await (const entry of readTar(await decompressed(bytes))) {
+      for await (const entry of readTar(await decompressed(bytes, join(archive.folder, "compressed")))) {
         signal?.throwIfAborted();
         if (++entries > mostEntries) throw corrupt(`Cannot read the archive: more than ${mostEntries} entries`);
         await archive.#add(entry, entries);

@@ -135,10 +135,11 @@ describe("load() refuses", () => {
     );
   });
 
-  test("xz and bzip2, saying what to do", async () => {
-    const words = "notImplemented: cannot load an archive that is compressed with";
-    expect(await failureOfLoad(Buffer.from("fd377a585a00", "hex"))).toBe(`${words} xz: use gzip or zstd, or none`);
-    expect(await failureOfLoad(Buffer.from("425a6839", "hex"))).toBe(`${words} bzip2: use gzip or zstd, or none`);
+  test("xz and bzip2 that are nothing but their first bytes", async () => {
+    for (const head of ["fd377a585a00", "425a6839"])
+      expect(await failureOfLoad(Buffer.from(head, "hex"))).toMatch(
+        /^corrupt: Cannot decompress (xz|bzip2): it ends too early/,
+      );
   });
 
   test("nothing at all", async () => {

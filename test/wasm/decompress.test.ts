@@ -1,13 +1,15 @@
 /** With native libraries and without, the same bytes come out, and the same blobs are refused. */
 
 import { expect, test } from "bun:test";
-import { writeFile } from "node:fs/promises";
+import { readdir, readlink, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { constants, gzipSync, zstdCompressSync } from "node:zlib";
-import { kindOf } from "../../src/base/errors.ts";
-import { compressionOf, openDecompressor } from "../../src/wasm/decompress.ts";
+import { kindOf, messageOf } from "../../src/base/errors.ts";
+import { collect } from "../../src/base/streams.ts";
+import { compressionOf, decompressedFile, openDecompressor } from "../../src/wasm/decompress.ts";
 import { randomBytes } from "../suite/content.ts";
 import { makeFolder } from "../support/folder.ts";
+import { packedBy } from "../support/tools.ts";
 
 /** Half of it compresses, half does not. */
 const DATA = Buffer.concat([Buffer.alloc(1_500_000, "abcdefgh"), randomBytes(1_500_001)]);
@@ -48,17 +50,65 @@ const GOOD: readonly (readonly [what: string, blob: Uint8Array])[] = [
   ],
 ];
 
+const damaged = (blob: Uint8Array, at: number): Uint8Array => {
+  const copy = Buffer.from(blob);
+  copy[at] = (copy[at] ?? 0) ^ 0x55;
+  return copy;
+};
+
+/** Nothing but their own libraries reads these. */
+const FOREIGN = ["xz", "bzip2"].filter((tool) => Bun.which(tool));
+for (const tool of FOREIGN) {
+  const packed = packedBy(tool, DATA);
+  const good: readonly (readonly [what: string, blob: Uint8Array])[] = [
+    [tool, packed],
+    [`${tool} of three streams`, Buffer.concat(PARTS.map((part) => packedBy(tool, part)))],
+    [`${tool} of an empty stream and another`, Buffer.concat([packedBy(tool, Buffer.alloc(0)), packed])],
+  ];
+  for (const [what, blob] of good)
+    test(`read() gives the bytes of ${what}`, async () => {
+      for (const step of [1 << 20, 65_537]) expect(Buffer.compare(await decompress(blob, true, step), DATA)).toBe(0);
+    });
+  const bad: readonly (readonly [what: string, blob: Uint8Array])[] = [
+    [`${tool} is cut short`, packed.subarray(0, packed.length - 1)],
+    [`${tool} is cut in half`, packed.subarray(0, packed.length >> 1)],
+    [`${tool} is nothing but its first bytes`, packed.subarray(0, 6)],
+    [`${tool} is damaged`, damaged(packed, packed.length - 800_000)],
+    [`${tool} is followed by something else`, Buffer.concat([packed, Buffer.from("something else")])],
+    [`a second stream of ${tool} is cut short`, Buffer.concat([packed, packed.subarray(0, 1000)])],
+  ];
+  for (const [what, blob] of bad)
+    test(`read() says corrupt when ${what}`, async () => {
+      const error: unknown = await decompress(blob, true, 1 << 20).catch((thrown: unknown) => thrown);
+      expect([kindOf(error), messageOf(error)]).toEqual([
+        "corrupt",
+        expect.stringContaining(`Cannot decompress ${tool}`),
+      ]);
+    });
+  test(`decompressedFile() streams ${tool}, and lets go of the file when it is given up`, async () => {
+    await using folder = await makeFolder();
+    const path = join(folder.path, "blob");
+    await writeFile(path, packed);
+    expect(Buffer.compare(await collect(decompressedFile(path), 1 << 30), DATA)).toBe(0);
+    const open = decompressedFile(path).getReader();
+    await rm(path);
+    await open.read();
+    expect((await openFiles()).filter((each) => each.includes(path))).toHaveLength(1);
+    await open.cancel();
+    expect((await openFiles()).filter((each) => each.includes(path))).toEqual([]);
+  });
+}
+
+/** What this process has open. */
+const openFiles = async (): Promise<string[]> =>
+  Promise.all((await readdir("/proc/self/fd")).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => "")));
+
 for (const native of [true, false])
   for (const [what, blob] of GOOD)
     test(`read() gives the bytes of ${what}, ${native ? "native" : "Bun's zlib"}`, async () => {
       for (const step of [1 << 20, 65_537]) expect(Buffer.compare(await decompress(blob, native, step), DATA)).toBe(0);
     });
 
-const damaged = (blob: Uint8Array, at: number): Uint8Array => {
-  const copy = Buffer.from(blob);
-  copy[at] = (copy[at] ?? 0) ^ 0x55;
-  return copy;
-};
 const gz = gzipSync(DATA);
 const zst = zstdCompressSync(DATA, { params: { [constants.ZSTD_c_checksumFlag]: 1 } });
 /** Bun's zstd ends without a word where its input does; the layer's diffId tells then. */
@@ -84,6 +134,9 @@ for (const native of [true, false])
 test("compressionOf() tells by the first bytes", () => {
   expect(compressionOf(gz)).toBe("gzip");
   expect(compressionOf(zst)).toBe("zstd");
+  expect(compressionOf(Buffer.from("fd377a585a", "hex"))).toBe("xz");
+  expect(compressionOf(Buffer.from("BZh9"))).toBe("bzip2");
+  expect(compressionOf(Buffer.from("BZh0"))).toBe("none");
   expect(compressionOf(DATA)).toBe("none");
   expect(compressionOf(new Uint8Array(0))).toBe("none");
 });

@@ -8,6 +8,7 @@ import { dockerArchive, layoutArchive, piecesOf, streamOf } from "../../support/
 import { failureOf } from "../../support/errors.ts";
 import { imageOf, indexOf, json, tarOf } from "../../support/image.ts";
 import { ImageRoom } from "../../support/images.ts";
+import { packedBy } from "../../support/tools.ts";
 
 const image = imageOf({ layers: [[{ name: "base", content: "base" }], [{ name: "top", content: "x".repeat(2000) }]] });
 const id = image.config.descriptor.digest;
@@ -30,6 +31,9 @@ describe("load() takes", () => {
     ["plain", archive],
     ["gzip", gzipSync(archive)],
     ["zstd", zstdCompressSync(archive)],
+    ...["xz", "bzip2"]
+      .filter((tool) => Bun.which(tool))
+      .map((tool): [string, Uint8Array] => [tool, packedBy(tool, archive)]),
   ])("a docker archive, %s", async (_name, bytes) => {
     await using room = await ImageRoom.open();
     expect(await load(room, bytes)).toEqual(["Loaded image: app:v1", "Loaded image: reg.io/team/app:v1"]);
