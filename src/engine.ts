@@ -6,6 +6,7 @@ import { commitRouter } from "./api/commit.ts";
 import type { ViewContext } from "./api/container-view.ts";
 import { containersRouter } from "./api/containers.ts";
 import { execRouter } from "./api/exec.ts";
+import { fsckRouter } from "./api/fsck.ts";
 import { imagesRouter } from "./api/images.ts";
 import type { Handler } from "./api/listen.ts";
 import { networksRouter } from "./api/networks.ts";
@@ -24,6 +25,7 @@ import { ContainerCgroups } from "./container/cgroups.ts";
 import { Commits } from "./container/commit.ts";
 import { Containers } from "./container/containers.ts";
 import { Execs } from "./container/exec.ts";
+import { ContainerChecker } from "./container/fsck.ts";
 import { Launcher, type LauncherOptions } from "./container/launch.ts";
 import { containerMigrations, Records } from "./container/records.ts";
 import { Events } from "./events.ts";
@@ -159,10 +161,11 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
   const cgroups = openCgroups();
   const records = new Records(database, join(config.dataRoot, "containers"));
   const networks = new Networks(database, driverFor(config, log));
+  const containerCgroups = new ContainerCgroups(cgroups, config.cgroupParent);
   const launcher = new Launcher({
     records,
     runtime,
-    cgroups: new ContainerCgroups(cgroups, config.cgroupParent),
+    cgroups: containerCgroups,
     snapshotter,
     networks,
     logs: LOGS,
@@ -235,6 +238,14 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     listeners: () => events.watchers,
   });
   const nameOf = (id: string) => records.find(id)?.name ?? "";
+  const containerChecker = new ContainerChecker({
+    containers,
+    launcher,
+    runtime,
+    cgroups: containerCgroups,
+    snapshotter,
+    mountRoots: { layers: join(config.execRoot, "layers"), data: config.dataRoot },
+  });
   const view: ViewContext = {
     networkId: (name) => networks.get(name).id,
     folder: (id) => records.folder(id),
@@ -264,6 +275,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
       registryRouter(images, registry),
       imagesRouter(images),
       usageRouter({ images, records, view }),
+      fsckRouter([() => containerChecker.check(), (options) => images.check(options)]),
       networksRouter(networks, nameOf),
     ],
     { version: VERSION.engine },

@@ -31,14 +31,20 @@ export class Exclusive {
   /** @param refusal  what the second is told */
   constructor(readonly refusal: string) {}
 
-  /** @throws conflict while another runs, or what the work fails with */
-  async run<T>(work: () => Promise<T>): Promise<T> {
+  /** Dispose of it when the work is done. @throws conflict while another holds it */
+  hold(): Disposable {
     if (this.#busy) throw conflict(this.refusal);
     this.#busy = true;
-    try {
-      return await work();
-    } finally {
-      this.#busy = false;
-    }
+    return {
+      [Symbol.dispose]: () => {
+        this.#busy = false;
+      },
+    };
+  }
+
+  /** @throws conflict while another runs, or what the work fails with */
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    using _ = this.hold();
+    return await work();
   }
 }

@@ -60,6 +60,8 @@ export class Containers {
   /** Settled when the process has ended and the state says so. */
   readonly #exits = new Waits();
   readonly #removals = new Waits();
+  /** Being created: files of theirs are there, and no record yet. */
+  readonly #creating = new Set<string>();
   /** Being restarted: their end does not remove them, though they were created with --rm. */
   readonly #restarting = new Set<string>();
   readonly #attachments: Attachments;
@@ -75,6 +77,16 @@ export class Containers {
 
   get(reference: string): Container {
     return this.records.get(reference);
+  }
+
+  /** Whether files of this name are somebody's: a container's, or one's that is being created. */
+  owns(id: string): boolean {
+    return this.#creating.has(id) || this.records.find(id) !== undefined;
+  }
+
+  /** Whether a container runs, or is about to. */
+  isLive(id: string): boolean {
+    return this.#locks.isHeld(id) || this.#tasks.has(id);
   }
 
   /** The task of a running container. @throws conflict */
@@ -132,13 +144,16 @@ export class Containers {
       endpoint: undefined,
     };
     await launcher.check(container);
+    this.#creating.add(id);
     await using undo = new AsyncDisposableStack();
+    undo.defer(() => void this.#creating.delete(id));
     undo.defer(() => records.remove(id));
     await records.writeFiles(id, { "config.v2.json": container.config, "hostconfig.json": container.host });
     undo.defer(() => snapshotter.removeSnapshot(id));
     await snapshotter.prepare(id, image.config.rootfs.diff_ids);
     records.save(container);
     undo.move();
+    this.#creating.delete(id);
     this.emit(container, "create");
     return { id, warnings: warningsOf(image.config, platform) };
   }

@@ -1,10 +1,10 @@
 /** Containers as they are remembered: in memory for reading, a row each in the database, and the two files that Docker's users know. */
 
 import { existsSync } from "node:fs";
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Digest } from "../base/digest.ts";
-import { conflict, invalid, notFound, toldOf } from "../base/errors.ts";
+import { conflict, ifMissing, invalid, notFound, toldOf } from "../base/errors.ts";
 import type { Endpoint } from "../network/driver.ts";
 import type { Database, Migration } from "../store/database.ts";
 import type { ContainerConfig, HostConfig } from "./config.ts";
@@ -160,6 +160,11 @@ export class Records {
     this.#byId.delete(id);
     if (container) this.#byName.delete(container.name);
     await rm(this.folder(id), { recursive: true, force: true });
+  }
+
+  /** Names of all folders. */
+  async folders(): Promise<readonly string[]> {
+    return readdir(this.root).catch(ifMissing([]));
   }
 
   /** Folders that no container owns, from a creation or removal that a crash cut short. Called once, at start. */

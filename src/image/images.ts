@@ -5,6 +5,7 @@
 
 import type { Digest } from "../base/digest.ts";
 import { invalid } from "../base/errors.ts";
+import type { Problem } from "../base/finding.ts";
 import type { Platform } from "../base/oci.ts";
 import { familiarName, familiarReference, type Reference, withDefaultTag } from "../base/reference.ts";
 import type { Bytes } from "../base/streams.ts";
@@ -16,6 +17,7 @@ import type { CompressionMethod } from "../wasm/compress.ts";
 import { addBuiltIn } from "./built-in.ts";
 import { Committer, type MakeLayer, type NewImage } from "./commit.ts";
 import type { ImageFilters } from "./filter.ts";
+import { ImageChecker } from "./fsck.ts";
 import { Importer, type ImportOptions } from "./import.ts";
 import { Intake } from "./intake.ts";
 import { type Compress, LayerBlobs } from "./layer-blobs.ts";
@@ -221,6 +223,13 @@ export class Images {
   /** Newest first. @throws notFound, invalid */
   history(name: string, platform?: Platform): Promise<readonly HistoryLine[]> {
     return this.#views.history(name, platform);
+  }
+
+  /** What is wrong with images and their files. @param options.full  reads every byte */
+  check(options: { readonly full: boolean }): AsyncIterable<Problem> {
+    const { database, content, snapshotter } = this.#options;
+    const [records, sweeper] = [this.#records, this.#sweeper];
+    return new ImageChecker({ database, content, snapshotter, records, sweeper }).check(options);
   }
 
   /** Bytes of all layers and blobs. */

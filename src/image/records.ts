@@ -210,6 +210,11 @@ export class ImageRecords {
     return this.#names.first(reference) === id || this.#names.variants(reference).includes(id);
   }
 
+  /** A manifest or index that led to images is lost; they stay. */
+  forgetDocument(digest: Digest): void {
+    this.database.run("DELETE FROM image_manifests WHERE digest = ?", digest);
+  }
+
   /** @returns the images that a manifest or index led to */
   ownersOf(document: Digest): readonly Digest[] {
     const sql = "SELECT image_id FROM image_manifests WHERE digest = ? ORDER BY image_id";

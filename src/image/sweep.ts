@@ -42,6 +42,11 @@ export class Sweeper {
     };
   }
 
+  /** @returns whether somebody works with a file */
+  isHeld(kind: "blob" | "layer", digest: Digest): boolean {
+    return this.#holders.has(`${kind} ${digest}`);
+  }
+
   /** Removes those of the files that no image needs and nobody holds. @returns the layers that went */
   async discard({ blobs = [], layers = [] }: Files): Promise<readonly Digest[]> {
     const gone: Digest[] = [];

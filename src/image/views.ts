@@ -115,9 +115,10 @@ export class Views {
     const summaries: ImageSummary[] = [];
     for (const record of this.records.all()) {
       if (this.#isVariant(record)) continue;
-      const config = await this.lookup.config(record.id);
-      const labels = config.config?.Labels ?? {};
-      const created = secondsOf(config.created);
+      // One whose configuration is lost is shown, so that it can be removed.
+      const config = await this.lookup.config(record.id).catch(() => undefined);
+      const labels = config?.config?.Labels ?? {};
+      const created = secondsOf(config?.created);
       const references = show({ labels, created, references: record.references });
       if (references) summaries.push(await this.#summary(record, { config, references, manifests }));
     }
@@ -126,7 +127,11 @@ export class Views {
 
   async #summary(
     record: ImageRecord,
-    more: { readonly config: StoredConfig; readonly references: readonly Reference[]; readonly manifests: boolean },
+    more: {
+      readonly config: StoredConfig | undefined;
+      readonly references: readonly Reference[];
+      readonly manifests: boolean;
+    },
   ): Promise<ImageSummary> {
     const { config, references, manifests } = more;
     const family = this.#family(record);
@@ -136,13 +141,13 @@ export class Views {
       id: record.id,
       repoTags: tagsOf(references),
       repoDigests: digestsOf(references),
-      created: secondsOf(config.created),
+      created: secondsOf(config?.created),
       size: sum(sizes.of),
       sharedSize: sum(sizes.shared),
-      labels: config.config?.Labels ?? {},
+      labels: config?.config?.Labels ?? {},
       containers: sum(({ id }) => this.inUse(id).length),
       descriptor: manifests ? await this.#descriptorOf(record) : undefined,
-      manifests: manifests ? await this.#manifests.of(family) : undefined,
+      manifests: manifests && config ? await this.#manifests.of(family) : undefined,
     };
   }
 

@@ -70,6 +70,18 @@ export class Database {
     return this.#sqlite.query<Row, SQLQueryBindings[]>(sql).get(...bindings) ?? undefined;
   }
 
+  /** @returns what SQLite finds wrong with the file; nothing, hopefully. Takes as long as reading all of it. */
+  problems(): readonly string[] {
+    const damage = this.all<{ integrity_check: string }>("PRAGMA integrity_check(20)").map(
+      (row) => row.integrity_check,
+    );
+    const strays = this.all<{ table: string; parent: string }>("PRAGMA foreign_key_check");
+    return [
+      ...damage.filter((line) => line !== "ok"),
+      ...strays.map(({ table, parent }) => `a row of ${table} names one of ${parent} that is not there`),
+    ];
+  }
+
   close(): void {
     this.#sqlite.close();
   }

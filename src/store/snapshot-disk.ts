@@ -21,6 +21,7 @@ import { isObject } from "../base/objects.ts";
 import type { LayerFormat, UnpackJob } from "../wasm/unpack.ts";
 import type { Workers } from "../wasm/workers.ts";
 import { changesOf } from "./changes.ts";
+import { type LayerFault, layerFault } from "./layer-check.ts";
 import { SETTLED, Settling } from "./settling.ts";
 import type { ExceptOptions, Mount, NewLayerOptions, Snapshotter, Tree, UnpackOptions } from "./snapshot.ts";
 import { diskUsageOf, usageOf } from "./upper.ts";
@@ -302,6 +303,36 @@ export class DiskSnapshotter implements Snapshotter {
     const bytes = this.#layerSizes.get(diffId) ?? (await diskUsageOf(this.#layer(diffId)));
     this.#layerSizes.set(diffId, bytes);
     return bytes;
+  }
+
+  async fault(diffId: Digest, full: boolean): Promise<LayerFault | undefined> {
+    if (!(await this.has(diffId))) throw notFound(`There is no layer ${diffId}`);
+    return layerFault(this.#layer(diffId), diffId, full);
+  }
+
+  async rebuild(diffId: Digest): Promise<void> {
+    const old = this.#layer(diffId);
+    if (!(await this.has(diffId))) throw notFound(`There is no layer ${diffId}`);
+    const place = join(this.#layers, `new-${crypto.randomUUID()}`);
+    await using undo = new AsyncDisposableStack();
+    undo.defer(() => rm(place, { recursive: true, force: true }));
+    await mkdir(place, { mode: 0o700 });
+    const maxTarBytes = this.#options.maxLayerBytes ?? MAX_LAYER_BYTES;
+    const job = { directory: place, format: this.format, maxTarBytes, blob: join(old, "tar"), diffId };
+    const { format } = await this.#options.workers.unpack(job);
+    const [made, other] = format === "erofs" ? ["erofs", "fs"] : ["fs", "erofs"];
+    if (made === "fs") await rm(join(old, made), { recursive: true, force: true });
+    await rename(join(place, made), join(old, made));
+    await rm(join(old, other), { recursive: true, force: true });
+    this.#layerSizes.delete(diffId);
+  }
+
+  async layersOf(key: string): Promise<readonly Digest[]> {
+    return (await this.#read(key)).layers;
+  }
+
+  async *listSnapshots(): AsyncIterable<string> {
+    for (const key of await names(this.#snapshots)) if (KEY.test(key)) yield key;
   }
 
   async sweep(owned?: ReadonlySet<string>): Promise<void> {

@@ -9,6 +9,7 @@
  */
 
 import type { Digest } from "../base/digest.ts";
+import type { LayerFault } from "./layer-check.ts";
 
 /** In mounting order. Paths are absolute, on the host. */
 export type Mount =
@@ -115,6 +116,20 @@ export interface Snapshotter {
 
   /** What a layer takes on disk. @throws notFound */
   layerBytes(diffId: Digest): Promise<number>;
+
+  /**
+   * Looks a layer over. @param full  reads all of its tar, too. @returns what is wrong with it; undefined for nothing. @throws notFound
+   */
+  fault(diffId: Digest, full: boolean): Promise<LayerFault | undefined>;
+
+  /** Makes a layer's index again of its tar; who has it mounted goes on with the old one. @throws notFound, corrupt when the tar is not the layer's */
+  rebuild(diffId: Digest): Promise<void>;
+
+  /** Keys of every snapshot, in no order. */
+  listSnapshots(): AsyncIterable<string>;
+
+  /** The layers that a snapshot stands on, bottom first. @throws notFound, corrupt */
+  layersOf(key: string): Promise<readonly Digest[]>;
 
   /**
    * Removes leftovers of a crash. Called once, at start, before anything else.

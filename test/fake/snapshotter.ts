@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
 import { type Digest, digestOf, hexOf } from "../../src/base/digest.ts";
 import { conflict, corrupt, messageOf, notFound, unavailable } from "../../src/base/errors.ts";
+import type { LayerFault } from "../../src/store/layer-check.ts";
 import type { Mount, NewLayerOptions, Snapshotter, Tree, UnpackOptions } from "../../src/store/snapshot.ts";
 
 function plain(bytes: Uint8Array): Uint8Array {
@@ -123,6 +124,28 @@ export class FakeSnapshotter implements Snapshotter, AsyncDisposable {
     const tar = this.layers.get(diffId);
     if (tar === undefined) throw notFound(`no layer ${diffId}`);
     return tar.byteLength;
+  }
+
+  /** Layers with something wrong. */
+  readonly faults = new Map<Digest, LayerFault>();
+
+  async fault(diffId: Digest, full: boolean): Promise<LayerFault | undefined> {
+    const tar = this.layers.get(diffId);
+    if (tar === undefined) throw notFound(`no layer ${diffId}`);
+    if (full && digestOf(tar) !== diffId) return { part: "tar", detail: "its tar is damaged" };
+    return this.faults.get(diffId);
+  }
+
+  async rebuild(diffId: Digest): Promise<void> {
+    this.faults.delete(diffId);
+  }
+
+  async layersOf(key: string): Promise<readonly Digest[]> {
+    return this.snapshots.get(key) ?? [];
+  }
+
+  async *listSnapshots(): AsyncGenerator<string> {
+    yield* this.snapshots.keys();
   }
 
   async sweep(): Promise<void> {}
