@@ -10,6 +10,7 @@ import type { Images } from "./image/images.ts";
 import { hidden, proxySettings } from "./registry/proxies.ts";
 import type { Cgroups } from "./runtime/cgroup.ts";
 import { VERSION } from "./version.ts";
+import { hasherChoice } from "./wasm/hasher.ts";
 
 const MACHINES: Readonly<Record<string, string>> = { x64: "x86_64", arm64: "aarch64" };
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: "amd64" };
@@ -76,7 +77,10 @@ async function info(sources: FactSources, host: SystemFacts["host"]): Promise<Re
     ContainersStopped: all.length - running,
     Images: (await images.list()).length,
     Driver: storageDriver,
-    DriverStatus: [["Backing Filesystem", backingFileSystem(config.dataRoot)]],
+    DriverStatus: [
+      ["Backing Filesystem", backingFileSystem(config.dataRoot)],
+      ["Digests", hasherChoice().name],
+    ],
     DockerRootDir: config.dataRoot,
     Plugins: { Volume: [], Network: ["bridge", "host", "null"], Authorization: null, Log: ["json-file", "none"] },
     MemoryLimit: features.memory,

@@ -7,6 +7,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { internal } from "../base/errors.ts";
 import type { Descriptor } from "../base/oci.ts";
 import type { Bytes } from "../base/streams.ts";
+import { openHasher } from "../wasm/hasher.ts";
 import type { Source } from "./content.ts";
 
 /** Bytes that are written, and told of, at a time. */
@@ -26,7 +27,7 @@ export interface Transfer {
 export class Part implements AsyncDisposable {
   readonly #file: FileHandle;
   readonly #transfer: Transfer;
-  #hash = new Bun.CryptoHasher("sha256");
+  #hash = openHasher();
   /** Bytes that are hashed and written, or being written. */
   #size = 0;
   #batch: Uint8Array;
@@ -67,7 +68,7 @@ export class Part implements AsyncDisposable {
   async #empty(): Promise<void> {
     await this.#file.truncate(0);
     this.#transfer.tell(0);
-    this.#hash = new Bun.CryptoHasher("sha256");
+    this.#hash = openHasher();
     this.#size = 0;
   }
 
@@ -137,7 +138,7 @@ export class Part implements AsyncDisposable {
 
   #verify(): void {
     const { digest, size } = this.#transfer.wanted;
-    const actual = `sha256:${this.#hash.digest("hex")}`;
+    const actual = this.#hash.digest();
     if (this.#size !== size) throw new Wrong(`Cannot store ${digest}: got ${this.#size} bytes, want ${size}`);
     if (actual !== digest) throw new Wrong(`Cannot store ${digest}: got ${actual}`);
   }

@@ -9,6 +9,7 @@ import { constants, createGzip, createZstdCompress } from "node:zlib";
 import type { Digest } from "../base/digest.ts";
 import { corrupt } from "../base/errors.ts";
 import { openIsalDeflate } from "./deflate.ts";
+import { openHasher } from "./hasher.ts";
 import { NewFile } from "./tar-file.ts";
 import type { Watcher } from "./unpack.ts";
 import { openZstdCompressor } from "./zstd-compress.ts";
@@ -53,7 +54,7 @@ export function openCompressor(method: CompressionMethod, native = true): Compre
 /** @throws corrupt when the tar is not what its name says, unavailable when the disk is full; the blob may then be incomplete */
 export async function compress(job: CompressJob, watcher: Watcher): Promise<Compressed> {
   using blob = new NewFile(job.blob);
-  const hash = new Bun.CryptoHasher("sha256");
+  const hash = openHasher();
   let size = 0;
   const out = (bytes: Uint8Array): void => {
     hash.update(bytes);
@@ -68,7 +69,7 @@ export async function compress(job: CompressJob, watcher: Watcher): Promise<Comp
   } finally {
     compressor[Symbol.dispose]?.();
   }
-  return { digest: `sha256:${hash.digest("hex")}`, size };
+  return { digest: hash.digest(), size };
 }
 
 /** @returns the digest of the tar */
@@ -78,13 +79,13 @@ async function feed(
   out: (bytes: Uint8Array) => void,
   watcher: Watcher,
 ): Promise<Digest> {
-  const hash = new Bun.CryptoHasher("sha256");
+  const hash = openHasher();
   const room = new Uint8Array(new WebAssembly.Memory({ initial: PIECE_BYTES >> 16 }).buffer);
   const fd = openSync(tar, "r");
   try {
     for (let done = 0; ; ) {
       const filled = fill(fd, room);
-      if (filled === 0) return `sha256:${hash.digest("hex")}`;
+      if (filled === 0) return hash.digest();
       const piece = room.subarray(0, filled);
       hash.update(piece);
       await compressor.write(piece, out);

@@ -3,6 +3,7 @@
  * disk and decompressed right into it. Other hosts take the component in build/wasm/component, which is the same code behind layer.wit.
  */
 
+import { readFileSync } from "node:fs";
 import { internal } from "../base/errors.ts";
 
 /** Exports of wasm/engine.ts. Numbers are pointers into `memory`, byte counts, or faults (0 is none). */
@@ -73,6 +74,19 @@ async function compile(): Promise<WebAssembly.Module> {
   return WebAssembly.compile(await file.bytes());
 }
 
+/** As `openCore`, without waiting: for threads that block anyway, and once. */
+export function coreNow(): Core {
+  compiledNow ??= new WebAssembly.Module(readFileSync(FILE));
+  return coreOf(new WebAssembly.Instance(compiledNow, {}));
+}
+
+let compiledNow: WebAssembly.Module | undefined;
+
+function coreOf({ exports }: WebAssembly.Instance): Core {
+  if (!isCore(exports)) throw internal(`Cannot load ${FILE.pathname}: it is not the layer engine of this version`);
+  return exports;
+}
+
 /** @returns a new instance, which serves one layer. The module is compiled once. */
 export async function openCore(): Promise<Core> {
   compiled ??= compile();
@@ -80,7 +94,5 @@ export async function openCore(): Promise<Core> {
     compiled = undefined;
     throw error;
   });
-  const { exports } = await WebAssembly.instantiate(module, {});
-  if (!isCore(exports)) throw internal(`Cannot load ${FILE.pathname}: it is not the layer engine of this version`);
-  return exports;
+  return coreOf(await WebAssembly.instantiate(module, {}));
 }

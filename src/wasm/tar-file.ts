@@ -3,6 +3,7 @@
 import { closeSync, openSync, writeSync } from "node:fs";
 import type { Digest } from "../base/digest.ts";
 import { toldOf } from "../base/errors.ts";
+import { openHasher } from "./hasher.ts";
 
 /** Where the tar goes: hashed and written. Dispose of it in the end. */
 export interface TarSink extends Disposable {
@@ -42,7 +43,7 @@ export class NewFile implements Disposable {
 
 /** Hashed and written by this thread. */
 export class TarFile implements TarSink {
-  readonly #hash = new Bun.CryptoHasher("sha256");
+  readonly #hash = openHasher();
   readonly #file: NewFile;
 
   constructor(path: string) {
@@ -56,7 +57,7 @@ export class TarFile implements TarSink {
   }
 
   async finish(): Promise<Digest> {
-    return `sha256:${this.#hash.digest("hex")}`;
+    return this.#hash.digest();
   }
 
   [Symbol.dispose](): void {
