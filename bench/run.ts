@@ -1,7 +1,7 @@
 /**
  * Measures, beside the rivals that are installed (dockerd and its docker client, podman), and prints a table. As root.
  *
- *   bun bench/run.ts [start] [api] [pull] [--rivals dockerd,podman] [--folder DIR]
+ *   bun bench/run.ts [start] [api] [pull] [wasm] [--rivals dockerd,podman] [--folder DIR]
  */
 
 import { tmpdir } from "node:os";
@@ -14,8 +14,9 @@ import { closeEngines, openEngines } from "./engine.ts";
 import { type Bench, type Row, table } from "./measure.ts";
 import { pullBench } from "./pull.bench.ts";
 import { startBench } from "./start.bench.ts";
+import { wasmBench } from "./wasm.bench.ts";
 
-const BENCHES: readonly Bench[] = [apiBench, startBench, pullBench];
+const BENCHES: readonly Bench[] = [apiBench, startBench, pullBench, wasmBench];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

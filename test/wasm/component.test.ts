@@ -7,38 +7,11 @@ import { openCore } from "../../src/wasm/module.ts";
 import { TarReader } from "../../src/wasm/tar.ts";
 import { buildWasm } from "../../wasm/layer.build.ts";
 import { randomBytes } from "../suite/content.ts";
+import { type Index, openLayer } from "../support/component.ts";
 import { file, tarOf } from "../support/tar.ts";
 import { enter, leaf, leave, recordOf } from "../support/walk.ts";
 
 await buildWasm();
-const COMPONENT = new URL("../../build/wasm/component/", import.meta.url);
-
-interface Index {
-  begin(limits: { entries: number; path: number; meta: number; salt: bigint }): void;
-  write(chunk: Uint8Array): void;
-  finish(format: "erofs" | "steps"): { entries: number; inodes: number; tarBytes: bigint; bytes: bigint };
-  read(): Uint8Array;
-}
-interface Digest {
-  sha256Reset(): void;
-  sha256Update(chunk: Uint8Array): void;
-  sha256Finish(): Uint8Array;
-  crc32c(before: number, chunk: Uint8Array): number;
-  xxh3Reset(): void;
-  xxh3Update(chunk: Uint8Array): void;
-  xxh3Finish(): bigint;
-}
-interface Pack {
-  begin(options: { mode: "tree" | "layer" | "changes"; whole: boolean; exceptBytes: number }, names: Uint8Array): void;
-  write(records: Uint8Array): Uint8Array;
-  finish(): Uint8Array;
-}
-
-async function open(): Promise<{ index: Index; pack: Pack; digest: Digest }> {
-  const { instantiate } = await import(new URL("layer.js", COMPONENT).pathname);
-  const module = async (path: string) => WebAssembly.compile(await Bun.file(new URL(path, COMPONENT)).bytes());
-  return instantiate(module, {});
-}
 
 const LIMITS = { entries: 1000, path: 4095, meta: 1 << 20, salt: 1n };
 const TAR = tarOf(...Array.from({ length: 300 }, (_, i) => file(`d${i % 7}/f${i}`, "x".repeat(i))));
@@ -62,7 +35,7 @@ for (const format of ["erofs", "steps"] as const)
     const tar = await TarReader.open();
     tar.write(TAR);
     tar.finish();
-    const { index } = await open();
+    const { index } = await openLayer();
     index.begin(LIMITS);
     for (let at = 0; at < TAR.length; at += 65536) index.write(TAR.subarray(at, at + 65536));
     const totals = index.finish(format);
@@ -72,14 +45,14 @@ for (const format of ["erofs", "steps"] as const)
   });
 
 test("the component names the fault and the entry when a tar is refused", async () => {
-  const { index } = await open();
+  const { index } = await openLayer();
   index.begin(LIMITS);
   const thrown = thrownBy(() => index.write(tarOf(file("good"), file("../bad"))));
   expect(thrown).toMatchObject({ payload: { fault: "escapes", offset: 512n } });
 });
 
 test("the component's digests are those of the native hasher", async () => {
-  const { digest } = await open();
+  const { digest } = await openLayer();
   const bytes = randomBytes(700_001);
   digest.sha256Reset();
   for (let at = 0; at < bytes.length; at += 65536) digest.sha256Update(bytes.subarray(at, at + 65536));
@@ -102,12 +75,12 @@ test("the component packs what the core module packs, and names what it refuses"
   put(records);
   core.packWrite(records.length);
   const expected = Buffer.from(Buffer.from(core.memory.buffer, core.packOutput(), core.packOutputBytes()));
-  const { pack } = await open();
+  const { pack } = await openLayer();
   pack.begin({ mode: "layer", whole: false, exceptBytes: names.length }, names);
   expect(Buffer.compare(pack.write(records), expected)).toBe(0);
   expect(expected.includes("gone-from-both")).toBe(false);
   expect(pack.finish().length).toBeGreaterThan(1024);
-  const other = (await open()).pack;
+  const other = (await openLayer()).pack;
   other.begin({ mode: "layer", whole: false, exceptBytes: 0 }, new Uint8Array());
   const refused = { payload: { fault: "reserved-name", path: new Uint8Array(Buffer.from(".wh.x")) } };
   expect(thrownBy(() => other.write(Buffer.concat([enter(""), leaf(".wh.x")].map(recordOf))))).toMatchObject(refused);
