@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { commitRouter } from "./api/commit.ts";
 import type { ViewContext } from "./api/container-view.ts";
 import { containersRouter } from "./api/containers.ts";
+import { distributionRouter } from "./api/distribution.ts";
 import { execRouter } from "./api/exec.ts";
 import { fsckRouter } from "./api/fsck.ts";
 import { imagesRouter } from "./api/images.ts";
@@ -202,6 +203,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     pushCompression: config.pushCompression,
     limits: { maxConcurrentDownloads: config.maxConcurrentDownloads, attempts: config.maxDownloadAttempts },
   });
+  stack.use(images.uploads);
   const containers = new Containers({
     records,
     launcher,
@@ -273,6 +275,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
       commitRouter({ commits, containers, snapshotter }),
       execRouter(containers, execs),
       registryRouter(images, registry),
+      distributionRouter(images),
       imagesRouter(images),
       usageRouter({ images, records, view }),
       fsckRouter([() => containerChecker.check(), (options) => images.check(options)]),

@@ -6,6 +6,7 @@ import { execCommand, logsCommand, psCommand, rmCommand, stopCommand } from "./c
 import { helpText, parseFlags, type Specs, UsageError } from "./flags.ts";
 import { imagesCommand, loadCommand, pullCommand } from "./images.ts";
 import { loginCommand, logoutCommand, pushCommand, searchCommand } from "./registry.ts";
+import { registryCommand } from "./registry-serve.ts";
 import { runCommand } from "./run.ts";
 import { infoCommand, versionCommand } from "./system.ts";
 
@@ -23,6 +24,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   login: loginCommand,
   logout: logoutCommand,
   search: searchCommand,
+  registry: registryCommand,
   version: versionCommand,
   info: infoCommand,
 };

@@ -2,9 +2,11 @@
 
 import { type Digest, digestOf } from "../base/digest.ts";
 import type { Descriptor, Index, Manifest } from "../base/oci.ts";
+import type { Reference } from "../base/reference.ts";
+import type { Document } from "../registry/registry.ts";
 import type { ContentStore } from "../store/content.ts";
 import { largestDocument, parseDocument } from "./manifest.ts";
-import type { ImageRecords } from "./records.ts";
+import type { ImageRecord, ImageRecords } from "./records.ts";
 
 export interface KeptManifest {
   /** With the media type that the document says of itself, or means. */
@@ -44,6 +46,25 @@ function parsed(bytes: Uint8Array): ReturnType<typeof parseDocument> | undefined
   }
 }
 
+export interface KeptDocument extends Document {
+  /** Of an image, not an index or an artifact. */
+  readonly manifest?: Manifest;
+}
+
+/** @param mediaType  of a document that does not say it. @returns undefined unless it is here and whole */
+export async function keptDocument(
+  content: ContentStore,
+  digest: Digest,
+  mediaType = "",
+): Promise<KeptDocument | undefined> {
+  const bytes = await intact(content, digest);
+  if (!bytes) return undefined;
+  const document = parsed(bytes);
+  const own = document?.kind === "index" ? document.index.mediaType : document?.manifest.mediaType;
+  const descriptor = { mediaType: own ?? mediaType, digest, size: bytes.byteLength };
+  return { descriptor, bytes, ...(document?.kind === "manifest" && { manifest: document.manifest }) };
+}
+
 /** @returns those documents of an image that are here and whole, by digest */
 export async function keptDocuments(
   content: ContentStore,
@@ -71,4 +92,21 @@ export async function keptDocuments(
       });
   }
   return { manifests, indexes };
+}
+
+/**
+ * @returns the manifests of an image, the one first that the repository is known to have, then those of other repositories, then those that
+ *          nobody else has seen yet
+ */
+export function preferred(
+  manifests: readonly KeptManifest[],
+  { references }: Pick<ImageRecord, "references">,
+  { domain, path }: Reference,
+): readonly KeptManifest[] {
+  const rank = ({ descriptor }: KeptManifest): number => {
+    const known = references.filter(({ digest }) => digest === descriptor.digest);
+    if (known.some((one) => one.domain === domain && one.path === path)) return 0;
+    return known.length > 0 ? 1 : 2;
+  };
+  return manifests.toSorted((one, other) => rank(one) - rank(other));
 }

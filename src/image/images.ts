@@ -14,6 +14,7 @@ import type { ContentStore } from "../store/content.ts";
 import type { Database } from "../store/database.ts";
 import type { Snapshotter } from "../store/snapshot.ts";
 import type { CompressionMethod } from "../wasm/compress.ts";
+import { Artifacts } from "./artifacts.ts";
 import { addBuiltIn } from "./built-in.ts";
 import { Committer, type MakeLayer, type NewImage } from "./commit.ts";
 import type { ImageFilters } from "./filter.ts";
@@ -27,12 +28,15 @@ import type { StoredConfig } from "./manifest.ts";
 import { hostPlatform } from "./platform.ts";
 import { type Pulled, Puller, type PullOptions } from "./pull.ts";
 import { Pusher, type PushOptions } from "./push.ts";
+import { Receiver } from "./receive.ts";
 import { ImageRecords } from "./records.ts";
 import type { ImageUser, Removed } from "./removal.ts";
 import { type Pruned, type PruneOptions, type RemoveOptions, Remover } from "./remove.ts";
+import { Repositories } from "./repositories.ts";
 import { Saver, savedBy } from "./save.ts";
 import { Sweeper } from "./sweep.ts";
 import { defaultTransferLimits, type TransferLimits, Transfers } from "./transfer.ts";
+import { type UploadLimits, Uploads } from "./uploads.ts";
 import { diskBytes } from "./usage.ts";
 import {
   type HistoryLine,
@@ -68,6 +72,8 @@ export interface ImagesOptions {
   readonly limits?: Partial<TransferLimits>;
   readonly compress: Compress;
   readonly maxConcurrentUploads: number;
+  /** Of what is pushed to this engine. */
+  readonly uploadLimits?: Partial<UploadLimits>;
   /** Of layers that have to be compressed for a push. */
   readonly pushCompression: CompressionMethod;
 }
@@ -87,6 +93,10 @@ export class Images {
   readonly #remover: Remover;
   readonly #layerBlobs: LayerBlobs;
   readonly #pusher: Pusher;
+  /** This engine's images as a registry: what there is, what comes, and what is on its way. */
+  readonly repositories: Repositories;
+  readonly receiver: Receiver;
+  readonly uploads: Uploads;
 
   constructor(options: ImagesOptions) {
     const { database, content, snapshotter, registry, inUse, scratch, platform = hostPlatform() } = options;
@@ -114,12 +124,21 @@ export class Images {
     const emit = (action: "untag" | "delete", id: Digest, config: StoredConfig | undefined) =>
       this.#emit(action, config, id, id);
     this.#remover = new Remover({ database, records, lookup, sweeper, inUse, emit });
+    const stores = { content, records, lookup, sweeper, blobs: this.#layerBlobs, artifacts: new Artifacts(database) };
+    this.repositories = new Repositories({ ...stores, remover: this.#remover });
+    this.uploads = new Uploads(content, records, sweeper, scratch, options.uploadLimits);
+    this.receiver = new Receiver({
+      ...stores,
+      intake: this.#intake,
+      onImage: async (id) => this.#emit("load", await lookup.config(id), id, id),
+    });
   }
 
   /** Removes every blob and layer that no image needs, and leftovers of a load. Call it at start, after the stores have swept. */
   async sweep(): Promise<void> {
     await this.#loader.sweep();
     await this.#layerBlobs.sweep();
+    await this.uploads.sweep();
     await this.#sweeper.sweep();
   }
 

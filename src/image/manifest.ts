@@ -34,7 +34,7 @@ export interface StoredConfig extends ImageConfig {
 }
 
 const platform = fields({ os: text, architecture: text, variant: text, "os.version": text }, ["os", "architecture"]);
-const descriptor = fields(
+export const descriptor = fields(
   { mediaType: text, digest, size: natural, urls: list(text), annotations: record(text), platform },
   ["mediaType", "digest", "size"],
 );

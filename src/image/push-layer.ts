@@ -1,15 +1,14 @@
 /** One layer on its way to a registry. */
 
-import { open } from "node:fs/promises";
 import type { Digest } from "../base/digest.ts";
 import { BosunError, corrupt } from "../base/errors.ts";
 import { shortId } from "../base/ids.ts";
 import type { Descriptor } from "../base/oci.ts";
 import type { Reference } from "../base/reference.ts";
 import type { Semaphore } from "../base/semaphore.ts";
-import type { Bytes } from "../base/streams.ts";
 import type { Access, PushOptions, Registry } from "../registry/registry.ts";
 import type { CompressionMethod } from "../wasm/compress.ts";
+import { blobBody, Damaged } from "./blob-body.ts";
 import type { LayerBlobs } from "./layer-blobs.ts";
 import { isForeign, methodOf } from "./layer-types.ts";
 import { counter, type OnProgress } from "./progress.ts";
@@ -137,13 +136,6 @@ export class LayerPush {
   }
 }
 
-/** What is sent is not what its name says. */
-class Damaged extends BosunError {
-  constructor(message: string) {
-    super("corrupt", message);
-  }
-}
-
 /** Sends a file as a blob, and looks at what it sends. @throws corrupt when that is not the blob */
 export const sendFile = (
   registry: Registry,
@@ -151,32 +143,4 @@ export const sendFile = (
   blob: Pick<Descriptor, "digest" | "size">,
   path: string,
   options: PushOptions,
-): Promise<void> => registry.pushBlob(repository, blob, (offset) => fileBody(path, blob, offset), options);
-
-/** Bytes that are read at a time. */
-const PIECE_BYTES = 1 << 20;
-
-/** A file from an offset on; its end is an error when the whole was read and is not the blob. */
-function fileBody(path: string, { digest, size }: Pick<Descriptor, "digest" | "size">, offset: number): Bytes {
-  const hash = offset === 0 ? new Bun.CryptoHasher("sha256") : undefined;
-  const file = open(path, "r");
-  const close = () => file.then((handle) => handle.close());
-  let at = offset;
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(out) {
-        const { buffer, bytesRead } = await (await file).read(new Uint8Array(PIECE_BYTES), 0, PIECE_BYTES, at);
-        const piece = buffer.subarray(0, bytesRead);
-        at += bytesRead;
-        hash?.update(piece);
-        if (bytesRead > 0 && at < size) return out.enqueue(piece);
-        await close();
-        if (hash && `sha256:${hash.digest("hex")}` !== digest) throw new Damaged(`the kept blob ${digest} is damaged`);
-        if (bytesRead > 0) out.enqueue(piece);
-        out.close();
-      },
-      cancel: close,
-    },
-    { highWaterMark: 0 },
-  );
-}
+): Promise<void> => registry.pushBlob(repository, blob, (start) => blobBody(path, blob, { start }), options);

@@ -8,20 +8,20 @@
  * Source: wire-notes section 6; Moby, distribution/push_v2.go, for what is said.
  */
 
-import { type Digest, digestOf } from "../base/digest.ts";
+import type { Digest } from "../base/digest.ts";
 import { corrupt, invalid, notFound } from "../base/errors.ts";
 import { shortId } from "../base/ids.ts";
 import type { Descriptor, Manifest, Platform } from "../base/oci.ts";
 import { familiarName, familiarReference, type Reference, repositoryOf } from "../base/reference.ts";
 import { Semaphore } from "../base/semaphore.ts";
-import { bytesOf } from "../base/streams.ts";
 import type { Access, Credentials, Document, Registry } from "../registry/registry.ts";
 import type { ContentStore } from "../store/content.ts";
 import type { CompressionMethod } from "../wasm/compress.ts";
-import { type KeptIndex, type KeptManifest, keptDocuments } from "./documents.ts";
+import { type KeptIndex, type KeptManifest, keptDocuments, preferred } from "./documents.ts";
 import type { LayerBlobs } from "./layer-blobs.ts";
-import { configType, type Family, familyOf, inFamily, manifestType, methodOf } from "./layer-types.ts";
+import { type Family, familyOf, methodOf } from "./layer-types.ts";
 import type { Lookup } from "./lookup.ts";
+import { ownManifest } from "./own-manifest.ts";
 import type { OnProgress } from "./progress.ts";
 import { LayerPush, type PushContext, sendFile } from "./push-layer.ts";
 import type { ImageRecord, ImageRecords } from "./records.ts";
@@ -135,7 +135,9 @@ export class Pusher {
   async #image(reference: Reference, image: ImageRecord, options: PushOptions, asItCame: boolean): Promise<Document> {
     const { content, records } = this.#options;
     const { manifests } = await keptDocuments(content, records, image.id);
-    const kept = manifests.find(({ manifest }) => manifest.layers.length === image.layers.length);
+    const kept = preferred(manifests, image, reference).find(
+      ({ manifest }) => manifest.layers.length === image.layers.length,
+    );
     const family = this.#family(kept, options.compression);
     const layers = await this.#layers(reference, image, kept, options);
     await this.#config(reference, image.id, options);
@@ -145,7 +147,11 @@ export class Pusher {
       throw corrupt(
         `Cannot push ${familiarReference(reference)}: blobs of the image ${image.id} of its index are lost`,
       );
-    return this.#newManifest(image, family, kept?.manifest, layers);
+    return ownManifest(this.#options, image, {
+      family,
+      layers,
+      ...(kept?.manifest.annotations && { annotations: kept.manifest.annotations }),
+    });
   }
 
   #family(kept: KeptManifest | undefined, asked: CompressionMethod | undefined): Family {
@@ -199,31 +205,6 @@ export class Pusher {
     const config = { digest: id, size };
     if (await registry.hasBlob(reference, config, { credentials, signal })) return;
     await sendFile(registry, reference, config, path, { credentials, signal });
-  }
-
-  /** Kept, so that the next push finds the image unchanged. */
-  async #newManifest(
-    image: ImageRecord,
-    family: Family,
-    before: Manifest | undefined,
-    layers: readonly Descriptor[],
-  ): Promise<Document> {
-    const { content, records, sweeper } = this.#options;
-    const { size } = await content.get(image.id);
-    const mediaType = manifestType(family);
-    const document = {
-      schemaVersion: 2,
-      mediaType,
-      config: { mediaType: configType(family), digest: image.id, size },
-      layers: layers.map((layer) => inFamily(family, layer)),
-      ...(before?.annotations && { annotations: before.annotations }),
-    };
-    const bytes = new TextEncoder().encode(JSON.stringify(document));
-    const descriptor = { mediaType, digest: digestOf(bytes), size: bytes.byteLength };
-    using _ = await sweeper.hold({ blobs: [descriptor.digest] });
-    await content.put(descriptor, async () => ({ start: 0, body: bytesOf(bytes) }));
-    records.put({ ...image, manifests: [descriptor.digest], references: [] });
-    return { descriptor, bytes };
   }
 }
 

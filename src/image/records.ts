@@ -254,11 +254,12 @@ export class ImageRecords {
     return this.database.find(sql, diffId) !== undefined || this.#isLeased("layer", diffId);
   }
 
-  /** Whether a blob is an image's configuration, a document that led to one, or a layer's; or unfinished work needs it. */
+  /** Whether a blob is an image's configuration, a document that led to one, a layer's or an artifact's; or unfinished work needs it. */
   needsBlob(digest: Digest): boolean {
     const sql = `
       SELECT 1 FROM images WHERE id = ?1
       UNION ALL SELECT 1 FROM image_manifests WHERE digest = ?1
+      UNION ALL SELECT 1 FROM artifact_blobs WHERE blob = ?1
       UNION ALL SELECT 1 FROM layer_blobs JOIN image_layers USING (diff_id) WHERE digest = ?1 LIMIT 1`;
     return this.database.find(sql, digest) !== undefined || this.#isLeased("blob", digest);
   }

@@ -68,4 +68,34 @@ export const imageMigrations: readonly Migration[] = [
       CREATE INDEX image_variants_by_image ON image_variants (image_id);
     `,
   },
+  {
+    name: "artifacts-1",
+    sql: `
+      CREATE TABLE artifacts (           -- documents that were pushed to this engine and are no images to it, or say something of one
+        domain TEXT NOT NULL,
+        path TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        media_type TEXT NOT NULL,
+        artifact_type TEXT NOT NULL,    -- empty when it has none
+        annotations TEXT NOT NULL,      -- JSON
+        subject TEXT,                   -- digest of the document that it says something of
+        PRIMARY KEY (domain, path, digest)
+      ) STRICT, WITHOUT ROWID;
+      CREATE INDEX artifacts_by_digest ON artifacts (digest);
+      CREATE INDEX artifacts_by_subject ON artifacts (subject);
+      CREATE TABLE artifact_tags (
+        domain TEXT NOT NULL,
+        path TEXT NOT NULL,
+        tag TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        PRIMARY KEY (domain, path, tag)
+      ) STRICT, WITHOUT ROWID;
+      CREATE TABLE artifact_blobs (
+        digest TEXT NOT NULL,           -- of the artifact
+        blob TEXT NOT NULL,             -- that it needs, itself included
+        PRIMARY KEY (digest, blob)
+      ) STRICT, WITHOUT ROWID;
+      CREATE INDEX artifact_blobs_by_blob ON artifact_blobs (blob);
+    `,
+  },
 ];
