@@ -1,6 +1,7 @@
 /** Numbers that can be compared: engines take turns, the median of each counts, and a rival is a multiple of ours. */
 
 import { readdirSync, readFileSync } from "node:fs";
+import type { Corpus } from "./corpus.ts";
 import type { Engine } from "./engine.ts";
 
 export interface Row {
@@ -11,9 +12,17 @@ export interface Row {
   readonly values: ReadonlyMap<string, number>;
 }
 
+export interface Setting {
+  /** Scratch, on the engines' disk. */
+  readonly folder: string;
+  readonly corpus: Corpus;
+  /** How often what takes seconds is measured. */
+  readonly rounds: number;
+}
+
 export interface Bench {
   readonly name: string;
-  run(engines: readonly Engine[], folder: string): Promise<readonly Row[]>;
+  run(engines: readonly Engine[], setting: Setting): Promise<readonly Row[]>;
 }
 
 export function median(samples: readonly number[]): number {
@@ -31,28 +40,39 @@ export async function wall(work: () => Promise<unknown>): Promise<number> {
 }
 
 /**
- * One warm-up, then rounds in which every engine has its turn, so that a machine that slows down slows all of them.
- * @returns the medians, by engine's name; an engine that fails is left out, with its reason on the terminal
+ * One warm-up, then rounds in which every engine has its turn, the order turned round each time, so that a machine that slows down slows all of
+ * them.
+ * @returns the samples, by engine's name; an engine that fails is left out, with its reason on the terminal
  */
+export async function samplesInTurns<T>(
+  engines: readonly Engine[],
+  rounds: number,
+  sample: (engine: Engine, round: number) => Promise<T>,
+): Promise<Map<string, readonly T[]>> {
+  const samples = new Map<string, T[]>(engines.map(({ name }) => [name, []]));
+  for (let round = -1; round < rounds; round++)
+    for (const engine of round % 2 === 0 ? engines : engines.toReversed()) {
+      const mine = samples.get(engine.name);
+      if (!mine) continue;
+      try {
+        const value = await sample(engine, round);
+        if (round >= 0) mine.push(value);
+      } catch (error) {
+        samples.delete(engine.name);
+        console.log(`(${engine.name}: ${error instanceof Error ? error.message.trim() : error})`);
+      }
+    }
+  return samples;
+}
+
+/** As samplesInTurns. @returns the medians, by engine's name */
 export async function inTurns(
   engines: readonly Engine[],
   rounds: number,
   sample: (engine: Engine, round: number) => Promise<number>,
 ): Promise<Map<string, number>> {
-  const samples = new Map<string, number[]>();
-  const failed = new Set<string>();
-  for (let round = -1; round < rounds; round++)
-    for (const engine of engines) {
-      if (failed.has(engine.name)) continue;
-      try {
-        const value = await sample(engine, round);
-        if (round >= 0) samples.set(engine.name, [...(samples.get(engine.name) ?? []), value]);
-      } catch (error) {
-        failed.add(engine.name);
-        console.log(`(${engine.name}: ${error instanceof Error ? error.message.trim() : error})`);
-      }
-    }
-  return new Map([...samples].filter(([name]) => !failed.has(name)).map(([name, values]) => [name, median(values)]));
+  const samples = await samplesInTurns(engines, rounds, sample);
+  return new Map([...samples].map(([name, values]) => [name, median(values)]));
 }
 
 /** @returns the engines that can do it; a failure is told on the terminal */
@@ -68,11 +88,30 @@ export async function able(engines: readonly Engine[], work: (engine: Engine) =>
 
 /** Bytes. Proportional: a page that n processes share counts 1/n in each. Source: proc_pid_smaps(5). */
 export const pss = (pid: number): number => fieldOf(`/proc/${pid}/smaps_rollup`, "Pss") * 1024;
-/** Bytes. */
-export const rss = (pid: number): number => fieldOf(`/proc/${pid}/status`, "VmRSS") * 1024;
+/** Bytes; 0 when it has ended. */
+export function rss(pid: number): number {
+  try {
+    return fieldOf(`/proc/${pid}/status`, "VmRSS") * 1024;
+  } catch {
+    return 0;
+  }
+}
 
 const fieldOf = (path: string, name: string): number =>
   Number(new RegExp(`^${name}:\\s*(\\d+) kB`, "m").exec(readFileSync(path, "utf8"))?.[1] ?? 0);
+
+/** A process and all that descend from it; none when it has ended. Threads have children of their own. */
+export function descendants(pid: number): number[] {
+  try {
+    const threads = readdirSync(`/proc/${pid}/task`);
+    const children = threads.flatMap((thread) =>
+      readFileSync(`/proc/${pid}/task/${thread}/children`, "utf8").trim().split(" "),
+    );
+    return [pid, ...children.filter((child) => child !== "").flatMap((child) => descendants(Number(child)))];
+  } catch {
+    return [];
+  }
+}
 
 /** Pids by their command line. */
 export const pidsOf = (pattern: RegExp): number[] =>

@@ -1,41 +1,66 @@
 /**
- * Measures, beside the rivals that are installed (dockerd and its docker client, podman), and prints a table. As root.
+ * `bosun bench`: measures beside the rivals that are there, prints a table, draws a plot. As root.
  *
- *   bun bench/run.ts [start] [api] [pull] [wasm] [--rivals dockerd,podman] [--folder DIR]
+ *   bosun bench [BENCH…] [IMAGE…] [--rivals dockerd,dockerd-containerd,podman] [--tree DIR] [--folder DIR] [--plot FILE] [--rounds N]
+ *
+ * A word that is the name of no bench is an image: pull, load, save and push then take it, from its registry, rather than made-up ones.
  */
 
+import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { setUp } from "../src/setup.ts";
 import { apiBench } from "./api.bench.ts";
-import { loadTiny } from "./corpus.ts";
-import { closeEngines, openEngines } from "./engine.ts";
+import { loadBench, saveBench } from "./archive.bench.ts";
+import { commitBench, diffBench } from "./change.bench.ts";
+import { Corpus, loadTiny } from "./corpus.ts";
+import { Engines, RIVALS } from "./engines.ts";
 import { type Bench, type Row, table } from "./measure.ts";
+import { plot } from "./plot.ts";
 import { pullBench } from "./pull.bench.ts";
+import { pushBench } from "./push.bench.ts";
+import { readBench } from "./read.bench.ts";
 import { startBench } from "./start.bench.ts";
 import { wasmBench } from "./wasm.bench.ts";
 
-const BENCHES: readonly Bench[] = [apiBench, startBench, pullBench, wasmBench];
+const BENCHES: readonly Bench[] = [
+  ...[apiBench, startBench, pullBench, loadBench, saveBench, pushBench],
+  ...[commitBench, diffBench, readBench, wasmBench],
+];
+/** What people call them, too. */
+const ALIASES: Readonly<Record<string, string>> = { unpack: "load" };
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { rivals: { type: "string", default: "" }, folder: { type: "string" } },
-});
-
-await setUp();
-const folder = values.folder ?? join(tmpdir(), `bosun-bench-${process.pid}`);
-const engines = await openEngines(folder, values.rivals === "" ? [] : values.rivals.split(","));
-try {
-  const loaded = await loadTiny(engines, folder);
+/** @returns the exit code */
+export async function runBench(argv: readonly string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: [...argv],
+    allowPositionals: true,
+    options: {
+      rivals: { type: "string", default: RIVALS.join() },
+      tree: { type: "string" },
+      folder: { type: "string" },
+      plot: { type: "string" },
+      rounds: { type: "string", default: "3" },
+    },
+  });
+  const rounds = Number(values.rounds);
+  if (!Number.isInteger(rounds) || rounds < 1) throw new Error(`invalid --rounds ${values.rounds}: want 1 or more`);
+  const words = positionals.map((word) => ALIASES[word] ?? word);
+  const named = BENCHES.filter(({ name }) => words.includes(name));
+  const images = words.filter((word) => !BENCHES.some(({ name }) => name === word));
+  await setUp();
+  const folder = mkdtempSync(join(values.folder ?? tmpdir(), "bosun-bench-"));
+  await using engines = await Engines.open({ folder, rivals: values.rivals.split(","), tree: values.tree });
+  await using corpus = new Corpus(images);
+  const measured = await loadTiny(engines.all, folder);
   const rows: Row[] = [];
-  for (const bench of BENCHES.filter(({ name }) => positionals.length === 0 || positionals.includes(name)))
-    rows.push(...(await bench.run(loaded, folder)));
-  const names = loaded.map(({ name }) => name);
+  for (const bench of named.length > 0 ? named : BENCHES)
+    rows.push(...(await bench.run(measured, { folder, corpus, rounds })));
+  const names = measured.map(({ name }) => name);
   console.log(table(rows, names));
-} catch (error) {
-  console.log(error);
-  process.exitCode = 1;
-} finally {
-  await closeEngines(engines, folder);
+  if (values.plot !== undefined) await Bun.write(values.plot, plot(rows, names));
+  return 0;
 }
+
+if (import.meta.main) process.exitCode = await runBench(process.argv.slice(2));

@@ -3,6 +3,7 @@
 const USAGE = `Usage:  bosun COMMAND
 
   daemon    run the engine (see 'bosun daemon --help')
+  bench     measure it, beside rivals (see bench/run.ts)
 
 and as a client of an engine, as with docker:`;
 
@@ -12,6 +13,10 @@ async function main(argv: readonly string[]): Promise<number> {
   if (command === "daemon" || command === "-d") {
     const { runDaemon } = await import("./daemon.ts");
     process.exit(await runDaemon(rest)); // connections to the shims of running containers would keep the process
+  }
+  if (command === "bench") {
+    const { runBench } = await import("../bench/run.ts");
+    return runBench(rest);
   }
   const { runClient } = await import("./cli/main.ts");
   return runClient(argv, USAGE);

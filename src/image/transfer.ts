@@ -18,6 +18,7 @@ import { counter, type OnProgress, type Progress } from "./progress.ts";
 
 export interface TransferLimits {
   readonly maxConcurrentDownloads: number;
+  /** Of layers that are here. Those that are still on their way come on top: they mostly wait. */
   readonly maxConcurrentUnpacks: number;
   /** How often a layer's download is begun without getting any further. */
   readonly attempts: number;
@@ -27,7 +28,7 @@ export interface TransferLimits {
 
 export const defaultTransferLimits: TransferLimits = {
   maxConcurrentDownloads: 3,
-  maxConcurrentUnpacks: 3 + Math.max(2, navigator.hardwareConcurrency), // those that wait for their download take no processor
+  maxConcurrentUnpacks: Math.max(2, navigator.hardwareConcurrency),
   attempts: 5,
   backoffMs: 1000,
 };
@@ -64,6 +65,7 @@ export const mayPass = (error: unknown): boolean => kindOf(error) === "unavailab
 export class Transfers {
   readonly #downloads: Semaphore;
   readonly #unpacks: Semaphore;
+  readonly #arriving: Semaphore;
   readonly #running = new Map<string, Shared>();
 
   constructor(
@@ -74,6 +76,7 @@ export class Transfers {
   ) {
     this.#downloads = new Semaphore(limits.maxConcurrentDownloads);
     this.#unpacks = new Semaphore(limits.maxConcurrentUnpacks);
+    this.#arriving = new Semaphore(limits.maxConcurrentDownloads);
   }
 
   /**
@@ -146,13 +149,13 @@ export class Transfers {
     const total = blob.size;
     shown = counter((current) => report({ id, status: "Extracting", detail: { current, total } }), total);
     shown(0);
-    if (!(await early)) await this.#unpack(job, path, { onProgress: shown, signal });
+    if (!(await early)) await this.#unpack(this.#unpacks, job, path, { onProgress: shown, signal });
     shown(total);
     report({ id, status: "Pull complete", detail: {} });
   }
 
-  async #unpack({ diffId, signal }: Job, path: string, options: UnpackOptions): Promise<void> {
-    using _ = await this.#unpacks.acquire(signal);
+  async #unpack(places: Semaphore, { diffId, signal }: Job, path: string, options: UnpackOptions): Promise<void> {
+    using _ = await places.acquire(signal);
     await this.snapshotter.unpack(path, diffId, options);
   }
 
@@ -162,7 +165,7 @@ export class Transfers {
     if (!arriving) return false;
     const { memory, path } = arriving;
     const options = { onProgress, signal: job.signal, arriving: { memory, size: job.blob.size } };
-    return this.#unpack(job, path, options).then(
+    return this.#unpack(this.#arriving, job, path, options).then(
       () => true,
       (error) => {
         if (kindOf(error) === "unavailable" && !isDiskFull(error)) return false; // what came was void

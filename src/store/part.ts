@@ -32,16 +32,18 @@ export class Part implements AsyncDisposable {
   #size = 0;
   #batch: Uint8Array;
   #filled = 0;
-  /** The other buffer, being written. */
-  #spare: Uint8Array;
+  /** The other buffer, being written; empty until there is a second batch. */
+  #spare: Uint8Array = new Uint8Array();
   #writing: Promise<unknown> = Promise.resolve();
 
   private constructor(file: FileHandle, transfer: Transfer) {
     this.#file = file;
     this.#transfer = transfer;
-    const room = Math.max(1, Math.min(BATCH, transfer.wanted.size));
-    this.#batch = new Uint8Array(room);
-    this.#spare = new Uint8Array(room);
+    this.#batch = this.#room();
+  }
+
+  #room(): Uint8Array {
+    return new Uint8Array(Math.max(1, Math.min(BATCH, this.#transfer.wanted.size)));
   }
 
   /** Goes on with what an earlier transfer left at `path`, if anything. */
@@ -107,6 +109,7 @@ export class Part implements AsyncDisposable {
     const { digest, size } = this.#transfer.wanted;
     if (this.#size + this.#filled + chunk.length > size)
       throw new Wrong(`Cannot store ${digest}: got more than ${size} bytes`);
+    if (this.#batch.length === 0) this.#batch = this.#room();
     const taken = chunk.subarray(0, this.#batch.length - this.#filled);
     this.#batch.set(taken, this.#filled);
     this.#filled += taken.length;

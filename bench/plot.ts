@@ -1,0 +1,70 @@
+/** Rows as a picture: a bar for each engine, in multiples of ours, on a logarithmic scale. SVG 1.1, no script, no font of its own. */
+
+import type { Row } from "./measure.ts";
+
+const LEFT = 360;
+const WIDTH = 480;
+const BAR = 14;
+const GAP = 16;
+/** Multiples of ours at the ends of the scale. */
+const LEAST = 0.1;
+const MOST = 100;
+
+/** Colours that people who see red and green alike can tell apart. Source: Okabe and Ito, "Color Universal Design". */
+const COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9"];
+
+const escaped = (text: string): string => text.replace(/[&<>"]/g, (one) => `&#${one.charCodeAt(0)};`);
+
+const place = (multiple: number): number => {
+  const inside = Math.min(MOST, Math.max(LEAST, multiple));
+  return LEFT + (WIDTH * Math.log(inside / LEAST)) / Math.log(MOST / LEAST);
+};
+
+function bar(y: number, multiple: number, colour: string, label: string): string {
+  const [zero, end] = [place(1), place(multiple)];
+  const [x, width] = [Math.min(zero, end), Math.max(1, Math.abs(end - zero))];
+  return (
+    `<rect x="${x.toFixed(1)}" y="${y}" width="${width.toFixed(1)}" height="${BAR - 2}" fill="${colour}"/>` +
+    `<text x="${Math.max(zero, end) + 4}" y="${y + BAR - 4}">${escaped(label)}</text>`
+  );
+}
+
+const shown = (value: number): string => (value >= 100 ? value.toFixed(0) : value.toPrecision(3));
+
+function group(row: Row, names: readonly string[], top: number): { readonly svg: string; readonly height: number } {
+  const ours = row.values.get(names[0] ?? "");
+  const bars = names.flatMap((name, index) => {
+    const value = row.values.get(name);
+    if (value === undefined || ours === undefined || ours <= 0) return [];
+    const label = index === 0 ? `${shown(value)} ${row.unit}` : `${shown(value)} ${row.unit}, ${shown(value / ours)}x`;
+    return [{ multiple: value / ours, colour: COLOURS[index % COLOURS.length] ?? "", label }];
+  });
+  const title = `<text x="${LEFT - 8}" y="${top + BAR - 4}" text-anchor="end">${escaped(row.claim)}</text>`;
+  const svg = bars.map(({ multiple, colour, label }, index) => bar(top + index * BAR, multiple, colour, label));
+  return { svg: title + svg.join(""), height: Math.max(1, bars.length) * BAR + GAP };
+}
+
+/** @param names  engines, ours first. @returns a document */
+export function plot(rows: readonly Row[], names: readonly string[]): string {
+  let top = 48;
+  const groups: string[] = [];
+  for (const row of rows) {
+    const { svg, height } = group(row, names, top);
+    groups.push(svg);
+    top += height;
+  }
+  const legend = names.map(
+    (name, index) =>
+      `<rect x="${LEFT + index * 120}" y="10" width="12" height="12" fill="${COLOURS[index % COLOURS.length]}"/>` +
+      `<text x="${LEFT + index * 120 + 18}" y="20">${escaped(name)}</text>`,
+  );
+  const lines = [LEAST, 1, 10, MOST].map(
+    (multiple) =>
+      `<line x1="${place(multiple)}" y1="40" x2="${place(multiple)}" y2="${top}" stroke="#ddd"/>` +
+      `<text x="${place(multiple)}" y="38" text-anchor="middle" fill="#666">${multiple}x</text>`,
+  );
+  const size = `width="${LEFT + WIDTH + 180}" height="${top}"`;
+  const parts = [`<rect width="100%" height="100%" fill="#fff"/>`, ...legend, ...lines, ...groups];
+  const head = `<svg xmlns="http://www.w3.org/2000/svg" ${size} font-family="sans-serif" font-size="11">`;
+  return [head, ...parts, "</svg>", ""].join("\n");
+}
