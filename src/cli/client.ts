@@ -14,12 +14,16 @@ export class DaemonError extends Error {
 }
 
 export interface RequestOptions {
-  readonly query?: Readonly<Record<string, string | undefined>>;
+  /** A list is given as often as it has members. */
+  readonly query?: Readonly<Record<string, string | readonly string[] | undefined>>;
   readonly json?: unknown;
   readonly body?: ReadableStream<Uint8Array> | Blob;
   readonly headers?: Readonly<Record<string, string>>;
+  /** As `/v1.50`, for what older ones do not have. */
+  readonly api?: string;
 }
 
+/** Spoken unless a request needs a newer one. */
 const API = "/v1.47";
 
 type Address = { readonly path: string } | { readonly host: string; readonly port: number };
@@ -56,17 +60,19 @@ export class Client {
     return new Error(`Cannot connect to the Docker daemon at ${this.host}. Is the docker daemon running?`, { cause });
   }
 
-  static #target(path: string, query: RequestOptions["query"] = {}): string {
+  static #target(path: string, query: RequestOptions["query"] = {}, api = API): string {
     const search = new URLSearchParams();
-    for (const [name, value] of Object.entries(query)) if (value !== undefined) search.set(name, value);
-    return `${API}${path}${search.size > 0 ? `?${search}` : ""}`;
+    for (const [name, value] of Object.entries(query))
+      for (const each of value === undefined ? [] : [value].flat()) search.append(name, each);
+    return `${api}${path}${search.size > 0 ? `?${search}` : ""}`;
   }
 
   /** Resolves with the headers; the body may go on without end. @throws DaemonError */
-  async request(method: string, path: string, { query, json, body, headers }: RequestOptions = {}): Promise<Response> {
+  async request(method: string, path: string, options: RequestOptions = {}): Promise<Response> {
+    const { query, json, body, headers, api } = options;
     const address = this.#address;
     const base = "path" in address ? "http://docker" : `http://${address.host}:${address.port}`;
-    const response = await fetch(base + Client.#target(path, query), {
+    const response = await fetch(base + Client.#target(path, query, api), {
       method,
       headers: { ...headers, ...(json !== undefined && { "Content-Type": "application/json" }) },
       ...(json !== undefined && { body: JSON.stringify(json) }),

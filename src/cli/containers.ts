@@ -3,8 +3,8 @@
 import { readFileSync } from "node:fs";
 import type { Client } from "./client.ts";
 import { type Command, forEach } from "./command.ts";
+import { filterQuery } from "./filters.ts";
 import type { Flags } from "./flags.ts";
-import { filterQuery } from "./images.ts";
 import { followSize, printOutput, rawTerminal, sendInput, windowSize } from "./streams.ts";
 import { ago, shortId, table, truncated } from "./table.ts";
 

@@ -1,14 +1,20 @@
 /** The drop-in `docker` command: finds the engine, the command and its flags. It talks HTTP only, to any engine. */
 
+import { exportCommand, importCommand, loadCommand, saveCommand } from "./archives.ts";
 import { Client } from "./client.ts";
 import { type Command, describe } from "./command.ts";
 import { execCommand, logsCommand, psCommand, rmCommand, stopCommand } from "./containers.ts";
 import { helpText, parseFlags, type Specs, UsageError } from "./flags.ts";
-import { imagesCommand, loadCommand, pullCommand } from "./images.ts";
+import { commitCommand, diffCommand, historyCommand, rmiCommand, tagCommand } from "./image-commands.ts";
+import { imagesCommand } from "./image-list.ts";
+import { pullCommand } from "./images.ts";
+import { containerInspectCommand, imageInspectCommand, inspectCommand } from "./inspect.ts";
+import { containerPruneCommand, imagePruneCommand, systemPruneCommand } from "./prune.ts";
 import { loginCommand, logoutCommand, pushCommand, searchCommand } from "./registry.ts";
 import { registryCommand } from "./registry-serve.ts";
 import { runCommand } from "./run.ts";
 import { infoCommand, versionCommand } from "./system.ts";
+import { dfCommand, eventsCommand, fsckCommand } from "./usage.ts";
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   run: runCommand,
@@ -19,7 +25,17 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   rm: rmCommand,
   images: imagesCommand,
   pull: pullCommand,
+  rmi: rmiCommand,
+  tag: tagCommand,
+  history: historyCommand,
+  save: saveCommand,
   load: loadCommand,
+  import: importCommand,
+  export: exportCommand,
+  commit: commitCommand,
+  diff: diffCommand,
+  inspect: inspectCommand,
+  events: eventsCommand,
   push: pushCommand,
   login: loginCommand,
   logout: logoutCommand,
@@ -28,6 +44,58 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   version: versionCommand,
   info: infoCommand,
 };
+
+/** The same by topic: `image ls` is `images`. */
+const GROUPS: Readonly<Record<string, Readonly<Record<string, Command>>>> = {
+  image: {
+    ls: imagesCommand,
+    list: imagesCommand,
+    inspect: imageInspectCommand,
+    history: historyCommand,
+    import: importCommand,
+    load: loadCommand,
+    prune: imagePruneCommand,
+    pull: pullCommand,
+    push: pushCommand,
+    rm: rmiCommand,
+    save: saveCommand,
+    tag: tagCommand,
+  },
+  container: {
+    commit: commitCommand,
+    diff: diffCommand,
+    exec: execCommand,
+    export: exportCommand,
+    inspect: containerInspectCommand,
+    logs: logsCommand,
+    ls: psCommand,
+    prune: containerPruneCommand,
+    rm: rmCommand,
+    run: runCommand,
+    stop: stopCommand,
+  },
+  system: {
+    df: dfCommand,
+    events: eventsCommand,
+    fsck: fsckCommand,
+    info: infoCommand,
+    prune: systemPruneCommand,
+  },
+};
+
+/** @returns the command, and what is left of the line. @throws UsageError */
+function commandOf([name = "", ...words]: readonly string[]): readonly [command: Command, words: readonly string[]] {
+  const unknown = (line: string) =>
+    new UsageError(`unknown command: bosun ${line}\n\nRun 'bosun --help' for more information`);
+  const group = Object.hasOwn(GROUPS, name) ? GROUPS[name] : undefined;
+  const commands = group ?? COMMANDS;
+  const [key = "", ...rest] = group ? words : [name, ...words];
+  const command = Object.hasOwn(commands, key) ? commands[key] : undefined;
+  if (command) return [command, rest];
+  if (group && (key === "" || key === "--help"))
+    throw new UsageError(`bosun ${name} COMMAND, one of: ${Object.keys(group).join(", ")}`);
+  throw unknown(group ? `${name} ${key}` : name);
+}
 
 const GLOBAL: Specs = {
   host: { kind: "text", short: "H", help: "Daemon socket to connect to" },
@@ -38,7 +106,13 @@ const GLOBAL: Specs = {
 const DEFAULT_HOST = "unix:///run/bosun.sock";
 
 const overview = (usage: string): string =>
-  [usage, "", ...Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`)].join("\n");
+  [
+    usage,
+    "",
+    `  ${Object.keys(GROUPS).join(", ")}: the same and more, by topic`,
+    "",
+    ...Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`),
+  ].join("\n");
 
 /** @param usage  printed before the list of commands. @returns the exit code */
 export async function runClient(argv: readonly string[], usage: string): Promise<number> {
@@ -46,14 +120,12 @@ export async function runClient(argv: readonly string[], usage: string): Promise
   let failureCode = 1;
   try {
     const global = parseFlags(argv, GLOBAL, { stopAtArgument: true });
-    const [name, ...words] = global.args;
-    if (name === undefined) {
+    if (global.args.length === 0) {
       if (global.on("version")) return await versionLine(global.text("host"));
       console.log(overview(usage));
       return global.on("help") ? 0 : 1;
     }
-    const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-    if (!command) throw new UsageError(`unknown command: bosun ${name}\n\nRun 'bosun --help' for more information`);
+    const [command, words] = commandOf(global.args);
     failureCode = command.failureCode ?? 1;
     return await runCommandLine(command, words, global.text("host"));
   } catch (error) {

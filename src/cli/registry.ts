@@ -13,8 +13,9 @@ import {
   serverHeaders,
   serverKey,
 } from "./credentials.ts";
+import { filterQuery } from "./filters.ts";
 import type { Flags } from "./flags.ts";
-import { filterQuery, ProgressLines, type ProgressObject } from "./images.ts";
+import { ProgressLines, type ProgressObject } from "./images.ts";
 import { table } from "./table.ts";
 
 /** @param isHidden  what is typed is not shown */

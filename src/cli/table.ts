@@ -1,8 +1,13 @@
 /** Columns of text, and the numbers and times in them as docker shows them. */
 
+/** Narrower columns are filled up: with the blanks that follow it a column has ten characters at least, as docker's. */
+const NARROWEST = 7;
+
 /** Cells padded to their column, three blanks between. */
 export function table(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const widths = (rows[0] ?? []).map((_, column) =>
+    Math.max(NARROWEST, ...rows.map((row) => row[column]?.length ?? 0)),
+  );
   return rows
     .map((row) =>
       row
@@ -45,3 +50,13 @@ export function ago(seconds: number): string {
   const count = Math.floor(age / size);
   return `${count} ${name}${count === 1 ? "" : "s"} ago`;
 }
+
+/** `x:tag` at its last colon, which is no port's. */
+export function splitTag(reference: string): readonly [name: string, tag: string] {
+  const at = reference.lastIndexOf(":");
+  return at > reference.lastIndexOf("/") ? [reference.slice(0, at), reference.slice(at + 1)] : [reference, "<none>"];
+}
+
+/** As Go prints times: `2024-05-06 07:08:09 +0000 UTC`. @param seconds  since 1970 */
+export const localTime = (seconds: number): string =>
+  `${new Date(seconds * 1000).toISOString().slice(0, 19).replace("T", " ")} +0000 UTC`;

@@ -2,14 +2,14 @@ import { describe, expect, test } from "bun:test";
 import { parseHost } from "../../../src/cli/client.ts";
 import { ago, humanSize, shortId, table, truncated } from "../../../src/cli/table.ts";
 
-test("table() pads columns, three blanks between, none at the end", () => {
+test("table() pads columns to ten characters at least, three blanks between, none at the end", () => {
   expect(
     table([
       ["ID", "NAME", ""],
       ["1", "a", ""],
       ["123", "long name", "x"],
     ]),
-  ).toBe("ID    NAME\n1     a\n123   long name   x");
+  ).toBe("ID        NAME\n1         a\n123       long name   x");
 });
 
 test.each([

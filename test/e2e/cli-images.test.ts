@@ -1,0 +1,102 @@
+/** Our own command beside docker's, both asked the same: images and what is done with them. */
+
+import { expect, test } from "bun:test";
+import { dockerArchive } from "../support/archive.ts";
+import { e2e } from "../support/e2e.ts";
+import { imageOf } from "../support/image.ts";
+
+const BOSUN = [process.execPath, new URL("../../src/main.ts", import.meta.url).pathname];
+
+e2e("bosun's commands for images", (engine) => {
+  const bosun = async (...args: readonly string[]) => {
+    const child = Bun.spawn([...BOSUN, ...args], {
+      env: { ...process.env, ...engine.daemon.env },
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+    });
+    const [stdout, stderr, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+    return { code, stdout, stderr };
+  };
+  const ok = async (...args: readonly string[]) => {
+    const { code, stdout, stderr } = await bosun(...args);
+    if (code !== 0) throw new Error(`bosun ${args.join(" ")}: exit code ${code}: ${stderr}`);
+    return stdout.replace(/\n$/, "");
+  };
+  const load = (tag: string, ...names: string[]) =>
+    engine.load(
+      dockerArchive([
+        { image: imageOf({ layers: names.map((name) => [{ name, content: name.repeat(9999) }]) }), tags: [tag] },
+      ]),
+    );
+
+  test.each([
+    ["image ls --format {{.Repository}}:{{.Tag}}@{{.ID}}"],
+    ["images -q --no-trunc busybox"],
+    ["images --digests busybox"],
+    ["image inspect busybox --format {{.Id}}"],
+    ["image inspect --format {{json .Config}} opinionated:1"],
+    ["inspect -f {{index .RepoTags 0}} busybox"],
+    ["history --format {{.CreatedBy}}|{{.Size}} opinionated:1"],
+    ["history --no-trunc -q busybox"],
+    ["system df --format {{.Type}}:{{.TotalCount}}"],
+  ])("%s says what docker says", async (line) => {
+    const words = line.match(/\{\{.*?\}\}\S*|\S+/g) ?? [];
+    const theirs = (await engine.ok(...words)).split("\n");
+    const mine = (await ok(...words)).split("\n");
+    const isDf = line.startsWith("system df"); // docker's has lines for volumes and a build cache, too
+    expect(mine).toEqual(isDf ? theirs.slice(0, 2) : theirs.map((text) => text.trimEnd()));
+  });
+
+  test("save, rmi, load, tag, commit, diff, export and import go round", async () => {
+    await load("round:1", "one");
+    const path = engine.daemon.path("round.tar");
+    const id = await ok("image", "inspect", "-f", "{{.Id}}", "round:1");
+    await ok("save", "-o", path, "round:1");
+    expect(await ok("rmi", "round:1")).toContain(`Deleted: ${id}`);
+    expect(await ok("load", "-i", path)).toBe("Loaded image: round:1");
+    expect(await ok("image", "inspect", "-f", "{{.Id}}", "round:1")).toBe(id);
+    await ok("tag", "round:1", "round:2");
+    const container = await engine.ok("create", "busybox", "sh", "-c", "echo x > /made");
+    await engine.ok("start", "-a", container);
+    expect(await ok("diff", container)).toBe("A /made");
+    const committed = await ok("commit", "-c", "LABEL a=b", "-m", "why", container, "made:1");
+    expect(await ok("inspect", "-f", "{{.Id}} {{.Config.Labels}} {{.Comment}}", "made:1")).toBe(
+      `${committed} map[a:b] why`,
+    );
+    const tree = engine.daemon.path("tree.tar");
+    await ok("export", "-o", tree, container);
+    expect(await ok("import", "-c", "CMD cat /made", tree, "tree:1")).toMatch(/^sha256:/);
+    expect(await engine.ok("run", "--rm", "--network", "none", "tree:1")).toBe("x");
+    await engine.ok("rm", container);
+    expect(await ok("image", "rm", "tree:1", "made:1", "round:1", "round:2")).toContain("Untagged: round:2");
+    const missing = await bosun("inspect", "nothing");
+    expect([missing.code, missing.stderr]).toEqual([1, "error: no such object: nothing\n"]);
+  });
+
+  test("images --tree shows shared layers above what shares them, and what removal frees", async () => {
+    await load("tree:a", "base", "a");
+    await load("tree:b", "base", "b");
+    const lines = (await ok("images", "--tree", "tree")).split("\n");
+    expect(lines[0]).toMatch(/^LAYER +SIZE +SHARED BY +IMAGE +FREES +CONTAINERS$/);
+    expect(lines[1]).toMatch(/^└─ [0-9a-f]{12} +[\d.]+kB +2$/);
+    const ends = lines
+      .slice(2)
+      .map((line) => /^ {3}[├└]─ [0-9a-f]{12} +[\d.]+kB +(tree:[ab]) +[\d.]+kB$/.exec(line)?.[1]);
+    expect(ends.toSorted()).toEqual(["tree:a", "tree:b"]);
+    expect(await ok("image", "prune", "-af", "--filter", "label!=shared", "--filter", "until=1h")).toContain(
+      "untagged: tree:a",
+    );
+  });
+
+  test("system fsck says that all is well, and exits with 1 when something is left", async () => {
+    expect(await ok("system", "fsck", "--full")).toBe("0 found, 0 left");
+    await Bun.write(`${engine.daemon.dataRoot}/snapshots/stray/x`, "");
+    const found = await bosun("system", "fsck");
+    expect([found.code, found.stdout]).toEqual([1, "snapshot stray: no container has it\n1 found, 1 left\n"]);
+    expect(await ok("system", "fsck", "--repair")).toBe(
+      "snapshot stray: no container has it → removed\n1 found, 0 left",
+    );
+    expect((await bosun("image", "paint")).stderr).toContain("unknown command: bosun image paint");
+  });
+});
