@@ -1,15 +1,42 @@
 /** Small blobs that would become large, and tars that would take for ever. */
 
 import { expect, test } from "bun:test";
+import { readdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { gzipSync, zstdCompressSync } from "node:zlib";
+import { ErofsSnapshotter } from "../../src/store/snapshot-erofs.ts";
 import { erofsOf } from "../../src/wasm/erofs.ts";
 import { TarReader } from "../../src/wasm/tar.ts";
-import { DRIVERS, refusal } from "../support/hostile.ts";
+import { failureOf } from "../support/errors.ts";
+import { makeFolder } from "../support/folder.ts";
+import { DRIVERS, refusal, workers } from "../support/hostile.ts";
 import { file, tarOf } from "../support/tar.ts";
+import { packedBy } from "../support/tools.ts";
 
 for (const driver of DRIVERS)
   test(`${driver}: unpack() stops when the tar grows beyond the limit`, async () => {
     const tar = tarOf(file("zeros", "\0".repeat(5 << 20)));
     expect(await refusal(driver, tar, { maxLayerBytes: 1 << 20 })).toContain("more than 1048576 bytes");
+  });
+
+const packers: Readonly<Record<string, (tar: Buffer) => Uint8Array>> = {
+  gzip: (tar) => gzipSync(tar),
+  zstd: (tar) => zstdCompressSync(tar),
+  ...Object.fromEntries(
+    ["xz", "bzip2"].filter((tool) => Bun.which(tool)).map((tool) => [tool, (tar: Buffer) => packedBy(tool, tar)]),
+  ),
+};
+
+for (const [name, packed] of Object.entries(packers))
+  test(`ingest() stops when the tar of a small ${name} grows beyond the limit, and leaves nothing`, async () => {
+    await using folder = await makeFolder();
+    const root = join(folder.path, "root");
+    const options = { root, runRoot: join(folder.path, "run"), workers, maxLayerBytes: 1 << 20 };
+    const blob = join(folder.path, "blob");
+    await writeFile(blob, packed(tarOf(file("zeros", "\0".repeat(5 << 20)))));
+    const failure = await failureOf(() => new ErofsSnapshotter(options).ingest(blob));
+    expect(failure).toMatch(/^corrupt: .*more than 1048576 bytes$/);
+    expect(await readdir(join(root, "layers"))).toEqual([]);
   });
 
 async function read(tar: Buffer): Promise<TarReader> {
