@@ -103,7 +103,7 @@ class Reader {
     this.#told.add(config.digest, references);
     yield {
       config: bytes,
-      layers: layers.map((blob) => ({ path: this.archive.blobPath(blob), blob })),
+      layers: layers.map((blob) => ({ path: this.archive.blobPath(blob), blob, given: true })),
       references,
       documents,
     };
@@ -119,7 +119,7 @@ class Reader {
       const tags = RepoTags.map((tag) => withDefaultTag(parseReference(tag)));
       const references = this.#told.rest(digestOf(config), tags);
       if (!references) continue;
-      const layers = Layers.map((name) => ({ path: this.archive.file(name).path }));
+      const layers = Layers.map((name) => ({ path: this.archive.file(name).path, given: true }));
       yield { config, layers, references, documents: [] };
     }
   }

@@ -83,7 +83,7 @@ export class Importer {
       reference,
     };
     return await this.committer.commit(image, (onDiffId) =>
-      this.snapshotter.ingest(spooled.path, { onDiffId, signal }),
+      this.snapshotter.ingest(spooled.path, { onDiffId, signal, given: true }),
     );
   }
 

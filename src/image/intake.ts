@@ -25,6 +25,8 @@ export interface Document {
 export interface LocalLayer {
   /** A file: a tar, plain or compressed. */
   readonly path: string;
+  /** Whether the file is nobody's afterwards. */
+  readonly given?: boolean;
   /** What a manifest says of the file; nobody has verified it yet. */
   readonly blob?: Descriptor;
 }
@@ -99,17 +101,17 @@ export class Intake {
     return id;
   }
 
-  async #unpack({ diffId, path }: Named, { signal, onLayer }: IntakeOptions): Promise<void> {
+  async #unpack({ diffId, path, given = false }: Named, { signal, onLayer }: IntakeOptions): Promise<void> {
     signal?.throwIfAborted();
     if (await this.snapshotter.has(diffId)) return;
     const { size } = await stat(path);
     const onProgress = (bytes: number) => onLayer?.(diffId, size, bytes);
     onProgress(0);
-    await this.snapshotter.unpack(path, diffId, { onProgress, signal });
+    await this.snapshotter.unpack(path, diffId, { onProgress, signal, given });
   }
 
   /** Keeps the compressed layer. @throws corrupt when it is not what its descriptor says */
-  async #keep({ path, blob }: Required<LocalLayer>): Promise<void> {
+  async #keep({ path, blob }: Required<Pick<LocalLayer, "path" | "blob">>): Promise<void> {
     const open = async (offset: number) => ({ start: offset, body: readFrom(path, offset) });
     await this.content.put(blob, open, { durable: false });
   }

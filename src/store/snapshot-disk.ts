@@ -101,15 +101,17 @@ export class DiskSnapshotter implements Snapshotter {
   async #unpack(blob: string, diffId: Digest, options: UnpackOptions): Promise<void> {
     if (await this.has(diffId)) return;
     await this.#make(async (place) => {
-      const { arriving } = options;
-      const job = { ...place, blob, diffId, arrival: arriving?.memory, blobBytes: arriving?.size };
+      const { arriving, given } = options;
+      const job = { ...place, blob, diffId, given, arrival: arriving?.memory, blobBytes: arriving?.size };
       await this.#options.workers.unpack(job, options);
       return diffId;
     });
   }
 
   async ingest(blob: string, options: NewLayerOptions = {}): Promise<Digest> {
-    return await this.#makeNew(options, (place) => this.#options.workers.unpack({ ...place, blob }, options));
+    return await this.#makeNew(options, (place) =>
+      this.#options.workers.unpack({ ...place, blob, given: options.given }, options),
+    );
   }
 
   async commit(key: string, options: ExceptOptions & NewLayerOptions = {}): Promise<Digest> {

@@ -29,6 +29,8 @@ export interface UnpackOptions {
   /** Bytes of the blob that are done, now and then. */
   readonly onProgress?: (bytes: number) => void;
   readonly signal?: AbortSignal | undefined;
+  /** The blob is nobody's any more, and may become a part of the layer as it is. */
+  readonly given?: boolean;
   /** The blob is still on its way: it is unpacked as it comes. `size`: what it will have, bytes. @throws unavailable when the rest does not come */
   readonly arriving?: { readonly memory: SharedArrayBuffer; readonly size: number };
 }
@@ -50,6 +52,8 @@ export interface Tree extends Disposable {
 export interface NewLayerOptions {
   /** Called before the layer appears, so that somebody can hold it: nothing refers to it yet. */
   readonly onDiffId?: (diffId: Digest) => Promise<void>;
+  /** As for `unpack`. */
+  readonly given?: boolean;
   readonly onProgress?: (bytes: number) => void;
   readonly signal?: AbortSignal | undefined;
 }

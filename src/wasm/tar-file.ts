@@ -41,6 +41,22 @@ export class NewFile implements Disposable {
   }
 }
 
+/** A tar that is on disk already: hashed only. */
+export class PresentTar implements TarSink {
+  readonly #hash = openHasher();
+
+  write(bytes: Uint8Array): boolean {
+    this.#hash.update(bytes);
+    return true;
+  }
+
+  async finish(): Promise<Digest> {
+    return this.#hash.digest();
+  }
+
+  [Symbol.dispose](): void {}
+}
+
 /** Hashed and written by this thread. */
 export class TarFile implements TarSink {
   readonly #hash = openHasher();

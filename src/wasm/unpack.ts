@@ -3,15 +3,15 @@
  * thread with plain reads and writes, which is the fastest way to do them, and gives half of the work for a large layer to another one.
  */
 
-import { mkdirSync, statSync } from "node:fs";
+import { closeSync, linkSync, mkdirSync, openSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Digest } from "../base/digest.ts";
-import { corrupt, toldOf } from "../base/errors.ts";
-import { openDecompressor } from "./decompress.ts";
+import { corrupt, hasCode, toldOf } from "../base/errors.ts";
+import { compressionOf, openDecompressor } from "./decompress.ts";
 import { erofsOf, stepsOf } from "./erofs.ts";
 import { extract } from "./extract.ts";
 import { type TarLimits, TarReader } from "./tar.ts";
-import { NewFile, TarFile, type TarSink } from "./tar-file.ts";
+import { NewFile, PresentTar, TarFile, type TarSink } from "./tar-file.ts";
 import { TarThread } from "./tar-thread.ts";
 
 /** `erofs`: a file `erofs`, to be mounted with `tar` as its device. `directory`: a directory `fs`. */
@@ -23,6 +23,8 @@ export interface UnpackJob {
   /** Of its Arrival, when the blob is not whole yet; then with its size, bytes. */
   readonly arrival?: SharedArrayBuffer | undefined;
   readonly blobBytes?: number | undefined;
+  /** The blob is nobody's any more: a plain tar on the same disk becomes the layer's as it is, under one more name. */
+  readonly given?: boolean | undefined;
   /** An empty directory. It gets `tar`, the raw tar, and the layer; neither is synced. */
   readonly directory: string;
   /** What the tar's digest has to be, when that is known. */
@@ -56,9 +58,36 @@ const LARGE = 8 << 20;
 export async function unpack(job: UnpackJob, watcher: Watcher): Promise<Unpacked> {
   const path = join(job.directory, "tar");
   const tar = await TarReader.open(job.limits);
-  using sink = (job.blobBytes ?? statSync(job.blob).size) < LARGE ? new TarFile(path) : await TarThread.open(path);
+  using sink = await sinkOf(job, path);
   const tarBytes = await copy(job, tar, sink, watcher);
   return { ...(await saveLayer(job, tar, sink)), tarBytes };
+}
+
+async function sinkOf(job: UnpackJob, path: string): Promise<TarSink> {
+  if (job.given === true && isPlain(job.blob) && linked(job.blob, path)) return new PresentTar();
+  return (job.blobBytes ?? statSync(job.blob).size) < LARGE ? new TarFile(path) : await TarThread.open(path);
+}
+
+function isPlain(path: string): boolean {
+  const head = new Uint8Array(4);
+  const fd = openSync(path, "r");
+  try {
+    readSync(fd, head, 0, 4, 0);
+  } finally {
+    closeSync(fd);
+  }
+  return compressionOf(head) === "none";
+}
+
+/** @returns whether the file has the other name, too; not when that would be on another disk */
+function linked(path: string, name: string): boolean {
+  try {
+    linkSync(path, name);
+    return true;
+  } catch (error) {
+    if (hasCode(error, "EXDEV", "EPERM", "EMLINK")) return false;
+    throw error;
+  }
 }
 
 /** What `saveLayer` goes by, in the jobs that make layers. */
