@@ -45,6 +45,11 @@ function createApp(routers: readonly Hono<Env>[], log: Logger): Hono<Env> {
   return app;
 }
 
+/** The same request to another address. Made of a Request, Bun's keeps all of the body in memory until the other is gone. */
+function moved({ method, headers, body, signal }: Request, url: string): Request {
+  return new Request(url, { method, headers, signal, ...(body && { body, duplex: "half" }) });
+}
+
 /** @returns the API: `/v1.NN/path` and `/path` alike. */
 export function createApi(routers: readonly Hono<Env>[], identity: ServerIdentity, log: Logger): Handler {
   const app = createApp(routers, log);
@@ -59,7 +64,7 @@ export function createApi(routers: readonly Hono<Env>[], identity: ServerIdentit
       /^(https?:\/\/[^/]*)(?:\/v(\d+\.\d+)(?=\/|$))?(.*)$/s.exec(request.url) ?? [];
     try {
       const bindings = { ...connection, version: negotiate(version) };
-      return await app.fetch(version ? new Request(`${origin}${path}`, request) : request, bindings);
+      return await app.fetch(version ? moved(request, `${origin}${path}`) : request, bindings);
     } catch (error) {
       return errorResponse(error);
     }
