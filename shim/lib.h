@@ -14,6 +14,12 @@ EXPORT int bosun_statfs (const char *path, uint64_t out[7]);
 EXPORT int64_t bosun_get_xattr (const char *path, const char *name, void *value, uint64_t size);
 EXPORT int64_t bosun_list_xattrs (const char *path, void *names, uint64_t size);
 
+/* lib-disk.c */
+EXPORT int bosun_limit_size (const char *directory, uint64_t bytes);
+EXPORT int bosun_subvolume (const char *directory, const char *name);
+EXPORT int bosun_snapshot (const char *source, const char *directory, const char *name);
+EXPORT int bosun_limit_subvolume (const char *path, uint64_t bytes);
+
 /* lib-mounts.c */
 EXPORT int bosun_open_mount (const char *type, const char *options);
 EXPORT int bosun_attach (int mount, const char *target);

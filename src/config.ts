@@ -24,7 +24,7 @@ export interface Config {
   readonly group: string;
   /** Whether somebody asked for `group`, so that its absence is an error and not a note. */
   readonly groupGiven: boolean;
-  readonly storageDriver: "auto" | "erofs" | "overlay";
+  readonly storageDriver: "auto" | "erofs" | "overlay" | "btrfs" | "vfs";
   readonly insecureRegistries: readonly string[];
   /** Copies of Docker Hub. */
   readonly registryMirrors: readonly string[];
@@ -359,7 +359,7 @@ function toConfig(values: Values): Config {
     pidfile: values.text("pidfile") ?? "/run/bosun.pid",
     group: values.text("group") ?? "docker",
     groupGiven: values.raw.has("group"),
-    storageDriver: values.choice("storage-driver", "auto", ["auto", "erofs", "overlay"]),
+    storageDriver: values.choice("storage-driver", "auto", ["auto", "erofs", "overlay", "btrfs", "vfs"]),
     insecureRegistries: values.list("insecure-registry"),
     registryMirrors: values.list("registry-mirror"),
     mirrors: toMirrors(values),

@@ -37,6 +37,7 @@ const JUDGES: Readonly<Record<string, string>> = {
   python3: "python3",
   script: "bsdutils",
   curl: "curl",
+  "mkfs.btrfs": "btrfs-progs",
 };
 
 const here = import.meta.dir;

@@ -20,3 +20,13 @@ export const hexOf = (digest: Digest): string => digest.slice("sha256:".length);
 
 export const digestOf = (bytes: string | Uint8Array): Digest =>
   `sha256:${new Bun.CryptoHasher("sha256").update(bytes).digest("hex")}`;
+
+/** @returns the id of every prefix of a list of layers, as Docker names layers. Source: OCI image-spec config.md, "Layer ChainID". */
+export function chainIds(diffIds: readonly Digest[]): readonly Digest[] {
+  const chain: Digest[] = [];
+  for (const diffId of diffIds) {
+    const below = chain.at(-1);
+    chain.push(below === undefined ? diffId : digestOf(`${below} ${diffId}`));
+  }
+  return chain;
+}

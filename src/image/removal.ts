@@ -3,7 +3,7 @@
  * Source: moby daemon/images/image_delete.go; wire-notes section 6.
  */
 
-import { type Digest, digestOf } from "../base/digest.ts";
+import type { Digest } from "../base/digest.ts";
 import { type BosunError, conflict } from "../base/errors.ts";
 import { shortId } from "../base/ids.ts";
 import { familiarReference, parseReference, type Reference, repositoryOf, withDefaultTag } from "../base/reference.ts";
@@ -96,13 +96,3 @@ export const planRemoval = (
   users: readonly ImageUser[],
   force: boolean,
 ): RemovalPlan => (isIdPrefix(image.id, name) ? planById(image, users, force) : planByName(image, name, users, force));
-
-/** @returns the id of every prefix of a list of layers, as Docker names layers. Source: OCI image-spec config.md, "Layer ChainID". */
-export function chainIds(diffIds: readonly Digest[]): readonly Digest[] {
-  const chain: Digest[] = [];
-  for (const diffId of diffIds) {
-    const below = chain.at(-1);
-    chain.push(below === undefined ? diffId : digestOf(`${below} ${diffId}`));
-  }
-  return chain;
-}

@@ -1,6 +1,6 @@
 /** Images that go: one by its name, or all that nobody uses. Rows first, files last. */
 
-import type { Digest } from "../base/digest.ts";
+import { chainIds, type Digest } from "../base/digest.ts";
 import type { Platform } from "../base/oci.ts";
 import { familiarReference } from "../base/reference.ts";
 import type { Database } from "../store/database.ts";
@@ -8,7 +8,7 @@ import { hasLabel, secondsOf } from "./filter.ts";
 import type { Lookup } from "./lookup.ts";
 import type { StoredConfig } from "./manifest.ts";
 import type { ImageRecord, ImageRecords } from "./records.ts";
-import { chainIds, type ImageUser, planRemoval, type Removed } from "./removal.ts";
+import { type ImageUser, planRemoval, type Removed } from "./removal.ts";
 import type { Sweeper } from "./sweep.ts";
 
 export interface RemoveOptions {

@@ -66,10 +66,14 @@ export interface ExceptOptions {
   readonly except?: readonly string[];
 }
 
-export interface Snapshotter {
-  /** As users name it: `erofs`, `overlay`, `vfs`. */
-  readonly name: string;
+export interface SnapshotOptions {
+  readonly readonly?: boolean;
+  /** Most bytes that the writable top may take. */
+  readonly sizeBytes?: number;
+}
 
+/** The part of the port that knows layers. */
+export interface Layers {
   /** @returns whether a layer is unpacked. */
   has(diffId: Digest): Promise<boolean>;
 
@@ -82,8 +86,34 @@ export interface Snapshotter {
   /** As `unpack`, for a tar whose diffId is not known. @returns it. @throws corrupt */
   ingest(blobPath: string, options?: NewLayerOptions): Promise<Digest>;
 
-  /** Makes the snapshot. @throws conflict when `key` exists, notFound when a layer is missing. */
-  prepare(key: string, layers: readonly Digest[], options?: { readonly readonly?: boolean }): Promise<void>;
+  /** Removes a layer and its shared mount. Idempotent. @throws conflict while a snapshot uses it. */
+  removeLayer(diffId: Digest): Promise<void>;
+
+  /** Every layer, in no order. */
+  listLayers(): AsyncIterable<Digest>;
+
+  /** The layer's raw tar: its digest is the diffId. @throws notFound */
+  tar(diffId: Digest): Promise<{ readonly path: string; readonly size: number }>;
+
+  /** What a layer takes on disk. @throws notFound */
+  layerBytes(diffId: Digest): Promise<number>;
+
+  /**
+   * Looks a layer over. @param full  reads all of its tar, too. @returns what is wrong with it; undefined for nothing. @throws notFound
+   */
+  fault(diffId: Digest, full: boolean): Promise<LayerFault | undefined>;
+
+  /** Makes a layer's index again of its tar; who has it mounted goes on with the old one. @throws notFound, corrupt when the tar is not the layer's */
+  rebuild(diffId: Digest): Promise<void>;
+}
+
+/** The part that knows what containers see. */
+export interface Snapshots {
+  /**
+   * Makes the snapshot. @throws conflict when `key` exists, notFound when a layer is missing, unavailable when the disk is full or cannot
+   * hold the top to a size
+   */
+  prepare(key: string, layers: readonly Digest[], options?: SnapshotOptions): Promise<void>;
 
   /** @returns what to mount so that the snapshot appears at `target`. @throws notFound */
   mounts(key: string, target: string): Promise<readonly Mount[]>;
@@ -106,34 +136,19 @@ export interface Snapshotter {
   /** Removes a snapshot. Idempotent. */
   removeSnapshot(key: string): Promise<void>;
 
-  /** Removes a layer and its shared mount. Idempotent. @throws conflict while a snapshot uses it. */
-  removeLayer(diffId: Digest): Promise<void>;
-
   /** Host mounts (targets of `layer` mounts) that no snapshot in `running` needs any more are unmounted. */
   release(running: ReadonlySet<string>): Promise<void>;
-
-  /** Every layer, in no order. */
-  listLayers(): AsyncIterable<Digest>;
-
-  /** The layer's raw tar: its digest is the diffId. @throws notFound */
-  tar(diffId: Digest): Promise<{ readonly path: string; readonly size: number }>;
-
-  /** What a layer takes on disk. @throws notFound */
-  layerBytes(diffId: Digest): Promise<number>;
-
-  /**
-   * Looks a layer over. @param full  reads all of its tar, too. @returns what is wrong with it; undefined for nothing. @throws notFound
-   */
-  fault(diffId: Digest, full: boolean): Promise<LayerFault | undefined>;
-
-  /** Makes a layer's index again of its tar; who has it mounted goes on with the old one. @throws notFound, corrupt when the tar is not the layer's */
-  rebuild(diffId: Digest): Promise<void>;
 
   /** Keys of every snapshot, in no order. */
   listSnapshots(): AsyncIterable<string>;
 
   /** The layers that a snapshot stands on, bottom first. @throws notFound, corrupt */
   layersOf(key: string): Promise<readonly Digest[]>;
+}
+
+export interface Snapshotter extends Layers, Snapshots {
+  /** As users name it: `erofs`, `overlay`, `btrfs`, `vfs`. */
+  readonly name: string;
 
   /**
    * Removes leftovers of a crash. Called once, at start, before anything else.

@@ -4,25 +4,39 @@ import { closeSync, readFileSync } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { corrupt, messageOf, unavailable } from "../base/errors.ts";
+import { fileSystemOf } from "../base/files.ts";
 import { openMount } from "../base/mounts.ts";
 import { tarOfFile } from "../base/tar.ts";
 import { erofsOf } from "../wasm/erofs.ts";
 import { TarReader } from "../wasm/tar.ts";
+import type { SnapshotterOptions } from "./layer-files.ts";
 import type { Snapshotter } from "./snapshot.ts";
-import type { SnapshotterOptions } from "./snapshot-disk.ts";
+import { BtrfsSnapshotter } from "./snapshot-btrfs.ts";
 import { ErofsSnapshotter } from "./snapshot-erofs.ts";
 import { OverlaySnapshotter } from "./snapshot-overlay.ts";
+import { VfsSnapshotter } from "./snapshot-vfs.ts";
 
-export type Driver = "auto" | "erofs" | "overlay";
+export type Driver = "auto" | "erofs" | "overlay" | "btrfs" | "vfs";
+
+/** Source: linux/magic.h. */
+const BTRFS_MAGIC = 0x9123683e;
 
 /** @throws unavailable when the driver that was asked for does not work here */
 export async function openSnapshotter(driver: Driver, options: SnapshotterOptions): Promise<Snapshotter> {
   await mkdir(options.root, { recursive: true, mode: 0o711 });
   if (driver === "overlay") return new OverlaySnapshotter(options);
+  if (driver === "vfs") return new VfsSnapshotter(options);
+  if (driver === "btrfs") return openBtrfs(options);
   const reason = await probeErofs(options.root);
   if (reason === undefined) return new ErofsSnapshotter(options);
   if (driver === "auto") return new OverlaySnapshotter(options);
   throw unavailable(`Cannot use the storage driver erofs: ${reason}. It needs Linux 6.12 with EROFS_FS`);
+}
+
+function openBtrfs(options: SnapshotterOptions): Snapshotter {
+  if (fileSystemOf(options.root).type !== BTRFS_MAGIC)
+    throw unavailable(`Cannot use the storage driver btrfs: ${options.root} is not on Btrfs`);
+  return new BtrfsSnapshotter(options);
 }
 
 const NAME = "probe";

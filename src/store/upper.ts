@@ -1,8 +1,9 @@
-/** An overlay's upper directory, read from outside: what it takes. */
+/** What a snapshot's top takes, read from outside. */
 
 import type { Stats } from "node:fs";
 import { lstat, readdir } from "node:fs/promises";
 import { ifMissing } from "../base/errors.ts";
+import type { Change } from "./snapshot.ts";
 
 const SLASH = Buffer.from("/");
 const below = (directory: Buffer, name: Buffer): Buffer => Buffer.concat([directory, SLASH, name]);
@@ -34,6 +35,23 @@ async function* inodesBelow(directory: string): AsyncGenerator<Stats> {
 export async function usageOf(directory: string): Promise<{ bytes: number; inodes: number }> {
   const total = { bytes: 0, inodes: 0 };
   for await (const stats of inodesBelow(directory)) {
+    total.inodes++;
+    if (!stats.isDirectory()) total.bytes += stats.size;
+  }
+  return total;
+}
+
+/** As `usageOf`, of a whole tree: what is not as it was below counts. */
+export async function usageOfChanges(
+  root: string,
+  changes: AsyncIterable<Change>,
+): Promise<{ bytes: number; inodes: number }> {
+  const total = { bytes: 0, inodes: 0 };
+  const seen = new Set<number>();
+  for await (const { path, kind } of changes) {
+    const stats = kind === "deleted" ? undefined : await look(Buffer.from(root + path));
+    if (stats === undefined || (stats.isDirectory() && kind === "modified") || seen.has(stats.ino)) continue;
+    seen.add(stats.ino);
     total.inodes++;
     if (!stats.isDirectory()) total.bytes += stats.size;
   }

@@ -31,7 +31,7 @@ withDaemon(
       registry.push("x/big", "1", remote);
       await api.daemon.stop();
       rmSync(api.daemon.dataRoot, { recursive: true });
-      disk = await makeSmallDisk(48 * MIB, api.daemon.dataRoot);
+      disk = await makeSmallDisk(48 * MIB, { at: api.daemon.dataRoot });
       await api.daemon.launch();
       await api.load(testArchive());
     });

@@ -4,7 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { buildShim } from "../../shim/shim.build.ts";
 import { BosunError, kindOf, messageOf } from "../../src/base/errors.ts";
-import type { SnapshotterOptions } from "../../src/store/snapshot-disk.ts";
+import type { SnapshotterOptions } from "../../src/store/layer-files.ts";
 import { ErofsSnapshotter } from "../../src/store/snapshot-erofs.ts";
 import { OverlaySnapshotter } from "../../src/store/snapshot-overlay.ts";
 import { Workers } from "../../src/wasm/workers.ts";

@@ -24,11 +24,25 @@ function run(...command: readonly string[]): void {
   if (exitCode !== 0) throw new Error(`${command.join(" ")}: ${stderr}`);
 }
 
-/**
- * @param bytes  of the whole disk; some go to the file system itself
- * @param at     an empty folder to mount it on; one of its own unless given
- */
-export async function makeSmallDisk(bytes: number, at?: string): Promise<SmallDisk> {
+export interface DiskOptions {
+  /** An empty folder to mount it on; one of its own unless given. */
+  readonly at?: string | undefined;
+  /** The command that makes the file system, without the image's path. */
+  readonly format?: readonly string[];
+  /** Of the mount, beside `loop`. */
+  readonly options?: readonly string[];
+}
+
+const EXT4 = ["mkfs.ext4", "-q", "-m", "0", "-O", "^has_journal"];
+export const EXT4_WITH_QUOTAS = {
+  format: ["mkfs.ext4", "-q", "-m", "0", "-O", "quota,project", "-E", "quotatype=prjquota"],
+  options: ["prjquota"],
+};
+export const BTRFS = { format: ["mkfs.btrfs", "-q"] };
+
+/** @param bytes  of the whole disk; some go to the file system itself */
+export async function makeSmallDisk(bytes: number, options: DiskOptions = {}): Promise<SmallDisk> {
+  const { at, format = EXT4 } = options;
   await using undo = new AsyncDisposableStack();
   const folder = undo.use(await makeFolder());
   const image = join(folder.path, "image");
@@ -37,8 +51,8 @@ export async function makeSmallDisk(bytes: number, at?: string): Promise<SmallDi
   writeFileSync(image, "");
   truncateSync(image, bytes);
   mkdirSync(path, { recursive: true });
-  run("mkfs.ext4", "-q", "-m", "0", "-O", "^has_journal", image);
-  run("mount", "-o", "loop", image, path);
+  run(...format, image);
+  run("mount", "-o", ["loop", ...(options.options ?? [])].join(), image, path);
   undo.defer(() => {
     try {
       detachMount(path);

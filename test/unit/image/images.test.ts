@@ -1,8 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import { type Digest, digestOf, hexOf } from "../../../src/base/digest.ts";
+import { chainIds, type Digest, digestOf, hexOf } from "../../../src/base/digest.ts";
 import { shortId } from "../../../src/base/ids.ts";
 import { parseReference } from "../../../src/base/reference.ts";
-import { chainIds } from "../../../src/image/removal.ts";
 import { failureOf } from "../../support/errors.ts";
 import { imageOf, type TestImage } from "../../support/image.ts";
 import { ImageRoom } from "../../support/images.ts";

@@ -1,0 +1,238 @@
+/**
+ * Layers as files.
+ *
+ *   <root>/layers/<diffId>/      tar, and erofs or fs/: see wasm/unpack.ts; settled: see settling.ts
+ *   <root>/boot                  which run of the kernel the layers were last used in
+ *   <runRoot>/layers/<diffId>    where a layer of format `erofs` is mounted, once for all containers
+ *
+ * A directory that starts `new-` or `rm-` is unfinished or half gone, and swept at start.
+ */
+
+import { mkdir, rename, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { type Digest, hexOf, isDigest } from "../base/digest.ts";
+import { ifMissing, kindOf, messageOf, notFound } from "../base/errors.ts";
+import { Locks } from "../base/lock.ts";
+import { mountsBelow } from "../base/mountinfo.ts";
+import type { LayerFormat, UnpackJob } from "../wasm/unpack.ts";
+import type { Workers } from "../wasm/workers.ts";
+import { exists, namesIn, removeWhole, sweepUnfinished, unmount } from "./directories.ts";
+import { type LayerFault, layerFault } from "./layer-check.ts";
+import { SETTLED, Settling } from "./settling.ts";
+import type { Layers, Mount, NewLayerOptions, Tree, UnpackOptions } from "./snapshot.ts";
+import { diskUsageOf } from "./upper.ts";
+import { type Lower, openView } from "./view.ts";
+
+export interface SnapshotterOptions {
+  /** Directory on a disk that overlay can have its upper directory on. */
+  readonly root: string;
+  /** Directory for mounts; gone after a reboot. */
+  readonly runRoot: string;
+  readonly workers: Workers;
+  /** Most bytes that a layer's tar may have. Default: 64 GiB. */
+  readonly maxLayerBytes?: number;
+  /** Told of damage that was found, and of a disk that refuses to sync. */
+  readonly warn?: (message: string) => void;
+}
+
+/** Where and how a Worker makes a layer. */
+type LayerPlace = Pick<UnpackJob, "directory" | "format" | "maxTarBytes">;
+
+const MAX_LAYER_BYTES = 64 * 2 ** 30;
+
+/** All but removing, which only who knows the snapshots can do. */
+export class LayerFiles implements Omit<Layers, "removeLayer"> {
+  readonly #layers: string;
+  readonly #mounts: string;
+  /** Held by whoever makes or removes what others stand on. */
+  protected readonly locks = new Locks();
+  readonly #unpacking = new Map<Digest, Promise<void>>();
+  readonly #settling: Settling;
+  /** Bytes of layers on disk: they do not change. */
+  readonly #layerSizes = new Map<Digest, number>();
+
+  /** @param format  what new layers become; those that are there are used in the format that they have */
+  constructor(
+    readonly format: LayerFormat,
+    protected readonly options: SnapshotterOptions,
+  ) {
+    this.#layers = join(options.root, "layers");
+    this.#mounts = join(options.runRoot, "layers");
+    this.#settling = new Settling({
+      directory: this.#layers,
+      bootFile: join(options.root, "boot"),
+      onFailure: (reason) => options.warn?.(`Cannot make a layer durable: ${reason}`),
+    });
+  }
+
+  has(diffId: Digest): Promise<boolean> {
+    return exists(this.#layer(diffId));
+  }
+
+  #layer(diffId: Digest): string {
+    return join(this.#layers, hexOf(diffId));
+  }
+
+  /** Of two callers with one diffId the second waits for the first, whose progress and signal count. */
+  unpack(blobPath: string, diffId: Digest, options: UnpackOptions = {}): Promise<void> {
+    const running = this.#unpacking.get(diffId);
+    if (running !== undefined) return running;
+    const unpacking = this.#unpack(blobPath, diffId, options).finally(() => this.#unpacking.delete(diffId));
+    this.#unpacking.set(diffId, unpacking);
+    return unpacking;
+  }
+
+  async #unpack(blob: string, diffId: Digest, options: UnpackOptions): Promise<void> {
+    if (await this.has(diffId)) return;
+    await this.#make(async (place) => {
+      const { arriving, given } = options;
+      const job = { ...place, blob, diffId, given, arrival: arriving?.memory, blobBytes: arriving?.size };
+      await this.options.workers.unpack(job, options);
+      return diffId;
+    });
+  }
+
+  async ingest(blob: string, options: NewLayerOptions = {}): Promise<Digest> {
+    return await this.makeNew(options, (place) =>
+      this.options.workers.unpack({ ...place, blob, given: options.given }, options),
+    );
+  }
+
+  /** Makes a layer whose diffId only its making tells. */
+  protected async makeNew(
+    { onDiffId }: NewLayerOptions,
+    work: (place: LayerPlace) => Promise<{ readonly diffId: Digest }>,
+  ): Promise<Digest> {
+    const made = await this.#make(async (place) => {
+      const { diffId } = await work(place);
+      await onDiffId?.(diffId);
+      return diffId;
+    });
+    await this.#settling.settleNow(hexOf(made));
+    return made;
+  }
+
+  /**
+   * Makes a layer in a directory that then gets the layer's name.
+   * @param fill  makes what belongs into the directory. @returns the layer's diffId
+   */
+  async #make(fill: (place: LayerPlace) => Promise<Digest>): Promise<Digest> {
+    const directory = join(this.#layers, `new-${crypto.randomUUID()}`);
+    await using undo = new AsyncDisposableStack();
+    undo.defer(() => rm(directory, { recursive: true, force: true }));
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    const maxTarBytes = this.options.maxLayerBytes ?? MAX_LAYER_BYTES;
+    const diffId = await fill({ directory, format: this.format, maxTarBytes });
+    if (await this.has(diffId)) return diffId;
+    try {
+      await rename(directory, this.#layer(diffId));
+      this.#settling.add(hexOf(diffId));
+    } catch (error) {
+      if (!(await this.has(diffId))) throw error; // another call has made the same one
+    }
+    return diffId;
+  }
+
+  async *listLayers(): AsyncIterable<Digest> {
+    for (const hex of await namesIn(this.#layers)) {
+      const diffId = `sha256:${hex}`;
+      if (isDigest(diffId)) yield diffId;
+    }
+  }
+
+  async tar(diffId: Digest): Promise<{ readonly path: string; readonly size: number }> {
+    const path = join(this.#layer(diffId), "tar");
+    const found = await stat(path).catch(ifMissing(undefined, "ENOTDIR"));
+    if (!found) throw notFound(`There is no layer ${diffId}`);
+    return { path, size: found.size };
+  }
+
+  async layerBytes(diffId: Digest): Promise<number> {
+    if (!(await this.has(diffId))) throw notFound(`There is no layer ${diffId}`);
+    const bytes = this.#layerSizes.get(diffId) ?? (await diskUsageOf(this.#layer(diffId)));
+    this.#layerSizes.set(diffId, bytes);
+    return bytes;
+  }
+
+  async fault(diffId: Digest, full: boolean): Promise<LayerFault | undefined> {
+    if (!(await this.has(diffId))) throw notFound(`There is no layer ${diffId}`);
+    return layerFault(this.#layer(diffId), diffId, full);
+  }
+
+  async rebuild(diffId: Digest): Promise<void> {
+    const old = this.#layer(diffId);
+    if (!(await this.has(diffId))) throw notFound(`There is no layer ${diffId}`);
+    const place = join(this.#layers, `new-${crypto.randomUUID()}`);
+    await using undo = new AsyncDisposableStack();
+    undo.defer(() => rm(place, { recursive: true, force: true }));
+    await mkdir(place, { mode: 0o700 });
+    const maxTarBytes = this.options.maxLayerBytes ?? MAX_LAYER_BYTES;
+    const job = { directory: place, format: this.format, maxTarBytes, blob: join(old, "tar"), diffId };
+    const { format } = await this.options.workers.unpack(job);
+    const [made, other] = format === "erofs" ? ["erofs", "fs"] : ["fs", "erofs"];
+    if (made === "fs") await rm(join(old, made), { recursive: true, force: true });
+    await rename(join(place, made), join(old, made));
+    await rm(join(old, other), { recursive: true, force: true });
+    this.#layerSizes.delete(diffId);
+  }
+
+  /** Where a layer's tree is, or will be once it is mounted. */
+  protected async layerMount(diffId: Digest): Promise<{ lower: string; mount?: Mount }> {
+    const directory = this.#layer(diffId);
+    const index = join(directory, "erofs");
+    if (!(await exists(index))) return { lower: join(directory, "fs") };
+    const target = join(this.#mounts, hexOf(diffId));
+    return { lower: target, mount: { type: "layer", index, device: join(directory, "tar"), target } };
+  }
+
+  /** @param top  above the layers. @returns all of it merged, to be read; undefined when there is nothing */
+  protected async view(layers: readonly Digest[], top: readonly Lower[]): Promise<Tree | undefined> {
+    await using _ = await this.locks.acquire(""); // no shared mount goes
+    const [bottom, ...others] = [...(await Promise.all(layers.map((diffId) => this.layerMount(diffId)))), ...top];
+    const mounts = new Set(await mountsBelow(this.#mounts));
+    return bottom && openView(bottom, others, (target) => mounts.has(target));
+  }
+
+  /** The caller holds the lock, and knows that no snapshot stands on it. */
+  protected async dropLayer(diffId: Digest): Promise<void> {
+    const target = join(this.#mounts, hexOf(diffId));
+    for (const mount of await mountsBelow(this.#mounts)) if (mount === target) unmount(target);
+    this.#layerSizes.delete(diffId);
+    await removeWhole(this.#layers, hexOf(diffId));
+  }
+
+  /** Targets of layers' shared mounts that are there. */
+  protected mountedLayers(): Promise<readonly string[]> {
+    return mountsBelow(this.#mounts);
+  }
+
+  protected layerTarget(diffId: Digest): string {
+    return join(this.#mounts, hexOf(diffId));
+  }
+
+  protected async sweepLayers(): Promise<void> {
+    await sweepUnfinished(this.#layers);
+    for (const hex of await this.#settling.doubtful(await this.#unsettled())) await this.#remake(hex);
+  }
+
+  async #unsettled(): Promise<readonly string[]> {
+    const unsettled: string[] = [];
+    for await (const diffId of this.listLayers())
+      if (!(await exists(join(this.#layer(diffId), SETTLED)))) unsettled.push(hexOf(diffId));
+    return unsettled;
+  }
+
+  /** The machine went down while the layer's files were on their way to disk. Its tar tells whether it came through; then all else can be made again. */
+  async #remake(hex: string): Promise<void> {
+    const [diffId, doubted] = [`sha256:${hex}`, `rm-doubted-${hex}`];
+    if (!isDigest(diffId)) return;
+    await rename(this.#layer(diffId), join(this.#layers, doubted));
+    try {
+      await this.unpack(join(this.#layers, doubted, "tar"), diffId);
+    } catch (error) {
+      if (kindOf(error) === "unavailable") throw error; // the disk is full: another start may have more luck
+      this.options.warn?.(`Removed layer ${diffId}, which a crash of this machine damaged: ${messageOf(error)}`);
+    }
+    await rm(join(this.#layers, doubted), { recursive: true, force: true });
+  }
+}
