@@ -124,7 +124,7 @@ e2e("errors", (engine) => {
     expect((await docker("build", "-q", "-")).code).not.toBe(0);
   });
 
-  test.each(["pause", "unpause", "top", "stats", "export", "cp", "update"])(
+  test.each(["pause", "unpause", "top", "stats", "cp", "update"])(
     "docker %s says that it is not there yet",
     async (command) => {
       const id = await ok("run", "-d", "--network", "none", "busybox", "sleep", "100");

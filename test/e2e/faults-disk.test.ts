@@ -61,7 +61,7 @@ withDaemon(
       },
     );
 
-    test.each([7 * MIB, 100 * KIB, 0])("of %d free bytes: a load says so and gives back all it took", async (left) => {
+    test.each([4 * MIB, 100 * KIB, 0])("of %d free bytes: a load says so and gives back all it took", async (left) => {
       disk?.fill(left);
       expect((await api.refusalOf(api.load(archive)))?.message).toMatch(NO_SPACE);
     });
