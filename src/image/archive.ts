@@ -9,6 +9,7 @@ import { type Digest, digestOf, hexOf } from "../base/digest.ts";
 import { corrupt } from "../base/errors.ts";
 import type { Descriptor } from "../base/oci.ts";
 import type { Bytes } from "../base/streams.ts";
+import type { Arrival } from "../wasm/arrival.ts";
 import { compressionOf, decompressedFile } from "../wasm/decompress.ts";
 import { Spool } from "./spool.ts";
 import { readTar, type TarEntry } from "./tar.ts";
@@ -20,6 +21,18 @@ const mostLinks = 16;
 interface Spooled {
   readonly path: string;
   readonly size: number;
+}
+
+/** A file of the archive that is about to be written. `size`: what the archive says, bytes. */
+export interface ArchiveFile extends Spooled {
+  /** Within the archive. */
+  readonly name: string;
+}
+
+export interface SpoolOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Told of each file before it comes. @returns where to tell how it comes, if somebody waits for it */
+  readonly onFile?: (file: ArchiveFile) => Promise<Arrival | undefined>;
 }
 
 type Node = Spooled | { readonly link: string };
@@ -81,20 +94,23 @@ export class Archive implements AsyncDisposable {
   readonly #nodes = new Map<string, Node>();
   readonly #spool = new Spool();
 
-  private constructor(readonly folder: string) {}
+  private constructor(
+    readonly folder: string,
+    readonly options: SpoolOptions,
+  ) {}
 
   /**
    * Spools an archive, plain or compressed with gzip, zstd, xz or bzip2.
    * @param scratch  where its folder is made, as `new-…`; dispose to remove it
    * @throws         corrupt, unavailable, or what the stream fails with; nothing is left then
    */
-  static async spool(bytes: Bytes, scratch: string, signal?: AbortSignal): Promise<Archive> {
+  static async spool(bytes: Bytes, scratch: string, options: SpoolOptions = {}): Promise<Archive> {
     await using undo = new AsyncDisposableStack();
-    const archive = undo.use(new Archive(await mkdtemp(join(scratch, "new-load-"))));
+    const archive = undo.use(new Archive(await mkdtemp(join(scratch, "new-load-")), options));
     let entries = 0;
     try {
       for await (const entry of readTar(await decompressed(bytes, join(archive.folder, "compressed")))) {
-        signal?.throwIfAborted();
+        options.signal?.throwIfAborted();
         if (++entries > mostEntries) throw corrupt(`Cannot read the archive: more than ${mostEntries} entries`);
         await archive.#add(entry, entries);
       }
@@ -117,8 +133,19 @@ export class Archive implements AsyncDisposable {
     if (entry.type === "hardlink") this.#nodes.set(name, { link: entry.linkName });
     if (entry.type !== "file") return;
     const path = join(this.folder, String(number));
-    await this.#spool.write(path, entry.body);
+    await this.#write({ name, path, size: entry.size }, entry.body);
     this.#nodes.set(name, { path, size: entry.size });
+  }
+
+  async #write(file: ArchiveFile, body: AsyncIterable<Uint8Array>): Promise<void> {
+    const arrival = await this.options.onFile?.(file);
+    try {
+      await this.#spool.write(file.path, body, (bytes) => arrival?.advance(file.path, bytes));
+      arrival?.complete();
+    } catch (error) {
+      arrival?.abandon();
+      throw error;
+    }
   }
 
   has(name: string): boolean {

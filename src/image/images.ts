@@ -110,7 +110,7 @@ export class Images {
     this.#lookup = lookup;
     this.#views = new Views(content, snapshotter, records, lookup, inUse);
     this.#intake = new Intake(content, snapshotter, records, sweeper);
-    this.#loader = new Loader(this.#intake, records, scratch);
+    this.#loader = new Loader(this.#intake, records, snapshotter, scratch);
     this.#puller = new Puller(registry, content, snapshotter, records, sweeper, transfers, platform);
     this.#saver = new Saver(content, snapshotter, records, sweeper);
     this.#committer = new Committer(content, snapshotter, records, sweeper);

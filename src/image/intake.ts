@@ -11,6 +11,7 @@ import { type Bytes, bytesOf } from "../base/streams.ts";
 import { together } from "../base/together.ts";
 import type { ContentStore } from "../store/content.ts";
 import type { Snapshotter } from "../store/snapshot.ts";
+import type { EarlyLayers } from "./early-layers.ts";
 import { parseConfig } from "./manifest.ts";
 import { measured } from "./pull.ts";
 import type { ImageRecords } from "./records.ts";
@@ -47,6 +48,8 @@ export interface IntakeOptions {
   readonly onLayer?: ((diffId: Digest, total: number, bytes: number) => void) | undefined;
   /** Images that came in the same archive. */
   readonly beside?: readonly Digest[];
+  /** Layers that were begun while the archive came. */
+  readonly early?: EarlyLayers;
 }
 
 /** A layer with its name. */
@@ -101,13 +104,14 @@ export class Intake {
     return id;
   }
 
-  async #unpack({ diffId, path, given = false }: Named, { signal, onLayer }: IntakeOptions): Promise<void> {
+  async #unpack({ diffId, path, given = false }: Named, { signal, onLayer, early }: IntakeOptions): Promise<void> {
     signal?.throwIfAborted();
     if (await this.snapshotter.has(diffId)) return;
     const { size } = await stat(path);
     const onProgress = (bytes: number) => onLayer?.(diffId, size, bytes);
     onProgress(0);
-    await this.snapshotter.unpack(path, diffId, { onProgress, signal, given });
+    if (await early?.take(path, diffId, onProgress)) onProgress(size);
+    else await this.snapshotter.unpack(path, diffId, { onProgress, signal, given });
   }
 
   /** Keeps the compressed layer. @throws corrupt when it is not what its descriptor says */

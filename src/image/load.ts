@@ -7,9 +7,12 @@ import { ifMissing } from "../base/errors.ts";
 import { shortId } from "../base/ids.ts";
 import type { Platform } from "../base/oci.ts";
 import { familiarReference } from "../base/reference.ts";
+import { Semaphore } from "../base/semaphore.ts";
 import type { Bytes } from "../base/streams.ts";
-import { Archive } from "./archive.ts";
+import type { Snapshotter } from "../store/snapshot.ts";
+import { Archive, type ArchiveFile } from "./archive.ts";
 import { readImages } from "./archive-images.ts";
+import { EarlyLayers } from "./early-layers.ts";
 import type { Intake, IntakeOptions, LocalImage } from "./intake.ts";
 import { counter, type OnProgress } from "./progress.ts";
 import type { ImageRecords } from "./records.ts";
@@ -36,11 +39,17 @@ function layerCounter(onProgress: OnProgress): NonNullable<IntakeOptions["onLaye
   };
 }
 
+/** Layers made at a time while archives arrive: of one that comes without a break, two keep up with it. */
+const earlyPlaces = 2;
+
 export class Loader {
+  readonly #places = new Semaphore(earlyPlaces);
+
   /** @param scratch  a folder of its own for archives; made when missing */
   constructor(
     readonly intake: Intake,
     readonly records: ImageRecords,
+    readonly snapshotter: Snapshotter,
     readonly scratch: string,
   ) {}
 
@@ -57,7 +66,9 @@ export class Loader {
    */
   async load(tar: Bytes, options: LoadOptions & { readonly onImage: (id: Digest) => Promise<void> }): Promise<void> {
     await mkdir(this.scratch, { recursive: true, mode: 0o700 });
-    await using archive = await Archive.spool(tar, this.scratch, options.signal);
+    await using early = new EarlyLayers(this.snapshotter, this.#places, options.signal);
+    const onFile = (file: ArchiveFile) => early.begin(file);
+    await using archive = await Archive.spool(tar, this.scratch, { signal: options.signal, onFile });
     const loaded: Digest[] = [];
     const told = new Set<string>();
     const onLine = (line: string) => {
@@ -65,22 +76,22 @@ export class Loader {
       told.add(line);
     };
     for await (const image of readImages(archive, options.platform)) {
-      const id = await this.#one(image, loaded, { ...options, onLine });
+      const id = await this.#one(image, { beside: loaded, early }, { ...options, onLine });
       loaded.push(id);
       await options.onImage(id);
     }
   }
 
-  /** @param beside  images of the archive that were loaded before */
   async #one(
     image: LocalImage,
-    beside: readonly Digest[],
+    { beside, early }: Required<Pick<IntakeOptions, "beside" | "early">>,
     { signal, onProgress, onLine = () => {} }: LoadOptions,
   ): Promise<Digest> {
     const before = image.references.map(
       (reference) => [reference, this.records.findByReference(reference)?.id] as const,
     );
-    const id = await this.intake.add(image, { signal, onLayer: onProgress && layerCounter(onProgress), beside });
+    const onLayer = onProgress && layerCounter(onProgress);
+    const id = await this.intake.add(image, { signal, onLayer, beside, early });
     for (const [reference, old] of before)
       if (old !== undefined && old !== id && !beside.includes(old))
         onLine(

@@ -11,18 +11,29 @@ export class Spool {
   #batch = Buffer.allocUnsafeSlow(BATCH);
   #spare = Buffer.allocUnsafeSlow(BATCH);
 
-  /** Writes a new file. @throws unavailable when the disk is full, or what the stream fails with; the file is then incomplete */
-  async write(path: string, body: AsyncIterable<Uint8Array>): Promise<void> {
+  /**
+   * Writes a new file.
+   * @param onWritten  told how many bytes of it can be read, after each batch
+   * @throws           unavailable when the disk is full, or what the stream fails with; the file is then incomplete
+   */
+  async write(
+    path: string,
+    body: AsyncIterable<Uint8Array>,
+    onWritten: (bytes: number) => void = () => {},
+  ): Promise<void> {
     try {
       await using file = await open(path, "wx", 0o600);
       let filled = 0;
+      let total = 0;
       let writing: Promise<unknown> = Promise.resolve();
       const flush = async (): Promise<void> => {
         await writing;
         const full = this.#batch.subarray(0, filled);
         [this.#batch, this.#spare] = [this.#spare, this.#batch];
         filled = 0;
-        writing = file.writeFile(full);
+        total += full.byteLength;
+        const written = total;
+        writing = file.writeFile(full).then(() => onWritten(written));
         writing.catch(() => {}); // looked at before the next
       };
       try {

@@ -19,7 +19,7 @@ import type { Workers } from "../wasm/workers.ts";
 import { exists, namesIn, removeWhole, sweepUnfinished, unmount } from "./directories.ts";
 import { type LayerFault, layerFault } from "./layer-check.ts";
 import { SETTLED, Settling } from "./settling.ts";
-import type { Layers, Mount, NewLayerOptions, Tree, UnpackOptions } from "./snapshot.ts";
+import type { Layers, Mount, NewLayerOptions, StagedLayer, StageOptions, Tree, UnpackOptions } from "./snapshot.ts";
 import { diskUsageOf } from "./upper.ts";
 import { type Lower, openView } from "./view.ts";
 
@@ -37,6 +37,8 @@ export interface SnapshotterOptions {
 
 /** Where and how a Worker makes a layer. */
 type LayerPlace = Pick<UnpackJob, "directory" | "format" | "maxTarBytes">;
+
+type MakeLayer = (place: LayerPlace) => Promise<{ readonly diffId: Digest }>;
 
 const MAX_LAYER_BYTES = 64 * 2 ** 30;
 
@@ -84,11 +86,21 @@ export class LayerFiles implements Omit<Layers, "removeLayer"> {
 
   async #unpack(blob: string, diffId: Digest, options: UnpackOptions): Promise<void> {
     if (await this.has(diffId)) return;
-    await this.#make(async (place) => {
-      const { arriving, given } = options;
-      const job = { ...place, blob, diffId, given, arrival: arriving?.memory, blobBytes: arriving?.size };
-      await this.options.workers.unpack(job, options);
-      return diffId;
+    await using staged = await this.#stageBlob(blob, options, diffId);
+    await staged.keep();
+  }
+
+  stage(blob: string, options: StageOptions = {}): Promise<StagedLayer> {
+    return this.#stageBlob(blob, options);
+  }
+
+  /** @param diffId  what it has to be, when that is known */
+  #stageBlob(blob: string, options: StageOptions, diffId?: Digest): Promise<StagedLayer> {
+    const { arriving, given, maxTarBytes = Number.POSITIVE_INFINITY } = options;
+    const source = { blob, diffId, given, arrival: arriving?.memory, blobBytes: arriving?.size };
+    return this.#stage((place) => {
+      const most = Math.min(place.maxTarBytes, maxTarBytes);
+      return this.options.workers.unpack({ ...place, ...source, maxTarBytes: most }, options);
     });
   }
 
@@ -99,38 +111,39 @@ export class LayerFiles implements Omit<Layers, "removeLayer"> {
   }
 
   /** Makes a layer whose diffId only its making tells. */
-  protected async makeNew(
-    { onDiffId }: NewLayerOptions,
-    work: (place: LayerPlace) => Promise<{ readonly diffId: Digest }>,
-  ): Promise<Digest> {
-    const made = await this.#make(async (place) => {
-      const { diffId } = await work(place);
-      await onDiffId?.(diffId);
-      return diffId;
-    });
-    await this.#settling.settleNow(hexOf(made));
-    return made;
+  protected async makeNew({ onDiffId }: NewLayerOptions, work: MakeLayer): Promise<Digest> {
+    await using staged = await this.#stage(work);
+    const { diffId } = staged;
+    await onDiffId?.(diffId);
+    await staged.keep();
+    await this.#settling.settleNow(hexOf(diffId));
+    return diffId;
   }
 
-  /**
-   * Makes a layer in a directory that then gets the layer's name.
-   * @param fill  makes what belongs into the directory. @returns the layer's diffId
-   */
-  async #make(fill: (place: LayerPlace) => Promise<Digest>): Promise<Digest> {
+  /** Makes a layer in a directory that gets the layer's name when it is kept. */
+  async #stage(work: MakeLayer): Promise<StagedLayer> {
     const directory = join(this.#layers, `new-${crypto.randomUUID()}`);
     await using undo = new AsyncDisposableStack();
     undo.defer(() => rm(directory, { recursive: true, force: true }));
     await mkdir(directory, { recursive: true, mode: 0o700 });
     const maxTarBytes = this.options.maxLayerBytes ?? MAX_LAYER_BYTES;
-    const diffId = await fill({ directory, format: this.format, maxTarBytes });
-    if (await this.has(diffId)) return diffId;
+    const { diffId } = await work({ directory, format: this.format, maxTarBytes });
+    const cleanup = undo.move();
+    return {
+      diffId,
+      keep: () => this.#keep(directory, diffId),
+      [Symbol.asyncDispose]: () => cleanup.disposeAsync(),
+    };
+  }
+
+  async #keep(directory: string, diffId: Digest): Promise<void> {
+    if (await this.has(diffId)) return;
     try {
       await rename(directory, this.#layer(diffId));
       this.#settling.add(hexOf(diffId));
     } catch (error) {
       if (!(await this.has(diffId))) throw error; // another call has made the same one
     }
-    return diffId;
   }
 
   async *listLayers(): AsyncIterable<Digest> {

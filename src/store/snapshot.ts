@@ -35,6 +35,18 @@ export interface UnpackOptions {
   readonly arriving?: { readonly memory: SharedArrayBuffer; readonly size: number };
 }
 
+/** A layer that is made, but that nobody sees yet. Disposed of without having been kept, it leaves nothing. */
+export interface StagedLayer extends AsyncDisposable {
+  readonly diffId: Digest;
+  /** Makes it a layer among the others; where there is the same one already, that one stays. */
+  keep(): Promise<void>;
+}
+
+export interface StageOptions extends UnpackOptions {
+  /** Most bytes that its tar may have, where that is less than what any layer may have. */
+  readonly maxTarBytes?: number;
+}
+
 export type ChangeKind = "added" | "modified" | "deleted";
 
 /** Its path starts with `/`. */
@@ -85,6 +97,9 @@ export interface Layers {
 
   /** As `unpack`, for a tar whose diffId is not known. @returns it. @throws corrupt */
   ingest(blobPath: string, options?: NewLayerOptions): Promise<Digest>;
+
+  /** As `ingest`, for a tar of which nobody knows yet whether it is a layer's. @throws corrupt */
+  stage(blobPath: string, options?: StageOptions): Promise<StagedLayer>;
 
   /** Removes a layer and its shared mount. Idempotent. @throws conflict while a snapshot uses it. */
   removeLayer(diffId: Digest): Promise<void>;

@@ -39,7 +39,7 @@ interface Task {
 type PromiseEnds<T> = Pick<PromiseWithResolvers<T>, "resolve" | "reject">;
 
 export interface WorkersOptions {
-  /** Workers at most; a job keeps one or two processors busy, or waits for the network. Default: 3 more than there are processors, from 5 to 7. */
+  /** Workers at most; a job keeps one or two processors busy, or waits for the network. Default: 5 more than there are processors, from 7 to 9: so many layers may be on their way at once. */
   readonly size?: number;
   /** How long Workers without work are kept. They hold some megabytes each. Default: 5 s. */
   readonly idleMs?: number;
@@ -57,7 +57,7 @@ export class Workers implements Disposable {
   #idleTimer: Timer | undefined;
 
   constructor(options: WorkersOptions = {}) {
-    this.#size = options.size ?? 3 + Math.max(2, Math.min(4, availableParallelism()));
+    this.#size = options.size ?? 5 + Math.max(2, Math.min(4, availableParallelism()));
     this.#idleMs = options.idleMs ?? 5000;
     this.#script = options.script ?? new URL("./worker.ts", import.meta.url);
   }

@@ -8,7 +8,15 @@ import { gunzipSync, zstdDecompressSync } from "node:zlib";
 import { type Digest, digestOf, hexOf } from "../../src/base/digest.ts";
 import { conflict, corrupt, messageOf, notFound, unavailable } from "../../src/base/errors.ts";
 import type { LayerFault } from "../../src/store/layer-check.ts";
-import type { Mount, NewLayerOptions, Snapshotter, Tree, UnpackOptions } from "../../src/store/snapshot.ts";
+import type {
+  Mount,
+  NewLayerOptions,
+  Snapshotter,
+  StagedLayer,
+  StageOptions,
+  Tree,
+  UnpackOptions,
+} from "../../src/store/snapshot.ts";
 
 function plain(bytes: Uint8Array): Uint8Array {
   if (bytes[0] === 0x1f && bytes[1] === 0x8b) return gunzipSync(bytes);
@@ -71,6 +79,12 @@ export class FakeSnapshotter implements Snapshotter, AsyncDisposable {
     await options.onDiffId?.(diffId);
     await this.unpack(path, diffId);
     return diffId;
+  }
+
+  async stage(path: string, options: StageOptions = {}): Promise<StagedLayer> {
+    if (options.arriving) throw unavailable("a fake waits for the whole blob");
+    const diffId = digestOf(plain(await Bun.file(path).bytes()));
+    return { diffId, keep: () => this.unpack(path, diffId), [Symbol.asyncDispose]: async () => {} };
   }
 
   /** What `commit` finds changed. */

@@ -467,6 +467,30 @@ export function snapshotterSuite(
       }),
     );
 
+    test(
+      "stage() makes a layer that is there when it is kept, and leaves nothing when it is not",
+      withSnapshotter(async ({ snapshotter, root }) => {
+        await mkdir(root, { recursive: true });
+        const blob = join(root, "blob");
+        await writeFile(blob, BASE.blob);
+        {
+          await using dropped = await snapshotter.stage(blob);
+          expect(dropped.diffId).toBe(BASE.diffId);
+          expect(await snapshotter.has(BASE.diffId)).toBe(false);
+        }
+        expect(await readdir(join(root, "layers"))).toEqual([]);
+        {
+          await using one = await snapshotter.stage(blob);
+          await using same = await snapshotter.stage(blob);
+          await one.keep();
+          await same.keep();
+        }
+        expect(await collect(snapshotter.listLayers())).toEqual([BASE.diffId]);
+        expect(await kind(snapshotter.stage(blob, { maxTarBytes: 1024 }))).toBe("corrupt");
+        expect(await readdir(join(root, "layers"))).toEqual([BASE.diffId.slice(7)]);
+      }),
+    );
+
     for (const layers of [0, 1, 2])
       test(
         `read() shows what a container sees, with ${layers} layers, while it runs and after`,
