@@ -8,6 +8,7 @@ import { readFileSync } from "node:fs";
 import { hasCode, invalid, messageOf, notImplemented } from "./base/errors.ts";
 import { LEVELS, type Level } from "./base/logger.ts";
 import { isObject } from "./base/objects.ts";
+import { parseBytes } from "./base/units.ts";
 import { parseUlimit, type Ulimit } from "./container/config.ts";
 import type { BridgeOptions } from "./network/driver-bridge.ts";
 import type { ProxySettings } from "./registry/proxies.ts";
@@ -287,13 +288,6 @@ class Values {
       }),
     );
   }
-}
-
-/** Bytes from `64m`, `1GiB`, `4096`. Source: docker/go-units RAMInBytes: powers of 1024. */
-export function parseBytes(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)\s*(?:([kmgtp])(?:i?b)?|b)?$/i.exec(text.trim());
-  if (!match?.[1]) throw invalid(`invalid size: '${text}'`);
-  return Math.floor(Number(match[1]) * 1024 ** " kmgtp".indexOf(match[2]?.toLowerCase() ?? " "));
 }
 
 function toTls(values: Values): TlsConfig | undefined {

@@ -264,6 +264,7 @@ function hostConfigOf({ host }: Container) {
     UTSMode: shown(namespaces.uts, "private"),
     UsernsMode: "",
     ShmSize: host.shmSize,
+    ...(Object.keys(host.storageOpt).length > 0 && { StorageOpt: host.storageOpt }),
     Sysctls: host.sysctls,
     Runtime: "bosun",
     Isolation: "",

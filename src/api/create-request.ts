@@ -5,6 +5,7 @@
 
 import { posix } from "node:path";
 import { invalid, notImplemented } from "../base/errors.ts";
+import { parseBytes } from "../base/units.ts";
 import {
   type Bind,
   type ContainerRequest,
@@ -20,16 +21,7 @@ import { type Document, isBlank } from "./document.ts";
 
 const CONFIG_REFUSED = ["Volumes", "NetworkDisabled", "MacAddress", "Shell"];
 const HOST_REFUSED = [
-  ...[
-    "Cgroup",
-    "CgroupParent",
-    "Links",
-    "PortBindings",
-    "PublishAllPorts",
-    "StorageOpt",
-    "VolumeDriver",
-    "VolumesFrom",
-  ],
+  ...["Cgroup", "CgroupParent", "Links", "PortBindings", "PublishAllPorts", "VolumeDriver", "VolumesFrom"],
   ...["BlkioWeight", "BlkioWeightDevice", "BlkioDeviceReadBps", "BlkioDeviceWriteBps", "BlkioDeviceReadIOps"],
   ...["BlkioDeviceWriteIOps", "CpuRealtimePeriod", "CpuRealtimeRuntime", "DeviceCgroupRules", "DeviceRequests"],
   ...["KernelMemory", "KernelMemoryTCP", "MemorySwappiness", "OomKillDisable", "CpuCount", "CpuPercent"],
@@ -134,6 +126,7 @@ export function toHostConfig(
     maskedPaths: host.words("MaskedPaths"),
     readonlyPaths: host.words("ReadonlyPaths"),
     shmSize: inRange("ShmSize", host.number("ShmSize"), 0, Number.MAX_SAFE_INTEGER) || defaults.shmSize,
+    storageOpt: checkStorage(host.texts("StorageOpt")),
     sysctls: host.texts("Sysctls"),
     ulimits: host
       .documents("Ulimits")
@@ -144,6 +137,15 @@ export function toHostConfig(
     annotations: host.texts("Annotations"),
     containerIdFile: host.text("ContainerIDFile"),
   };
+}
+
+/** `size` is all that there is. */
+function checkStorage(options: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  for (const [name, value] of Object.entries(options)) {
+    if (name.toLowerCase() !== "size") throw invalid(`unknown storage option ${name}: want size`);
+    if (parseBytes(value) < 1) throw invalid(`invalid storage option size: '${value}'`);
+  }
+  return options;
 }
 
 function inRange(name: string, value: number, least: number, most: number): number {

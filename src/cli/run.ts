@@ -2,6 +2,8 @@
 
 import { readFileSync, writeFileSync } from "node:fs";
 import type net from "node:net";
+import { messageOf } from "../base/errors.ts";
+import { parseBytes } from "../base/units.ts";
 import { type Client, DaemonError } from "./client.ts";
 import type { Command } from "./command.ts";
 import { type Flags, type Specs, UsageError } from "./flags.ts";
@@ -52,6 +54,7 @@ const FLAGS: Specs = {
   "read-only": { kind: "bool", help: "Mount the container's root filesystem as read only" },
   rm: { kind: "bool", help: "Remove the container when it exits" },
   "security-opt": { kind: "list", help: "Security options" },
+  "storage-opt": { kind: "list", help: "Storage driver options for the container" },
   "shm-size": { kind: "text", help: "Size of /dev/shm" },
   "sig-proxy": { kind: "bool", help: "Proxy received signals to the process (default true)" },
   "stop-signal": { kind: "text", help: "Signal to stop the container" },
@@ -71,10 +74,11 @@ function bytes(flags: Flags, name: string): number | undefined {
   const text = flags.text(name);
   if (text === undefined) return undefined;
   if (text === "-1") return -1;
-  const [, digits, unit = ""] = /^(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?$/i.exec(text) ?? [];
-  if (digits === undefined)
-    throw new UsageError(`invalid argument "${text}" for "--${name}" flag: invalid size: '${text}'`);
-  return Math.floor(Number(digits) * 1024 ** " kmgt".indexOf(unit.toLowerCase() || " "));
+  try {
+    return parseBytes(text);
+  } catch (error) {
+    throw new UsageError(`invalid argument "${text}" for "--${name}" flag: ${messageOf(error)}`);
+  }
 }
 
 /** `a=b` pairs; a bare name has no value. */
@@ -163,6 +167,7 @@ function hostConfig(flags: Flags): object {
     SecurityOpt: security.map(securityOption),
     ...(systempaths && { MaskedPaths: [], ReadonlyPaths: [] }),
     ShmSize: bytes(flags, "shm-size"),
+    StorageOpt: pairs(flags.list("storage-opt")),
     Sysctls: pairs(flags.list("sysctl")),
     Tmpfs: Object.fromEntries(tmpfs),
     UTSMode: flags.text("uts"),

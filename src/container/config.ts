@@ -5,6 +5,7 @@
 
 import { invalid } from "../base/errors.ts";
 import type { RunConfig } from "../base/oci.ts";
+import { parseBytes } from "../base/units.ts";
 import { RLIMIT } from "../runtime/ops.ts";
 import { signalNumber } from "../runtime/signals.ts";
 
@@ -134,6 +135,8 @@ export interface HostConfig {
   readonly readonlyPaths: readonly string[] | undefined;
   /** Bytes. */
   readonly shmSize: number;
+  /** Of the snapshotter: `size`. */
+  readonly storageOpt: Readonly<Record<string, string>>;
   readonly sysctls: Readonly<Record<string, string>>;
   readonly ulimits: readonly Ulimit[];
   /** Rows and columns of the terminal at the start. */
@@ -161,6 +164,12 @@ export interface ContainerRequest extends Partial<Omit<ContainerConfig, "entrypo
   /** Undefined: the image's. Empty or `[""]`: none, and the image's command is dropped too. */
   readonly entrypoint?: readonly string[];
   readonly cmd?: readonly string[];
+}
+
+/** What the snapshotter is to make of the writable layer. @throws invalid */
+export function topOf({ storageOpt }: HostConfig): { readonly sizeBytes?: number } {
+  const size = Object.values(storageOpt)[0];
+  return size === undefined ? {} : { sizeBytes: parseBytes(size) };
 }
 
 export const DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

@@ -18,7 +18,7 @@ import type { Exit, Task } from "../runtime/runtime.ts";
 import { signalNumber } from "../runtime/signals.ts";
 import type { Snapshotter } from "../store/snapshot.ts";
 import { Attachments, type AttachRequest } from "./attachments.ts";
-import { type ContainerRequest, type HostConfig, mergeConfig } from "./config.ts";
+import { type ContainerRequest, type HostConfig, mergeConfig, topOf } from "./config.ts";
 import { startFailure } from "./failure.ts";
 import { checkPlatform, warningsOf } from "./image.ts";
 import type { Launcher } from "./launch.ts";
@@ -150,7 +150,7 @@ export class Containers {
     undo.defer(() => records.remove(id));
     await records.writeFiles(id, { "config.v2.json": container.config, "hostconfig.json": container.host });
     undo.defer(() => snapshotter.removeSnapshot(id));
-    await snapshotter.prepare(id, image.config.rootfs.diff_ids);
+    await snapshotter.prepare(id, image.config.rootfs.diff_ids, topOf(host));
     records.save(container);
     undo.move();
     this.#creating.delete(id);

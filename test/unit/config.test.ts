@@ -4,7 +4,8 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Config, OPTION_NAMES, parseBytes, parseConfig } from "../../src/config.ts";
+import { parseBytes } from "../../src/base/units.ts";
+import { type Config, OPTION_NAMES, parseConfig } from "../../src/config.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "bosun-config-"));
 const path = join(folder, "daemon.json");
