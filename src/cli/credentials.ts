@@ -49,7 +49,7 @@ const fieldsOf = (value: unknown): Fields => (isObject(value) ? { ...value } : {
 /** Asks a helper. @throws Error with what it says */
 function ask(helper: string, action: "get" | "store" | "erase", input: string): string {
   const program = `docker-credential-${helper}`;
-  const path = Bun.which(program);
+  const path = Bun.which(program, { PATH: process.env.PATH ?? "" });
   if (path === null) throw new Error(`error getting credentials - err: exec: "${program}": executable file not found`);
   const { exitCode, stdout, stderr } = Bun.spawnSync([path, action], { stdin: Buffer.from(input) });
   const said = stdout.toString().trim();
