@@ -76,7 +76,7 @@ export class Transfers {
   ) {
     this.#downloads = new Semaphore(limits.maxConcurrentDownloads);
     this.#unpacks = new Semaphore(limits.maxConcurrentUnpacks);
-    this.#arriving = new Semaphore(limits.maxConcurrentDownloads);
+    this.#arriving = new Semaphore(Math.min(limits.maxConcurrentDownloads, limits.maxConcurrentUnpacks));
   }
 
   /**
