@@ -17,7 +17,7 @@ import { type ImageDocument, largestConfig, parseConfig, parseDocument, type Sto
 import { chooseManifest } from "./platform.ts";
 import type { OnProgress } from "./progress.ts";
 import type { Files, ImageRecords, Layer } from "./records.ts";
-import type { Sweeper } from "./sweep.ts";
+import { leaseMs, type Sweeper } from "./sweep.ts";
 import { type LayerSource, mayPass, type Transfers } from "./transfer.ts";
 
 export interface PullOptions {
@@ -37,9 +37,6 @@ export interface Pulled {
   /** Whether the reference means another image than before. */
   readonly changed: boolean;
 }
-
-/** How long what an unfinished pull has brought is kept for the next one. */
-const leaseMs = 24 * 60 * 60 * 1000;
 
 /**
  * Files that a pull works with: held until it ends, so that nobody removes them meanwhile, and leased, so that neither a failure nor a crash of

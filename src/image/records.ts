@@ -143,9 +143,15 @@ export class ImageRecords {
     });
   }
 
-  /** Ends the leases that were given until before `now`; all of them when it is not given. */
-  expire(now?: Date): void {
-    this.database.run("DELETE FROM leases WHERE until < ?", now?.getTime() ?? Number.MAX_SAFE_INTEGER);
+  /** Ends the leases that end before a time. @returns their files, which are the caller's to remove */
+  expire(before: Date): Required<Files> {
+    return this.database.transaction(() => {
+      const at = before.getTime();
+      const ended = this.database.all<{ kind: string; digest: string }>("SELECT * FROM leases WHERE until < ?", at);
+      this.database.run("DELETE FROM leases WHERE until < ?", at);
+      const of = (kind: string) => ended.filter((row) => row.kind === kind).map(({ digest }) => parseDigest(digest));
+      return { blobs: of("blob"), layers: of("layer") };
+    });
   }
 
   #isLeased(kind: "blob" | "layer", digest: Digest): boolean {

@@ -9,7 +9,7 @@ import type { Lookup } from "./lookup.ts";
 import type { StoredConfig } from "./manifest.ts";
 import type { ImageRecord, ImageRecords } from "./records.ts";
 import { type ImageUser, planRemoval, type Removed } from "./removal.ts";
-import type { Sweeper } from "./sweep.ts";
+import { leaseMs, type Sweeper } from "./sweep.ts";
 
 export interface RemoveOptions {
   /** Also when several names or stopped containers use it. */
@@ -113,6 +113,9 @@ export class Remover {
       removed.push(...pruned.removed);
       bytes += pruned.bytes;
     }
+    const { until, labels, withoutLabels } = options;
+    if (!until && labels.length === 0 && withoutLabels.length === 0)
+      bytes += await this.#options.sweeper.forget(new Date(Date.now() + leaseMs - freshMs));
     return { removed, bytes };
   }
 
@@ -128,6 +131,9 @@ export class Remover {
     return labels.every((label) => hasLabel(own, label)) && !withoutLabels.some((label) => hasLabel(own, label));
   }
 }
+
+/** What unfinished work has brought within this time stays, though somebody prunes: the work may be going on. */
+const freshMs = 60 * 60 * 1000;
 
 /** Docker tells the layers that went by the ids of their chains, the top one first. */
 const chainOf = ({ id, layers }: ImageRecord, gone: readonly Digest[]): readonly Digest[] =>

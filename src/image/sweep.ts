@@ -14,6 +14,9 @@ const keysOf = ({ blobs = [], layers = [] }: Files): string[] => [
   ...new Set([...blobs.map((digest) => `blob ${digest}`), ...layers.map((diffId) => `layer ${diffId}`)]),
 ];
 
+/** How long what unfinished work has brought is kept for who continues it. */
+export const leaseMs = 24 * 60 * 60 * 1000;
+
 export class Sweeper {
   readonly #holders = new Map<string, number>();
   readonly #locks = new Locks();
@@ -63,12 +66,28 @@ export class Sweeper {
 
   /** Removes everything that no image needs, and what was kept for unfinished work for long enough. */
   async sweep(): Promise<void> {
-    this.records.expire(new Date());
+    await this.forget(new Date());
     const blobs: Digest[] = [];
     for await (const { digest } of this.content.list()) blobs.push(digest);
     const layers: Digest[] = [];
     for await (const diffId of this.snapshotter.listLayers()) layers.push(diffId);
     await this.discard({ blobs, layers });
+  }
+
+  /** Removes what is kept for unfinished work until some time before `end`, unless somebody is at it. @returns bytes of what went */
+  async forget(end: Date): Promise<number> {
+    const { blobs, layers } = this.records.expire(end);
+    const before = await this.#bytesOf(blobs, layers);
+    await this.discard({ blobs, layers });
+    return before - (await this.#bytesOf(blobs, layers));
+  }
+
+  async #bytesOf(blobs: readonly Digest[], layers: readonly Digest[]): Promise<number> {
+    let bytes = 0;
+    for (const digest of blobs) bytes += (await this.content.find(digest))?.size ?? 0;
+    for (const diffId of layers)
+      if (await this.snapshotter.has(diffId)) bytes += await this.snapshotter.layerBytes(diffId);
+    return bytes;
   }
 
   async #unlessHeld(key: string, remove: () => Promise<void>): Promise<void> {

@@ -13,7 +13,7 @@ import type { Bytes } from "../base/streams.ts";
 import type { ContentStore } from "../store/content.ts";
 import { ProtocolError } from "./protocol-error.ts";
 import type { ImageRecords } from "./records.ts";
-import type { Sweeper } from "./sweep.ts";
+import { leaseMs, type Sweeper } from "./sweep.ts";
 
 export interface UploadLimits {
   /** Bytes of one blob. */
@@ -30,7 +30,7 @@ const defaultLimits: UploadLimits = {
   blobBytes: 64 * 2 ** 30,
   sessions: 256,
   idleMs: 60 * 60 * 1000,
-  leaseMs: 24 * 60 * 60 * 1000,
+  leaseMs,
 };
 
 const prefix = "new-upload-";

@@ -105,6 +105,29 @@ test("a pull that broke is gone on with from the part on disk, by the next daemo
   expect(await readdir(join(folder.path, "blobs", "sha256"))).toEqual([]);
 });
 
+test("what a broken pull left goes with a prune, an hour later", async () => {
+  await using folder = await temporary();
+  const content = new DiskContentStore(folder.path);
+  await using room = await ImageRoom.open({ content, limits: { attempts: 1 } });
+  const image = imageOf({ layers: [[{ name: "base" }], [{ name: "top" }]] });
+  const lost = image.layers[1]?.descriptor.digest ?? "";
+  room.registry.push("app", "v1", image);
+  room.registry.misbehave = (request, response) => {
+    if (!request.url?.includes(lost)) return false;
+    response.destroy();
+    return true;
+  };
+  expect(await failureOf(() => room.images.pull(parseReference(`${room.registry.host}/app:v1`)))).toStartWith("unav");
+  const files = () => readdir(join(folder.path, "blobs", "sha256"));
+  const everything = { dangling: true, labels: [], withoutLabels: [] };
+  expect((await room.images.prune(everything)).bytes).toBe(0);
+  expect((await files()).length).toBeGreaterThanOrEqual(2);
+  room.database.run("UPDATE leases SET until = until - 3600001");
+  expect((await room.images.prune(everything)).bytes).toBeGreaterThan(0);
+  expect(await files()).toEqual([]);
+  expect(room.snapshotter.layers.size).toBe(0);
+});
+
 test("a layer is unpacked while it is downloaded, also over a break", async () => {
   await using folder = await temporary();
   using workers = new Workers();
