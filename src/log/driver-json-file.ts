@@ -17,10 +17,16 @@ function bytesOption(name: string, text: string): number {
   return Number(digits) * 1024 ** " kmg".indexOf(unit.toLowerCase() || " ");
 }
 
+/** Docker's own default is a log that grows until the disk is full; `max-size=-1` asks for that. Bytes. */
+const DEFAULT_SIZE = 100 << 20;
+const DEFAULT_FILES = 3;
+
 function target(path: string, options: Readonly<Record<string, string>>): LogTarget {
   const unknown = Object.keys(options).find((name) => name !== "max-size" && name !== "max-file");
   if (unknown !== undefined) throw invalid(`unknown log opt '${unknown}' for json-file log driver`);
   const size = options["max-size"];
+  if (size === undefined && options["max-file"] === undefined)
+    return { path, maxSize: DEFAULT_SIZE, maxFiles: DEFAULT_FILES };
   const files = options["max-file"] ?? "1";
   if (!/^[1-9]\d{0,4}$/.test(files)) throw invalid(`invalid value for log option max-file: ${JSON.stringify(files)}`);
   if (Number(files) > 1 && size === undefined) throw invalid("max-file cannot be used without max-size");

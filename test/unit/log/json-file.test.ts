@@ -303,7 +303,7 @@ describe("target()", () => {
   const target = (options: Record<string, string>) => jsonFileLog.target("/log", options);
 
   test.each<[options: Record<string, string>, maxSize: number, maxFiles: number]>([
-    [{}, 0, 1],
+    [{}, 100 << 20, 3],
     [{ "max-size": "-1" }, 0, 1],
     [{ "max-size": "100" }, 100, 1],
     [{ "max-size": "10k" }, 10_240, 1],
