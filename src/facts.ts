@@ -6,6 +6,7 @@ import type { SystemFacts } from "./api/system.ts";
 import { fileSystemOf } from "./base/files.ts";
 import type { Config } from "./config.ts";
 import type { Containers } from "./container/containers.ts";
+import { isUp } from "./container/state.ts";
 import type { Images } from "./image/images.ts";
 import { hidden, proxySettings } from "./registry/proxies.ts";
 import type { Cgroups } from "./runtime/cgroup.ts";
@@ -66,14 +67,15 @@ const readFlag = (path: string): boolean => existsSync(path) && readFileSync(pat
 async function info(sources: FactSources, host: SystemFacts["host"]): Promise<Readonly<Record<string, unknown>>> {
   const { config, id, containers, images, cgroups, storageDriver, seccomp } = sources;
   const all = containers.records.all();
-  const running = all.filter(({ state }) => state.phase === "running").length;
+  const running = all.filter(({ state }) => isUp(state)).length;
+  const paused = all.filter(({ state }) => state.phase === "paused").length;
   const { features } = cgroups;
   const proxies = proxySettings(config.proxies);
   return {
     ID: id,
     Containers: all.length,
-    ContainersRunning: running,
-    ContainersPaused: 0,
+    ContainersRunning: running - paused,
+    ContainersPaused: paused,
     ContainersStopped: all.length - running,
     Images: (await images.list()).length,
     Driver: storageDriver,

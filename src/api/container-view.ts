@@ -4,7 +4,7 @@ import { builtFile } from "../base/built.ts";
 import { internal, invalid, notFound } from "../base/errors.ts";
 import { MASKED_PATHS, READONLY_PATHS } from "../container/isolation.ts";
 import type { Container } from "../container/records.ts";
-import { NEVER, type State, statusText } from "../container/state.ts";
+import { isLive, isUp, NEVER, type State, statusText } from "../container/state.ts";
 import type { Filters } from "./filters.ts";
 
 /** What the projections need from elsewhere. */
@@ -96,7 +96,7 @@ export async function list(all: readonly Container[], options: ListOptions, view
   const shown = between(newest, filters).filter((container) => matches(container, filters, family, view));
   const everything =
     options.all || options.limit > 0 || filters.get("status").length + filters.get("exited").length > 0;
-  const wanted = everything ? shown : shown.filter(({ state }) => state.phase === "running");
+  const wanted = everything ? shown : shown.filter(({ state }) => isUp(state));
   const limited = options.limit > 0 ? wanted.slice(0, options.limit) : wanted;
   const now = Date.now();
   const summaries = limited.map((container) => summary(container, view, now));
@@ -154,7 +154,7 @@ const mountsOf = ({ host }: Container) => [
 ];
 
 const portsOf = ({ config, state }: Container) =>
-  state.phase === "running"
+  isLive(state)
     ? config.exposedPorts.map((port) => ({ PrivatePort: Number.parseInt(port, 10), Type: port.split("/")[1] ?? "tcp" }))
     : [];
 
@@ -183,18 +183,18 @@ function summary(container: Container, view: ViewContext, now: number) {
 
 function stateOf(state: State) {
   const { last } = state;
-  const running = state.phase === "running";
+  const process = isLive(state) ? state : undefined;
   return {
     Status: state.phase,
-    Running: running,
-    Paused: false,
-    Restarting: false,
-    OOMKilled: !running && (last?.oomKilled ?? false),
+    Running: isUp(state),
+    Paused: state.phase === "paused",
+    Restarting: state.phase === "restarting",
+    OOMKilled: !process && (last?.oomKilled ?? false),
     Dead: state.phase === "dead",
-    Pid: running ? state.pid : 0,
-    ExitCode: running ? 0 : (last?.code ?? 0),
-    Error: running ? "" : (last?.error ?? ""),
-    StartedAt: running ? state.startedAt : (last?.startedAt ?? NEVER),
+    Pid: process?.pid ?? 0,
+    ExitCode: process ? 0 : (last?.code ?? 0),
+    Error: process ? "" : (last?.error ?? ""),
+    StartedAt: process?.startedAt ?? last?.startedAt ?? NEVER,
     FinishedAt: last?.finishedAt ?? NEVER,
   };
 }
@@ -318,11 +318,11 @@ function hostConfigOf({ host }: Container) {
 function networkSettingsOf(container: Container, view: ViewContext) {
   const { endpoint, host, state, config } = container;
   const bridged = host.namespaces.network === "bridge";
-  const exposed = bridged && state.phase === "running" ? config.exposedPorts.map((port) => [port, null]) : [];
+  const exposed = bridged && isLive(state) ? config.exposedPorts.map((port) => [port, null]) : [];
   return {
     Bridge: "",
     SandboxID: endpoint?.id ?? "",
-    SandboxKey: state.phase === "running" ? `/proc/${state.pid}/ns/net` : "",
+    SandboxKey: isLive(state) ? `/proc/${state.pid}/ns/net` : "",
     Ports: Object.fromEntries(exposed),
     HairpinMode: false,
     LinkLocalIPv6Address: "",

@@ -6,6 +6,7 @@ import { Exclusive } from "../base/lock.ts";
 import type { LogConfig } from "../container/config.ts";
 import type { Containers, WaitCondition } from "../container/containers.ts";
 import { MOUNT_POINTS } from "../container/isolation.ts";
+import { phaseRefusals } from "../container/pause.ts";
 import { pruneContainers } from "../container/prune.ts";
 import type { Container } from "../container/records.ts";
 import { parseDetachKeys } from "../container/stdio.ts";
@@ -66,6 +67,8 @@ function attach(c: Ctx, { containers, logReader }: ContainersApi): Response {
   const container = containers.get(param(c, "id"));
   if (container.state.phase === "removing" || container.state.phase === "dead")
     throw conflict(`container ${container.id} is ${container.state.phase}`);
+  if (container.state.phase === "paused") throw phaseRefusals.paused(param(c, "id"), "attach");
+  if (container.state.phase === "restarting") throw phaseRefusals.restarting(param(c, "id"));
   const { tty, openStdin } = container.config;
   const keys = parseDetachKeys(c.req.query("detachKeys") ?? "");
   const request = {
@@ -165,6 +168,14 @@ export function containersRouter(api: ContainersApi): Hono<Env> {
     })
     .post("/containers/:id/kill", async (c) => {
       await containers.kill(param(c, "id"), c.req.query("signal") ?? "");
+      return empty(204);
+    })
+    .post("/containers/:id/pause", async (c) => {
+      await containers.pause(param(c, "id"));
+      return empty(204);
+    })
+    .post("/containers/:id/unpause", async (c) => {
+      await containers.unpause(param(c, "id"));
       return empty(204);
     })
     .post("/containers/:id/rename", async (c) => {

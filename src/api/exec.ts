@@ -20,7 +20,7 @@ async function create(c: Ctx, containers: Containers, execs: Execs): Promise<Res
   if (cmd.length === 0 || cmd[0] === "") throw invalid("No exec command specified");
   const detachKeys = body.text("DetachKeys");
   parseDetachKeys(detachKeys);
-  const id = execs.create(container.id, {
+  const id = execs.create(param(c, "id"), {
     user: body.text("User") || container.config.user,
     env: mergeEnv(container.config.env, checkEnv(body.words("Env") ?? [])),
     workingDir: body.text("WorkingDir") || container.config.workingDir,

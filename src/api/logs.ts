@@ -3,6 +3,7 @@
 import type { Duplex } from "node:stream";
 import { conflict, invalid, messageOf } from "../base/errors.ts";
 import type { Container } from "../container/records.ts";
+import { isLive } from "../container/state.ts";
 import type { LogDriver, LogEntry, ReadOptions } from "../log/driver.ts";
 import { type Ctx, flag } from "./context.ts";
 import { frame, STDERR, STDOUT, SYSTEM_ERROR } from "./frames.ts";
@@ -78,7 +79,7 @@ export function logs(c: Ctx, container: Container, reader: LogReader): Response 
   if (container.state.phase === "dead" || container.state.phase === "removing")
     throw conflict("can not get logs from container which is dead or marked for removal");
   const { tty } = container.config;
-  const following = flag(c, "follow") && container.state.phase === "running";
+  const following = flag(c, "follow") && isLive(container.state);
   const signal = untilSignal(c, parseTime("until", c.req.query("until")) || undefined);
   const options = readOptions(c, following ? reader.changes(container, signal) : undefined);
   const batches = reader.driver(container).read(reader.path(container), options)[Symbol.asyncIterator]();

@@ -63,7 +63,7 @@ export const psCommand: Command = {
   },
 };
 
-const path = (name: string): string => `/containers/${encodeURIComponent(name)}`;
+export const path = (name: string): string => `/containers/${encodeURIComponent(name)}`;
 
 /** A time as the API wants it: seconds since 1970. `10m` is so long ago. */
 function timestamp(text: string | undefined): string | undefined {

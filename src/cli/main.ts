@@ -9,6 +9,7 @@ import { commitCommand, diffCommand, historyCommand, rmiCommand, tagCommand } fr
 import { imagesCommand } from "./image-list.ts";
 import { pullCommand } from "./images.ts";
 import { containerInspectCommand, imageInspectCommand, inspectCommand } from "./inspect.ts";
+import { killCommand, pauseCommand, renameCommand, restartCommand, unpauseCommand, waitCommand } from "./lifecycle.ts";
 import { containerPruneCommand, imagePruneCommand, systemPruneCommand } from "./prune.ts";
 import { loginCommand, logoutCommand, pushCommand, searchCommand } from "./registry.ts";
 import { registryCommand } from "./registry-serve.ts";
@@ -22,6 +23,12 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   ps: psCommand,
   logs: logsCommand,
   stop: stopCommand,
+  kill: killCommand,
+  restart: restartCommand,
+  pause: pauseCommand,
+  unpause: unpauseCommand,
+  wait: waitCommand,
+  rename: renameCommand,
   rm: rmCommand,
   images: imagesCommand,
   pull: pullCommand,
@@ -67,12 +74,20 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Command>>>> = {
     exec: execCommand,
     export: exportCommand,
     inspect: containerInspectCommand,
+    kill: killCommand,
     logs: logsCommand,
+    list: psCommand,
     ls: psCommand,
+    pause: pauseCommand,
     prune: containerPruneCommand,
+    ps: psCommand,
+    rename: renameCommand,
+    restart: restartCommand,
     rm: rmCommand,
     run: runCommand,
     stop: stopCommand,
+    unpause: unpauseCommand,
+    wait: waitCommand,
   },
   system: {
     df: dfCommand,

@@ -76,7 +76,7 @@ export class Commits {
     return made;
   }
 
-  /** Dispose of it to let the processes go on. One that ends meanwhile needs nothing. */
+  /** Dispose of it to let the processes go on. One that ends meanwhile needs nothing, one that is paused meanwhile stays so. */
   async #paused({ id, state }: Container, wanted: boolean): Promise<AsyncDisposable> {
     await using undo = new AsyncDisposableStack();
     const unlessGone = (error: unknown) => {
@@ -84,7 +84,10 @@ export class Commits {
     };
     const { launcher } = this.#options;
     if (wanted && state.phase === "running") {
-      undo.defer(() => launcher.thaw(id).catch(unlessGone));
+      undo.defer(async () => {
+        if (this.#options.containers.records.find(id)?.state.phase !== "paused")
+          await launcher.thaw(id).catch(unlessGone);
+      });
       await launcher.freeze(id).catch(unlessGone);
     }
     return undo.move();

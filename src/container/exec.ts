@@ -9,6 +9,7 @@ import type { HostConfig, ProcessConfig } from "./config.ts";
 import type { Containers } from "./containers.ts";
 import { execFailure } from "./failure.ts";
 import type { Launcher } from "./launch.ts";
+import { phaseRefusals } from "./pause.ts";
 import type { Container } from "./records.ts";
 import { couple, parseDetachKeys } from "./stdio.ts";
 
@@ -31,6 +32,13 @@ export interface Exec {
 
 /** How long an exec that ended can still be inspected, ms. Docker's five minutes. */
 const KEPT_MS = 5 * 60_000;
+
+/** @param name  as the client calls it. @throws conflict unless processes can join it now */
+function checkExec({ id, state }: Container, name: string): void {
+  if (state.phase === "paused") throw phaseRefusals.paused(name, "exec");
+  if (state.phase === "restarting") throw phaseRefusals.restarting(name);
+  if (state.phase !== "running") throw phaseRefusals.notRunning(id);
+}
 
 export class Execs {
   readonly #execs = new Map<string, Exec>();
@@ -58,7 +66,7 @@ export class Execs {
   /** @throws conflict when the container does not run */
   create(reference: string, config: ExecConfig): string {
     const container = this.containers.get(reference);
-    if (container.state.phase !== "running") throw conflict(`container ${container.id} is not running`);
+    checkExec(container, reference);
     const id = newId();
     this.#execs.set(id, { id, containerId: container.id, config, pid: 0, running: false, exitCode: undefined });
     this.#emit(container, "exec_create", id, config);
@@ -77,7 +85,9 @@ export class Execs {
   check(id: string): Exec {
     const exec = this.get(id);
     if (exec.running || exec.exitCode !== undefined) throw conflict(`exec ${id} has already run`);
-    this.containers.task(this.containers.get(exec.containerId));
+    const container = this.containers.get(exec.containerId);
+    checkExec(container, container.id);
+    this.containers.task(container);
     return exec;
   }
 

@@ -207,12 +207,12 @@ export class Launcher {
   }
 
   /** The process of a container that an earlier daemon started, and what it holds. @returns undefined when it left no trace */
-  async adopt({ id, endpoint, host }: Container): Promise<Task | undefined> {
+  async adopt({ id, endpoint, host, state }: Container): Promise<Task | undefined> {
     const { runtime, networks } = this.#options;
     const task = await runtime.find(id);
     if (!task) return undefined;
-    // A daemon that died while it held the processes still, as for a commit, let nobody go.
-    await this.thaw(id).catch(() => {});
+    // A daemon that died while it held the processes still, as for a commit, let nobody go; or it had let go of what it was told to pause.
+    await (state.phase === "paused" ? this.freeze(id) : this.thaw(id)).catch(() => {}); // it has ended
     this.#live.add(id);
     if (endpoint) networks.adopt(host.namespaces.network, id, endpoint);
     return task;

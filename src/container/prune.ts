@@ -4,6 +4,7 @@ import { kindOf } from "../base/errors.ts";
 import type { Snapshotter } from "../store/snapshot.ts";
 import type { Containers } from "./containers.ts";
 import type { Container } from "./records.ts";
+import { isUp } from "./state.ts";
 
 export interface PrunedContainers {
   readonly removed: readonly string[];
@@ -21,7 +22,7 @@ export async function pruneContainers(
   let bytes = 0;
   for (const container of containers.records.all()) {
     const { id, state } = container;
-    if (state.phase === "running" || state.phase === "removing" || !isWanted(container)) continue;
+    if (isUp(state) || state.phase === "removing" || !isWanted(container)) continue;
     const size = await snapshotter.usage(id).catch(() => ({ bytes: 0 })); // of a damaged one nobody knows
     try {
       await containers.remove(id, false);

@@ -16,6 +16,9 @@ export interface Ended {
 export type State =
   | { readonly phase: "created"; readonly last?: Ended }
   | { readonly phase: "running"; readonly pid: number; readonly startedAt: string; readonly last?: Ended }
+  | { readonly phase: "paused"; readonly pid: number; readonly startedAt: string; readonly last?: Ended }
+  /** Has ended, and waits until its policy starts it again. */
+  | { readonly phase: "restarting"; readonly last: Ended }
   | { readonly phase: "exited"; readonly last: Ended }
   | { readonly phase: "removing"; readonly last?: Ended }
   | { readonly phase: "dead"; readonly last?: Ended };
@@ -25,11 +28,22 @@ export type Phase = State["phase"];
 /** From where to where. A container that failed to start stays `created` and carries the failure in `last`. */
 const TRANSITIONS: Readonly<Record<Phase, readonly Phase[]>> = {
   created: ["created", "running", "exited", "removing"],
-  running: ["exited"],
+  running: ["paused", "restarting", "exited"],
+  paused: ["running", "restarting", "exited"],
+  restarting: ["running", "exited"],
   exited: ["running", "exited", "removing"],
   removing: ["dead"],
   dead: ["removing"],
 };
+
+/** Has a process. */
+export type Live = Extract<State, { readonly pid: number }>;
+
+export const isLive = (state: State): state is Live => state.phase === "running" || state.phase === "paused";
+
+/** Counts as running for Docker: it may be stopped, and not be removed. */
+export const isUp = (state: State): state is Live | Extract<State, { readonly phase: "restarting" }> =>
+  isLive(state) || state.phase === "restarting";
 
 /** @throws conflict when the table has no such transition */
 export function transition(from: State, to: State): State {
@@ -64,6 +78,10 @@ export function statusText(state: State, now: number): string {
       return "Created";
     case "running":
       return `Up ${age(state.startedAt)}`;
+    case "paused":
+      return `Up ${age(state.startedAt)} (Paused)`;
+    case "restarting":
+      return `Restarting (${state.last.code}) ${age(state.last.finishedAt)} ago`;
     case "exited":
       return `Exited (${state.last.code}) ${age(state.last.finishedAt)} ago`;
     case "removing":

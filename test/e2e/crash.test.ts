@@ -82,6 +82,11 @@ withDaemon("kill -9 of the daemon", (api) => {
     await removed;
   }
 
+  async function paused(): Promise<void> {
+    await running();
+    await post("/containers/it/pause")();
+  }
+
   async function runningWithExecs(): Promise<void> {
     await running();
     for (let count = 0; count < 3; count++) await api.exec("it", ["sleep", "1000"]);
@@ -118,6 +123,8 @@ withDaemon("kill -9 of the daemon", (api) => {
     kill: { before: running, act: post("/containers/it/kill") },
     restart: { before: running, act: post("/containers/it/restart?t=0") },
     rm: { before: async () => api.wait(await api.run("it", SHORT)), act: remove, again: remove },
+    pause: { before: running, act: post("/containers/it/pause") },
+    unpause: { before: paused, act: post("/containers/it/unpause") },
     rename: { before: () => api.create("it", SHORT), act: post("/containers/it/rename?name=other") },
     load: { act: load, again: () => load().then(rmi) },
     pull: { act: () => api.pull(pulled()), again: () => api.pull(pulled()).then(() => api.removeImage(pulled())) },

@@ -20,6 +20,8 @@ export class FakeCgroups implements Cgroups {
   readonly limits = new Map<string, CgroupLimits>();
   /** Paths whose processes were killed for want of memory. */
   readonly outOfMemory = new Set<string>();
+  /** Paths whose processes stand still. */
+  readonly frozen = new Set<string>();
   /** Whether the next limits are refused. */
   refuses = false;
 
@@ -42,8 +44,14 @@ export class FakeCgroups implements Cgroups {
   }
 
   async kill(): Promise<void> {}
-  async freeze(): Promise<void> {}
-  async thaw(): Promise<void> {}
+
+  async freeze(path: string): Promise<void> {
+    this.frozen.add(path);
+  }
+
+  async thaw(path: string): Promise<void> {
+    this.frozen.delete(path);
+  }
 
   stats(): Promise<never> {
     return Promise.reject(notImplemented("nothing is counted"));

@@ -89,7 +89,7 @@ export async function contradictions(daemon: TestDaemon): Promise<string[]> {
   const { dataRoot, execRoot, bridge, cgroupParent } = daemon;
   const { containers, layers, blobs, cached, leased } = rowsOf(daemon);
   const ids = containers.map(({ id }) => id);
-  const running = containers.filter(({ state }) => state.phase === "running");
+  const running = containers.filter(({ state }) => ["running", "paused"].includes(state.phase));
   const alive = running.map(({ id }) => id);
   const endpoints = running.flatMap(({ endpoint }) => (endpoint?.address ? [endpoint] : []));
   const used = await layersOf(daemon, ids);

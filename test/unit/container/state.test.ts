@@ -13,18 +13,27 @@ const last: Ended = { code: 3, startedAt: NEVER, finishedAt: "2024-01-01T00:00:0
 const STATES: Readonly<Record<Phase, State>> = {
   created: { phase: "created" },
   running: { phase: "running", pid: 7, startedAt: "2024-01-01T00:00:00.000Z" },
+  paused: { phase: "paused", pid: 7, startedAt: "2024-01-01T00:00:00.000Z" },
+  restarting: { phase: "restarting", last },
   exited: { phase: "exited", last },
   removing: { phase: "removing" },
   dead: { phase: "dead" },
 };
-const PHASES: readonly Phase[] = ["created", "running", "exited", "removing", "dead"];
+const PHASES: readonly Phase[] = ["created", "running", "paused", "restarting", "exited", "removing", "dead"];
 
 const ALLOWED: readonly string[] = [
   "created created",
   "created running",
   "created exited",
   "created removing",
+  "running paused",
+  "running restarting",
   "running exited",
+  "paused running",
+  "paused restarting",
+  "paused exited",
+  "restarting running",
+  "restarting exited",
   "exited running",
   "exited exited",
   "exited removing",
@@ -81,6 +90,8 @@ describe("statusText()", () => {
   test.each<[phase: Phase, text: string]>([
     ["created", "Created"],
     ["running", "Up 5 minutes"],
+    ["paused", "Up 5 minutes (Paused)"],
+    ["restarting", "Restarting (3) 5 minutes ago"],
     ["exited", "Exited (3) 5 minutes ago"],
     ["removing", "Removal In Progress"],
     ["dead", "Dead"],
