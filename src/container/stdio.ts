@@ -77,6 +77,8 @@ export async function couple(client: Duplex, task: Duplex, { stdin, detachKeys }
   task.on("error", () => resolve("ended"));
   client.once("close", () => resolve("left"));
   client.on("error", () => resolve("left"));
+  // An exec may be over before its client is coupled, and then none of these comes any more.
+  if (task.readableEnded || task.destroyed) resolve("ended");
   task.pipe(client, { end: false });
   if (stdin) {
     if (detachKeys) pipeUntil(new DetachKeys(detachKeys), client, task, () => resolve("detached"));

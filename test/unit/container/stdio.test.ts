@@ -148,3 +148,12 @@ describe("couple()", () => {
     expect(task.destroyed).toBe(true);
   });
 });
+
+test("couple() is over at once when the task has ended before", async () => {
+  const [task, shim] = duplexPair();
+  shim.end();
+  task.resume();
+  await new Promise((resolve) => task.once("end", resolve));
+  const [client] = duplexPair();
+  expect(await couple(client, task, { stdin: false, detachKeys: undefined })).toBe("ended");
+});
