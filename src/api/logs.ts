@@ -36,12 +36,19 @@ const fixedWidth = (time: string): string => {
 
 const encoder = new TextEncoder();
 
+/** `a=1,b=2`, in order of the names. Source: Moby, api/server/httputils/write_log_stream.go. */
+const detailsOf = (attributes: LogEntry["attributes"] = {}): string =>
+  Object.entries(attributes)
+    .toSorted(([one], [other]) => (one < other ? -1 : 1))
+    .map(([name, value]) => new URLSearchParams({ [name]: value }).toString())
+    .join();
+
 /** One buffer for a batch: a client reads as fast as the disk gives. */
 function render(batch: readonly LogEntry[], { tty, stdout, stderr, timestamps, details }: Rendering): Uint8Array {
   const parts: Uint8Array[] = [];
-  for (const { stream, time, line } of batch) {
+  for (const { stream, time, line, attributes } of batch) {
     if (stream === "stdout" ? !stdout : !stderr) continue;
-    const text = `${timestamps ? `${fixedWidth(time)} ` : ""}${details ? " " : ""}${line}`;
+    const text = `${timestamps ? `${fixedWidth(time)} ` : ""}${details ? `${detailsOf(attributes)} ` : ""}${line}`;
     const bytes = encoder.encode(text);
     parts.push(tty ? bytes : frame(stream === "stdout" ? STDOUT : STDERR, bytes));
   }

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { conflict, hasCode, invalid, messageOf, notImplemented, toldOf } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { together } from "../base/together.ts";
-import type { LogDriver } from "../log/driver.ts";
+import type { LogDriver, LogTarget } from "../log/driver.ts";
 import type { Endpoint } from "../network/driver.ts";
 import type { NetworkName, Networks } from "../network/networks.ts";
 import type { DeviceRule } from "../runtime/cgroup.ts";
@@ -80,11 +80,19 @@ export class Launcher {
       : join(this.#options.records.folder(container.id), `${container.id}-json.log`);
   }
 
+  #logTarget(container: Container): LogTarget | undefined {
+    const { id, name, imageId, config, host } = container;
+    const { image, labels, env } = config;
+    return this.logDriver(container).target(this.logPath(container), host.log.options, {
+      ...{ id, name, image, imageId, labels, env },
+    });
+  }
+
   /** Everything about a request that can be told before anything is made. @throws invalid, notImplemented */
   async check(container: Container): Promise<void> {
     const { host } = container;
     this.#isolation(host);
-    this.logDriver(container).target(this.logPath(container), host.log.options);
+    this.#logTarget(container);
     checkSysctls(host);
     for (const entry of host.extraHosts)
       if (parseExtraHost(entry).address === "host-gateway")
@@ -129,7 +137,7 @@ export class Launcher {
       host,
       rootMounts,
       rootfs,
-      log: this.logDriver(container).target(this.logPath(container), host.log.options),
+      log: this.#logTarget(container),
       cgroups,
       isolation: this.#isolation(host),
       devices: [...nodes, ...devices.map(({ node }) => node)],

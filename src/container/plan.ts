@@ -289,7 +289,7 @@ export function containerPlan(input: PlanInput): Plan {
   const argv = init === undefined ? argvOf(config) : [INIT_PATH, "--", ...argvOf(config)];
   return [
     stdioOf(config),
-    ...(log ? [op.log(log.path, { maxSize: log.maxSize, maxFile: log.maxFiles })] : []),
+    ...(log ? [op.log(log.path, { ...log, maxFile: log.maxFiles })] : []),
     ...rootMounts.filter(({ type }) => type === "layer").map(rootOp),
     op.clone(cloneFlags(host)),
     ...enterCgroups(cgroups),

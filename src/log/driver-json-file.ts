@@ -4,9 +4,10 @@
  */
 
 import { type FileHandle, open, stat } from "node:fs/promises";
-import { hasCode, invalid } from "../base/errors.ts";
+import { hasCode, invalid, notImplemented } from "../base/errors.ts";
 import { isObject } from "../base/objects.ts";
-import { type LogDriver, type LogEntry, type LogTarget, type ReadOptions, timeNs } from "./driver.ts";
+import { ATTRIBUTE_OPTIONS, attributesOf } from "./attributes.ts";
+import { type LogDriver, type LogEntry, type LogSubject, type LogTarget, type ReadOptions, timeNs } from "./driver.ts";
 
 const PIECE = 256 << 10;
 const NEWLINE = 10;
@@ -21,21 +22,33 @@ function bytesOption(name: string, text: string): number {
 const DEFAULT_SIZE = 100 << 20;
 const DEFAULT_FILES = 3;
 
-function target(path: string, options: Readonly<Record<string, string>>): LogTarget {
-  const unknown = Object.keys(options).find((name) => name !== "max-size" && name !== "max-file");
+type Options = Readonly<Record<string, string>>;
+
+function target(path: string, options: Options, subject: LogSubject): LogTarget {
+  const known = ["max-size", "max-file", "compress", ...ATTRIBUTE_OPTIONS];
+  const unknown = Object.keys(options).find((name) => !known.includes(name));
   if (unknown !== undefined) throw invalid(`unknown log opt '${unknown}' for json-file log driver`);
+  if (!["false", "0", undefined].includes(options.compress))
+    throw notImplemented("log option compress is not supported yet");
+  const attributes = attributesOf(options, subject);
+  return { path, ...rotationOf(options), ...(attributes && { attributes }) };
+}
+
+function rotationOf(options: Options): Pick<LogTarget, "maxSize" | "maxFiles"> {
   const size = options["max-size"];
   if (size === undefined && options["max-file"] === undefined)
-    return { path, maxSize: DEFAULT_SIZE, maxFiles: DEFAULT_FILES };
+    return { maxSize: DEFAULT_SIZE, maxFiles: DEFAULT_FILES };
   const files = options["max-file"] ?? "1";
   if (!/^[1-9]\d{0,4}$/.test(files)) throw invalid(`invalid value for log option max-file: ${JSON.stringify(files)}`);
   if (Number(files) > 1 && size === undefined) throw invalid("max-file cannot be used without max-size");
   return {
-    path,
     maxSize: size === undefined || size === "-1" ? 0 : bytesOption("max-size", size),
     maxFiles: Number(files),
   };
 }
+
+const isTexts = (value: unknown): value is Options =>
+  isObject(value) && Object.values(value).every((each) => typeof each === "string");
 
 /** A damaged line (power cut) is skipped: the rest of the log is still worth reading. */
 function parseLine(line: string): LogEntry[] {
@@ -46,9 +59,10 @@ function parseLine(line: string): LogEntry[] {
     return [];
   }
   if (!isObject(value)) return [];
-  const { log, stream, time } = value;
+  const { log, stream, time, attrs } = value;
   if (typeof log !== "string" || typeof time !== "string") return [];
-  return [{ line: log, stream: stream === "stderr" ? "stderr" : "stdout", time }];
+  const entry: LogEntry = { line: log, stream: stream === "stderr" ? "stderr" : "stdout", time };
+  return [isTexts(attrs) ? { ...entry, attributes: attrs } : entry];
 }
 
 /** The whole lines of a file from a position on; what follows the last newline waits for the next call. */

@@ -8,6 +8,20 @@ export interface LogEntry {
   readonly time: string;
   /** With its newline, if it had one. */
   readonly line: string;
+  /** What the container's options have it say with each line. */
+  readonly attributes?: Readonly<Record<string, string>>;
+}
+
+/** The container that writes, as far as its log may tell. */
+export interface LogSubject {
+  readonly id: string;
+  readonly name: string;
+  /** As the user named it, and its id. */
+  readonly image: string;
+  readonly imageId: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** `NAME=value`. */
+  readonly env: readonly string[];
 }
 
 export interface ReadOptions {
@@ -25,7 +39,7 @@ export interface LogDriver {
   readonly name: string;
 
   /** What the shim shall write: a file and its rotation; undefined for nothing. @throws invalid for unknown or malformed options */
-  target(path: string, options: Readonly<Record<string, string>>): LogTarget | undefined;
+  target(path: string, options: Readonly<Record<string, string>>, subject: LogSubject): LogTarget | undefined;
 
   /**
    * @param path  the current log file; older ones are `path.1`, `path.2`, … A file that is missing reads as empty.
@@ -41,6 +55,7 @@ export interface LogTarget {
   readonly maxSize: number;
   /** How many files are kept, the current one included. */
   readonly maxFiles: number;
+  readonly attributes?: Readonly<Record<string, string>>;
 }
 
 /** Nanoseconds since 1970 of an RFC 3339 time in UTC. */

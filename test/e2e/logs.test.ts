@@ -19,6 +19,16 @@ e2e("docker logs", (engine) => {
     expect(await docker("logs", id)).toEqual({ code: 0, stdout: "out\nunfinished", stderr: "err\n" });
   });
 
+  test("logs --details tells the labels and variables that the log's options name", async () => {
+    const options = ["--log-opt", "labels=tier", "--log-opt", "env=MODE", "--log-opt", "tag={{.Name}}"];
+    const flags = ["--name", "told", "--label", "tier=front", "-e", "MODE=a b", ...options];
+    const id = await ran("echo x", ...flags);
+    expect(await ok("logs", "--details", id)).toBe("MODE=a+b,tag=told,tier=front x");
+    expect(await ok("logs", id)).toBe("x");
+    const path = await inspect(id, "{{.LogPath}}");
+    expect(JSON.parse(readFileSync(path, "utf8")).attrs).toEqual({ tier: "front", MODE: "a b", tag: "told" });
+  });
+
   test("logs --tail tells the last lines", async () => {
     const id = await ran("seq 1 100");
     expect(await ok("logs", "--tail", "3", id)).toBe("98\n99\n100");

@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { appendFileSync, linkSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { LogEntry, ReadOptions } from "../../../src/log/driver.ts";
+import type { LogEntry, LogSubject, ReadOptions } from "../../../src/log/driver.ts";
 import { timeNs } from "../../../src/log/driver.ts";
 import { jsonFileLog } from "../../../src/log/driver-json-file.ts";
 import { noLog } from "../../../src/log/driver-none.ts";
@@ -299,8 +299,32 @@ describe("read() that follows", () => {
   });
 });
 
+const SUBJECT: LogSubject = {
+  id: "ab".repeat(32),
+  name: "web",
+  image: "nginx:1",
+  imageId: `sha256:${"cd".repeat(32)}`,
+  labels: { "com.example.team": "blue", tier: "front" },
+  env: ["MODE=x=y", "EMPTY=", "SECRET=s"],
+};
+
 describe("target()", () => {
-  const target = (options: Record<string, string>) => jsonFileLog.target("/log", options);
+  const target = (options: Record<string, string>) => jsonFileLog.target("/log", options, SUBJECT);
+
+  test.each<[options: Record<string, string>, attributes: Record<string, string> | undefined]>([
+    [{}, undefined],
+    [{ labels: "tier, nothing" }, { tier: "front" }],
+    [{ "labels-regex": "^com\\." }, { "com.example.team": "blue" }],
+    [{ env: "MODE,EMPTY" }, { MODE: "x=y", EMPTY: "" }],
+    [{ "env-regex": "^M" }, { MODE: "x=y" }],
+    [{ tag: "{{.Name}}/{{.ID}}/{{ .ImageName }}" }, { tag: `web/${"ab".repeat(6)}/nginx:1` }],
+    [
+      { tag: "{{.ImageID}} {{.DaemonName}}", labels: "tier" },
+      { tier: "front", tag: `${"cd".repeat(6)} docker` },
+    ],
+  ])("target() of %p says of each line", (options, attributes) => {
+    expect(target(options)?.attributes).toEqual(attributes as Record<string, string>);
+  });
 
   test.each<[options: Record<string, string>, maxSize: number, maxFiles: number]>([
     [{}, 100 << 20, 3],
@@ -319,6 +343,9 @@ describe("target()", () => {
     [{ "max-size": "1.5m" }, "invalid value for log option max-size"],
     [{ "max-size": "1m", "max-file": "0" }, "invalid value for log option max-file"],
     [{ "max-size": "1m", "max-file": "x" }, "invalid value for log option max-file"],
+    [{ "env-regex": "(" }, "invalid value for log option env-regex"],
+    [{ tag: "{{range .}}" }, "cannot use {{range .}}"],
+    [{ compress: "true" }, "compress is not supported yet"],
     [{ "max-file": "2" }, "max-file cannot be used without max-size"],
   ])("target() of %p throws", (options, words) => {
     expect(() => target(options)).toThrow(words);
@@ -326,6 +353,6 @@ describe("target()", () => {
 });
 
 test("the driver none writes nothing and says that it cannot be read", () => {
-  expect(noLog.target("/log", {})).toBeUndefined();
+  expect(noLog.target("/log", {}, SUBJECT)).toBeUndefined();
   expect(() => noLog.read("/log", {})).toThrow("configured logging driver does not support reading");
 });
