@@ -213,6 +213,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     findImage: (reference, platform) => images.get(reference, platform),
     released: (imageId) => images.released(imageId),
   });
+  stack.use(containers);
   const commits = new Commits({
     containers,
     launcher,

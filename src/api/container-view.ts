@@ -237,7 +237,7 @@ function hostConfigOf({ host }: Container) {
     LogConfig: { Type: host.log.driver, Config: host.log.options },
     NetworkMode: host.networkMode,
     PortBindings: {},
-    RestartPolicy: { Name: "no", MaximumRetryCount: 0 },
+    RestartPolicy: { Name: host.restart.name, MaximumRetryCount: host.restart.maximumRetryCount },
     AutoRemove: host.autoRemove,
     VolumeDriver: "",
     VolumesFrom: null,

@@ -17,6 +17,7 @@ import {
   PROPAGATIONS,
   type Propagation,
 } from "../container/config.ts";
+import { type RestartPolicy, toRestartPolicy } from "../container/restart.ts";
 import { type Document, isBlank } from "./document.ts";
 
 const CONFIG_REFUSED = ["Volumes", "NetworkDisabled", "MacAddress", "Shell"];
@@ -85,7 +86,9 @@ export function toHostConfig(
   defaults: { readonly shmSize: number; readonly log: LogConfig },
 ): HostConfig {
   refuse(host, HOST_REFUSED);
-  checkRestartPolicy(host.document("RestartPolicy"));
+  const restart = restartOf(host.document("RestartPolicy"));
+  if (host.flag("AutoRemove") && restart.name !== "no")
+    throw invalid("can't create 'AutoRemove' container with restart policy");
   checkRuntime(host.text("Runtime"));
   if (!["", "host"].includes(host.text("UsernsMode"))) throw invalid(`invalid userns mode: ${host.text("UsernsMode")}`);
   if (!["", "default"].includes(host.text("Isolation"))) throw invalid(`invalid isolation: ${host.text("Isolation")}`);
@@ -104,6 +107,7 @@ export function toHostConfig(
     namespaces: toNamespaces(host, networkMode),
     networkMode,
     autoRemove: host.flag("AutoRemove"),
+    restart,
     capAdd: host.words("CapAdd") ?? [],
     capDrop: host.words("CapDrop") ?? [],
     devices: host.documents("Devices").map((device) => ({
@@ -153,12 +157,9 @@ function inRange(name: string, value: number, least: number, most: number): numb
   return value;
 }
 
-function checkRestartPolicy(policy: Document): void {
-  const name = policy.text("Name");
-  if (!["", "no", "always", "on-failure", "unless-stopped"].includes(name))
-    throw invalid(`invalid restart policy '${name}'`);
-  if (name !== "" && name !== "no") throw notImplemented(`restart policy '${name}' is not supported yet`);
-}
+/** @throws invalid */
+export const restartOf = (policy: Document): RestartPolicy =>
+  toRestartPolicy(policy.text("Name"), policy.number("MaximumRetryCount"));
 
 function checkRuntime(name: string): void {
   if (!["", "bosun"].includes(name)) throw invalid(`unknown or invalid runtime name: ${name}`);

@@ -3,7 +3,7 @@
 import type { Client } from "./client.ts";
 import { type Command, forEach } from "./command.ts";
 import { path } from "./containers.ts";
-import type { Flags, Specs } from "./flags.ts";
+import { type Flags, type Specs, UsageError } from "./flags.ts";
 
 const MANY = [1, Number.POSITIVE_INFINITY] as const;
 
@@ -67,3 +67,14 @@ export const renameCommand: Command = {
     return 0;
   },
 };
+
+/** `on-failure:3` as the API wants it. @throws UsageError */
+export function restartPolicy(text: string): object {
+  const [name = "", count, ...more] = text.split(":");
+  if (text !== "" && name === "")
+    throw new UsageError("invalid restart policy format: no policy provided before colon");
+  if (more.length > 0) throw new UsageError("invalid restart policy format");
+  if (count !== undefined && !/^[+-]?\d+$/.test(count))
+    throw new UsageError("invalid restart policy format: maximum retry count must be an integer");
+  return { Name: name, MaximumRetryCount: Number(count ?? 0) };
+}

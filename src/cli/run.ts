@@ -8,6 +8,7 @@ import { type Client, DaemonError } from "./client.ts";
 import type { Command } from "./command.ts";
 import { type Flags, type Specs, UsageError } from "./flags.ts";
 import { pull } from "./images.ts";
+import { restartPolicy } from "./lifecycle.ts";
 import { followSize, printOutput, rawTerminal, sendInput, windowSize } from "./streams.ts";
 
 const FLAGS: Specs = {
@@ -52,6 +53,7 @@ const FLAGS: Specs = {
   privileged: { kind: "bool", help: "Give extended privileges to this container" },
   pull: { kind: "text", help: "Pull image before running (always|missing|never)" },
   "read-only": { kind: "bool", help: "Mount the container's root filesystem as read only" },
+  restart: { kind: "text", help: "Restart policy to apply when a container exits" },
   rm: { kind: "bool", help: "Remove the container when it exits" },
   "security-opt": { kind: "list", help: "Security options" },
   "storage-opt": { kind: "list", help: "Storage driver options for the container" },
@@ -164,6 +166,7 @@ function hostConfig(flags: Flags): object {
     PidsLimit: flags.number("pids-limit"),
     Privileged: flags.on("privileged"),
     ReadonlyRootfs: flags.on("read-only"),
+    RestartPolicy: restartPolicy(flags.text("restart") ?? "no"),
     SecurityOpt: security.map(securityOption),
     ...(systempaths && { MaskedPaths: [], ReadonlyPaths: [] }),
     ShmSize: bytes(flags, "shm-size"),
@@ -324,6 +327,8 @@ export const runCommand: Command = {
   stopAtArgument: true,
   failureCode: 125,
   async run(client, flags) {
+    if (flags.on("rm") && !["", "no"].includes(flags.text("restart") ?? ""))
+      throw new UsageError("conflicting options: cannot specify both --restart and --rm");
     const attached = attachedTo(flags);
     const { Id: id, Warnings } = await create(client, flags, createBody(flags, attached));
     for (const warning of Warnings ?? []) process.stderr.write(`WARNING: ${warning}\n`);

@@ -8,6 +8,7 @@ import type { RunConfig } from "../base/oci.ts";
 import { parseBytes } from "../base/units.ts";
 import { RLIMIT } from "../runtime/ops.ts";
 import { signalNumber } from "../runtime/signals.ts";
+import type { RestartPolicy } from "./restart.ts";
 
 export interface Ulimit {
   /** As `nofile`. */
@@ -114,6 +115,7 @@ export interface HostConfig {
   /** The network as the user named it; `bridge` for the default. */
   readonly networkMode: string;
   readonly autoRemove: boolean;
+  readonly restart: RestartPolicy;
   readonly capAdd: readonly string[];
   readonly capDrop: readonly string[];
   readonly devices: readonly DeviceMapping[];

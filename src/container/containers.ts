@@ -5,6 +5,7 @@
  */
 
 import type { Duplex } from "node:stream";
+import { bootId } from "../base/boot.ts";
 import type { Digest } from "../base/digest.ts";
 import { conflict, invalid, notModified } from "../base/errors.ts";
 import { newId } from "../base/ids.ts";
@@ -23,6 +24,7 @@ import { randomName } from "./names.ts";
 import { Pauses } from "./pause.ts";
 import { type Container, checkName, type Records } from "./records.ts";
 import { Removal } from "./removal.ts";
+import { startsAgain } from "./restart.ts";
 import { restoreContainers, started } from "./restore.ts";
 import { type Ended, isLive, isUp, NEVER, transition } from "./state.ts";
 import type { CouplingEnd } from "./stdio.ts";
@@ -48,7 +50,7 @@ export interface ContainersOptions {
 
 export type WaitCondition = "not-running" | "next-exit" | "removed";
 
-export class Containers {
+export class Containers implements Disposable {
   readonly #options: ContainersOptions;
   readonly #life: Life;
   readonly #pauses: Pauses;
@@ -61,7 +63,7 @@ export class Containers {
 
   constructor(options: ContainersOptions) {
     this.#options = options;
-    this.#life = new Life(options);
+    this.#life = new Life(options, (id) => this.#startAgain(id));
     this.#pauses = new Pauses(this.#life);
     this.#stops = new Stops(this.#life, this.#pauses);
     this.#removal = new Removal(this.#life, this.#stops);
@@ -159,10 +161,28 @@ export class Containers {
     if (isUp(container.state)) throw notModified("container is already running");
     if (phase === "removing" || phase === "dead")
       throw conflict("container is marked for removal and cannot be started");
+    this.#life.restarts.forget(id);
+    const { stopped: _stopped, ...fresh } = container;
+    const error = await this.#tryLaunch({ ...fresh, restartCount: 0 });
+    if (error) throw error;
+  }
+
+  /** By its policy: after its end, or with the daemon. One that somebody has started, stopped or removed meanwhile is theirs. */
+  async #startAgain(id: string): Promise<void> {
+    await using _ = await this.#life.locks.acquire(id);
+    const container = this.records.find(id);
+    if (container === undefined || container.stopped) return;
+    const { phase } = container.state;
+    if (phase === "restarting" || phase === "exited") await this.#tryLaunch(container); // a failure stands in its state, and in the log
+  }
+
+  /** @returns what it failed with */
+  async #tryLaunch(container: Container): Promise<Error | undefined> {
     try {
       await this.#launch(container);
+      return undefined;
     } catch (error) {
-      throw await this.#startFailed(container, error);
+      return this.#startFailed(container, error);
     }
   }
 
@@ -177,7 +197,7 @@ export class Containers {
       await task.delete();
     });
     await this.#life.attachments.begin(container.id, task);
-    const starting = records.save({ ...container, endpoint, starting: new Date().toISOString() });
+    const starting = records.save({ ...container, endpoint, starting: new Date().toISOString(), boot: bootId() });
     await task.go();
     const running = records.save(started(starting, task.pid));
     undo.move();
@@ -222,16 +242,19 @@ export class Containers {
       const oomKilled = await launcher.oomKilled(id);
       const startedAt = isLive(container.state) ? container.state.startedAt : NEVER;
       const last: Ended = { code: exit.code, startedAt, finishedAt: exit.at.toISOString(), oomKilled, error: "" };
-      const state = transition(container.state, { phase: "exited", last });
-      const ended = { ...container, state, endpoint: undefined };
+      const isAgain = startsAgain(container, exit.code);
+      const state = transition(container.state, { phase: isAgain ? "restarting" : "exited", last });
+      const restartCount = container.restartCount + Number(isAgain);
+      const ended = { ...container, state, restartCount, endpoint: undefined };
       const isWritten = this.#life.settle(ended);
       await this.#life.cleanup(id);
       if (isWritten) await task.delete();
-      const seconds = Math.round((exit.at.getTime() - Date.parse(startedAt)) / 1000);
-      this.emit(ended, "die", { exitCode: String(exit.code), execDuration: String(Math.max(0, seconds)) });
+      const ranMs = Math.max(0, exit.at.getTime() - Date.parse(startedAt));
+      this.emit(ended, "die", { exitCode: String(exit.code), execDuration: String(Math.round(ranMs / 1000)) });
       this.#life.networkEvent(container, "disconnect");
       this.#life.exits.settle(id, { code: exit.code, error: "" });
-      if (container.host.autoRemove && !this.#restarting.has(id)) await this.#removal.removeAutomatically(id);
+      if (isAgain) this.#life.restarts.schedule(id, ranMs);
+      else if (container.host.autoRemove && !this.#restarting.has(id)) await this.#removal.removeAutomatically(id);
     }
     this.#life.releaseLayers();
   }
@@ -310,6 +333,11 @@ export class Containers {
       : await this.#life.attachments.wait(container.id, client, request);
     if (end === "detached") this.emit(container, "detach");
     return end;
+  }
+
+  /** Containers run on; those that wait for their next start are the next daemon's. */
+  [Symbol.dispose](): void {
+    this.#life.restarts[Symbol.dispose]();
   }
 
   /** At start, before the API answers: finds what ran on without a daemon, and what ended meanwhile. */

@@ -9,6 +9,7 @@ import type { Task } from "../runtime/runtime.ts";
 import { Attachments } from "./attachments.ts";
 import type { ContainersOptions } from "./containers.ts";
 import type { Container, Records } from "./records.ts";
+import { Restarts } from "./restart.ts";
 import { type State, transition } from "./state.ts";
 import { Waits } from "./waits.ts";
 
@@ -20,8 +21,14 @@ export class Life {
   readonly exits = new Waits();
   readonly removals = new Waits();
   readonly attachments: Attachments;
+  readonly restarts: Restarts;
 
-  constructor(readonly options: ContainersOptions) {
+  /** @param startAgain  a container whose policy says so; never throws */
+  constructor(
+    readonly options: ContainersOptions,
+    startAgain: (id: string) => Promise<void>,
+  ) {
+    this.restarts = new Restarts(startAgain);
     this.attachments = new Attachments(options.log);
   }
 

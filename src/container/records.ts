@@ -8,6 +8,7 @@ import { conflict, ifMissing, invalid, notFound, toldOf } from "../base/errors.t
 import type { Endpoint } from "../network/driver.ts";
 import type { Database, Migration } from "../store/database.ts";
 import type { ContainerConfig, HostConfig } from "./config.ts";
+import { NO_RESTART } from "./restart.ts";
 import type { State } from "./state.ts";
 
 export const containerMigrations: readonly Migration[] = [
@@ -28,7 +29,12 @@ export interface Container {
   readonly config: ContainerConfig;
   readonly host: HostConfig;
   readonly state: State;
+  /** Starts by its policy since somebody started it. */
   readonly restartCount: number;
+  /** Somebody has ended it by hand, and nobody started it since. */
+  readonly stopped?: true;
+  /** The run of the kernel in which it was started last; see base/boot.ts. */
+  readonly boot?: string;
   /** While it runs, or is about to. */
   readonly endpoint: Endpoint | undefined;
   /**
@@ -64,7 +70,8 @@ export class Records {
   ) {
     for (const row of database.all<Row>("SELECT id, name, record FROM containers")) {
       const container: Container = JSON.parse(row.record); // written by this file only
-      this.#remember({ ...container, id: row.id, name: row.name });
+      const host = { ...container.host, restart: container.host.restart ?? NO_RESTART }; // older ones have none
+      this.#remember({ ...container, host, id: row.id, name: row.name });
     }
   }
 

@@ -60,6 +60,7 @@ export class Removal {
     const marked = { ...container, state: removing };
     life.settle(marked); // on a full disk, too: this is how it gets emptier
     life.attachments.dismiss(id);
+    life.restarts.forget(id);
     await this.erase(marked);
     const result = { code: last?.code ?? 0, error: "" };
     life.exits.settle(id, result);

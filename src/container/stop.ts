@@ -7,7 +7,7 @@ import { signalNumber } from "../runtime/signals.ts";
 import type { Life } from "./life.ts";
 import type { Pauses } from "./pause.ts";
 import type { Container } from "./records.ts";
-import { isUp } from "./state.ts";
+import { isUp, type State, transition } from "./state.ts";
 
 /** How long a killed process may take to be gone, ms. */
 const KILL_GRACE_MS = 10_000;
@@ -20,6 +20,9 @@ export interface StopOptions {
   /** Name or number. */
   readonly signal?: string;
 }
+
+const exited = (state: Extract<State, { readonly phase: "restarting" }>): State =>
+  transition(state, { phase: "exited", last: state.last });
 
 export class Stops {
   readonly #life: Life;
@@ -43,10 +46,11 @@ export class Stops {
 
   /** As `stop`, without its event. */
   async end(container: Container, { timeoutS, signal }: StopOptions): Promise<void> {
-    const task = this.#life.task(container);
     const ended = this.#life.exits.next(container.id);
     const number = signalNumber(signal || container.config.stopSignal || "SIGTERM");
     const seconds = timeoutS ?? container.config.stopTimeoutS ?? DEFAULT_STOP_TIMEOUT_S;
+    const task = await this.#stopped(container.id);
+    if (task === undefined) return;
     await this.#signal(container, task, number);
     await this.#pauses.resume(container.id);
     if (seconds < 0) await ended;
@@ -55,6 +59,22 @@ export class Stops {
       if (!(await settlesWithin(ended, KILL_GRACE_MS)))
         throw conflict(`container ${container.id} did not end within ${KILL_GRACE_MS / 1000} seconds of the kill`);
     }
+  }
+
+  /**
+   * Remembers that somebody wants it to end, so that its policy does not start it again.
+   * @returns the task that is to end; undefined when there is none: it waited for its next start, which it will not have
+   */
+  async #stopped(id: string): Promise<Task | undefined> {
+    const life = this.#life;
+    await using _ = await life.locks.acquire(id);
+    const container = life.records.find(id);
+    if (container === undefined || !isUp(container.state)) return undefined;
+    const { state } = container;
+    life.restarts.forget(id);
+    life.settle({ ...container, stopped: true, ...(state.phase === "restarting" && { state: exited(state) }) });
+    if (state.phase === "restarting") life.exits.settle(id, { code: state.last.code, error: "" });
+    return life.tasks.get(id);
   }
 
   async #signal(container: Container, task: Task, signal: number): Promise<void> {
@@ -71,8 +91,11 @@ export class Stops {
     const number = signalNumber(signal || "SIGKILL");
     if (!isUp(state)) throw conflict(`cannot kill container: ${reference}: container ${id} is not running`);
     const ended = this.#life.exits.next(id);
-    await this.#signal(container, this.#life.task(container), number);
-    if (endsIt(number, config.stopSignal)) await this.#pauses.resume(id);
+    const isEnd = endsIt(number, config.stopSignal);
+    const task = isEnd ? await this.#stopped(id) : this.#life.tasks.get(id);
+    if (task === undefined) return;
+    await this.#signal(container, task, number);
+    if (isEnd) await this.#pauses.resume(id);
     if (number === SIGKILL) await settlesWithin(ended, KILL_GRACE_MS);
   }
 }

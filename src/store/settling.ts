@@ -5,13 +5,11 @@
 
 import { open, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { bootId } from "../base/boot.ts";
 import { hasCode, ifMissing, messageOf } from "../base/errors.ts";
 import { syncDirectory } from "../base/files.ts";
 
 export const SETTLED = "settled";
-/** Names the run of the kernel. Source: proc_sys_kernel(5), random/boot_id. */
-const BOOT_ID = "/proc/sys/kernel/random/boot_id";
-
 /** Until so long nothing came: syncing while layers are being written would hold those up. */
 const PAUSE_MS = 1000;
 
@@ -82,7 +80,7 @@ export class Settling {
    */
   async doubtful(unsettled: readonly string[]): Promise<readonly string[]> {
     const { bootFile } = this.#options;
-    const now = await readFile(BOOT_ID, "utf8");
+    const now = bootId();
     const before = await readFile(bootFile, "utf8").catch(ifMissing(undefined));
     if (before !== now) {
       await writeFile(bootFile, now);

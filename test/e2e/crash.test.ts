@@ -82,6 +82,14 @@ withDaemon("kill -9 of the daemon", (api) => {
     await removed;
   }
 
+  const backOff = () => api.run("it", ["sh", "-c", "exit 6"], { host: { RestartPolicy: { Name: "always" } } });
+
+  /** Once it was started it runs, or is about to again. */
+  async function judgePolicy(): Promise<void> {
+    const found = row();
+    if (found && found.state.phase !== "created") expect(found.state.phase).toMatch(/^(running|restarting)$/);
+  }
+
   async function paused(): Promise<void> {
     await running();
     await post("/containers/it/pause")();
@@ -123,6 +131,7 @@ withDaemon("kill -9 of the daemon", (api) => {
     kill: { before: running, act: post("/containers/it/kill") },
     restart: { before: running, act: post("/containers/it/restart?t=0") },
     rm: { before: async () => api.wait(await api.run("it", SHORT)), act: remove, again: remove },
+    "restart policy": { act: () => backOff().then(() => api.wait("it")), judge: judgePolicy },
     pause: { before: running, act: post("/containers/it/pause") },
     unpause: { before: paused, act: post("/containers/it/unpause") },
     rename: { before: () => api.create("it", SHORT), act: post("/containers/it/rename?name=other") },

@@ -254,6 +254,7 @@ export class House implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.containers[Symbol.dispose]();
     for (const task of this.runtime.tasks.values()) task.end(137, 9);
     this.database.close();
     await this.folder[Symbol.asyncDispose]();

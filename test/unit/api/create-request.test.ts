@@ -120,8 +120,18 @@ describe("toHostConfig()", () => {
     [{ OomKillDisable: true }, "notImplemented: HostConfig.OomKillDisable is not supported yet"],
     [{ MemorySwappiness: 10 }, "notImplemented: HostConfig.MemorySwappiness is not supported yet"],
     [{ DeviceCgroupRules: ["c 1:1 r"] }, "notImplemented: HostConfig.DeviceCgroupRules is not supported yet"],
-    [{ RestartPolicy: { Name: "always" } }, "notImplemented: restart policy 'always' is not supported yet"],
-    [{ RestartPolicy: { Name: "often" } }, "invalid: invalid restart policy 'often'"],
+    [
+      { RestartPolicy: { Name: "always" }, AutoRemove: true },
+      "invalid: can't create 'AutoRemove' container with restart policy",
+    ],
+    [
+      { RestartPolicy: { Name: "often" } },
+      "invalid: invalid restart policy: unknown policy 'often'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'",
+    ],
+    [
+      { RestartPolicy: { Name: "always", MaximumRetryCount: 1 } },
+      "invalid: invalid restart policy: maximum retry count can only be used with 'on-failure'",
+    ],
     [{ Runtime: "runc" }, "invalid: unknown or invalid runtime name: runc"],
     [{ NetworkMode: "mine" }, "notImplemented: network mode 'mine' is not supported yet"],
     [{ NetworkMode: "container:x" }, "notImplemented: network mode 'container:x' is not supported yet"],

@@ -1,0 +1,96 @@
+/**
+ * Restart policies: which container starts again by itself, and after how long.
+ * Source of the rules: Docker documentation, "Start containers automatically"; Moby, daemon/restartmanager.
+ */
+
+import { invalid } from "../base/errors.ts";
+import type { Container } from "./records.ts";
+
+export const RESTART_POLICIES = ["no", "always", "unless-stopped", "on-failure", "on-unhealthy"] as const;
+export type RestartPolicyName = (typeof RESTART_POLICIES)[number];
+
+export interface RestartPolicy {
+  /** `on-unhealthy` is ours: as `on-failure`, and also when the health check has failed. */
+  readonly name: RestartPolicyName;
+  /** 0 for no limit. Of `on-failure` and `on-unhealthy`. */
+  readonly maximumRetryCount: number;
+}
+
+export const NO_RESTART: RestartPolicy = { name: "no", maximumRetryCount: 0 };
+
+const isPolicy = (name: string): name is RestartPolicyName => RESTART_POLICIES.some((one) => one === name);
+const counts = (name: string): boolean => name === "on-failure" || name === "on-unhealthy";
+
+/** @param name  empty for `no`. @throws invalid in Docker's words */
+export function toRestartPolicy(name: string, maximumRetryCount: number): RestartPolicy {
+  if (name === "") return NO_RESTART; // whatever the count: old clients send one
+  if (!isPolicy(name))
+    throw invalid(
+      `invalid restart policy: unknown policy '${name}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'`,
+    );
+  if (!counts(name) && maximumRetryCount !== 0)
+    throw invalid(
+      `invalid restart policy: maximum retry count can only be used with 'on-failure'${maximumRetryCount < 0 ? " and cannot be negative" : ""}`,
+    );
+  if (maximumRetryCount < 0) throw invalid("invalid restart policy: maximum retry count cannot be negative");
+  return { name, maximumRetryCount };
+}
+
+/** What decides. */
+type Candidate = Pick<Container, "host" | "restartCount" | "stopped">;
+
+/** Whether a container whose process has ended with this code starts again. */
+export function startsAgain({ host, restartCount, stopped }: Candidate, exitCode: number): boolean {
+  const { name, maximumRetryCount: most } = host.restart;
+  if (stopped) return false;
+  if (name === "always" || name === "unless-stopped") return true;
+  return counts(name) && exitCode !== 0 && (most === 0 || restartCount < most);
+}
+
+/** Whether one that does not run is started with the daemon: who was stopped by hand stays so, unless it is `always`. */
+export const comesUp = ({ host, stopped }: Candidate): boolean =>
+  host.restart.name === "always" || (host.restart.name === "unless-stopped" && !stopped);
+
+const FIRST_MS = 100;
+const LONGEST_MS = 60_000;
+/** Who has run so long begins anew. */
+const STEADY_MS = 10_000;
+
+/** @param before  the last delay, ms; 0 for none. @param ranMs  how long it ran since. @returns ms */
+export function nextDelay(before: number, ranMs: number): number {
+  return before === 0 || ranMs >= STEADY_MS ? FIRST_MS : Math.min(before * 2, LONGEST_MS);
+}
+
+/** Containers that wait for their next start. Kept in memory: the next daemon begins with the shortest delay. */
+export class Restarts {
+  readonly #delays = new Map<string, number>();
+  readonly #timers = new Map<string, Timer>();
+
+  /** @param start  called when the time has come; never throws */
+  constructor(readonly start: (id: string) => Promise<void>) {}
+
+  /** @param ranMs  how long it ran */
+  schedule(id: string, ranMs: number): void {
+    const delay = nextDelay(this.#delays.get(id) ?? 0, ranMs);
+    this.#delays.set(id, delay);
+    clearTimeout(this.#timers.get(id));
+    const timer = setTimeout(() => {
+      this.#timers.delete(id);
+      void this.start(id);
+    }, delay);
+    this.#timers.set(id, timer);
+  }
+
+  /** Somebody else has started, stopped or removed it. */
+  forget(id: string): void {
+    clearTimeout(this.#timers.get(id));
+    this.#timers.delete(id);
+    this.#delays.delete(id);
+  }
+
+  /** At the daemon's end: what waits is the next one's. */
+  [Symbol.dispose](): void {
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+    this.#timers.clear();
+  }
+}
