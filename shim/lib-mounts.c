@@ -29,7 +29,34 @@ bosun_open_mount (const char *type, const char *options)
   return checked (fsmount (context, FSMOUNT_CLOEXEC, 0));
 }
 
-/* Attaches what bosun_open_mount opened. */
+/* A copy of the mount at PATH, links followed, that is attached nowhere, with those below it when RECURSIVE; private.
+ * Returns a descriptor: its root. */
+int
+bosun_open_tree (const char *path, int recursive)
+{
+  struct mount_attr private = { .propagation = MS_PRIVATE };
+  unsigned int deep = recursive ? AT_RECURSIVE : 0;
+  int fd = open_tree (AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | deep);
+  if (fd < 0)
+    return -errno;
+  int error = checked (mount_setattr (fd, "", AT_EMPTY_PATH | deep, &private, sizeof private));
+  if (error == 0)
+    return fd;
+  close (fd);
+  return error;
+}
+
+/* Sets ATTRIBUTES (MOUNT_ATTR_*) of an open mount and those below it. */
+int
+bosun_restrict_mount (int mount, uint64_t attributes)
+{
+  struct mount_attr wanted = { .attr_set = attributes };
+  if (attributes & MOUNT_ATTR__ATIME)
+    wanted.attr_clr = MOUNT_ATTR__ATIME;
+  return checked (mount_setattr (mount, "", AT_EMPTY_PATH | AT_RECURSIVE, &wanted, sizeof wanted));
+}
+
+/* Attaches what one of these opened. */
 int
 bosun_attach (int mount, const char *target)
 {

@@ -22,8 +22,18 @@ EXPORT int bosun_limit_subvolume (const char *path, uint64_t bytes);
 
 /* lib-mounts.c */
 EXPORT int bosun_open_mount (const char *type, const char *options);
+EXPORT int bosun_open_tree (const char *path, int recursive);
+EXPORT int bosun_restrict_mount (int mount, uint64_t attributes);
 EXPORT int bosun_attach (int mount, const char *target);
 EXPORT int bosun_detach (const char *target);
+
+/* lib-paths.c */
+EXPORT int bosun_open_in_root (const char *root, const char *path, int flags);
+
+/* lib-place.c */
+EXPORT int bosun_place (int dir, const char *name, int kind, const char *target, const int64_t *attributes);
+EXPORT int bosun_place_attributes (int fd, const int64_t *attributes, const char *xattrs, uint64_t length);
+EXPORT int bosun_place_link (int from, const char *goal, int dir, const char *name);
 
 /* lib-processes.c */
 EXPORT int bosun_pidfd_open (int pid);

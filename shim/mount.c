@@ -168,21 +168,32 @@ op_overlay (struct run *run, int argc, char **argv)
   return tree < 0 ? tree : move_onto (tree, target);
 }
 
-/* bind SOURCE TARGET FLAGS RECURSIVE-FLAGS CREATE */
+/* A copy of the mount at SOURCE; or, given BELOW, at that path in SOURCE, out of which no link of it leads. */
+static int
+copy_tree (const char *source, const char *below, bool recursive)
+{
+  unsigned int how = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0U);
+  if (below == NULL)
+    return checked (open_tree (AT_FDCWD, source, how));
+  cleanup_close int root = open (source, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  cleanup_close int place = root < 0 ? -errno : path_open (root, below, 0, 0);
+  return place < 0 ? place : checked (open_tree (place, "", how | AT_EMPTY_PATH));
+}
+
+/* bind SOURCE TARGET FLAGS RECURSIVE-FLAGS CREATE [BELOW] */
 int
-op_bind (struct run *run, int, char **argv)
+op_bind (struct run *run, int argc, char **argv)
 {
   unsigned long flags, deep;
   struct stat info;
+  const char *below = argc > 5 ? argv[5] : NULL;
   if (parse_flags (argv[2], &flags) < 0 || parse_flags (argv[3], &deep) < 0)
     return -EINVAL;
-  bool recursive = (flags & MS_REC) != 0;
-  cleanup_close int tree
-      = open_tree (AT_FDCWD, argv[0], OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0U));
+  cleanup_close int tree = copy_tree (argv[0], below, (flags & MS_REC) != 0);
   if (tree < 0 || fstat (tree, &info) < 0)
     {
-      explain (run, "source %s", argv[0]);
-      return -errno;
+      explain (run, "source %s%s%s", argv[0], below == NULL ? "" : ", in it ", below == NULL ? "" : below);
+      return tree < 0 ? tree : -errno;
     }
   mode_t type = S_ISDIR (info.st_mode) ? S_IFDIR : S_IFREG;
   bool create = strcmp (argv[4], "1") == 0;

@@ -158,6 +158,8 @@ export interface BindOptions {
   readonly recursive?: number;
   /** Make the target where it is missing: a directory or an empty file, as the source is. */
   readonly create?: boolean;
+  /** A path in the directory `source`, to be bound in its place; no link in there leads out. */
+  readonly below?: string;
 }
 
 /** @param source  a path of the host, so before `pivot` */
@@ -168,6 +170,7 @@ export const bind = (source: string, target: string, options: BindOptions = {}):
   number(options.flags ?? 0),
   number(options.recursive ?? 0),
   bit(options.create ?? true),
+  ...(options.below === undefined ? [] : [options.below]),
 ];
 
 /** A new file system. @param data  its options, `a,b=c` */
