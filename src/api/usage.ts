@@ -8,14 +8,17 @@ import { Hono } from "hono";
 import { invalid } from "../base/errors.ts";
 import type { Records } from "../container/records.ts";
 import type { Images } from "../image/images.ts";
+import type { Volumes } from "../volume/volumes.ts";
 import { list, type ViewContext } from "./container-view.ts";
 import { apiVersion, type Ctx, type Env, json } from "./context.ts";
 import { Filters, parseFilters } from "./filters.ts";
 import { summary } from "./image-view.ts";
+import { volumeUsage } from "./volumes.ts";
 
 export interface UsageApi {
   readonly images: Images;
   readonly records: Records;
+  readonly volumes: Volumes;
   readonly view: ViewContext;
 }
 
@@ -48,8 +51,7 @@ async function usage(c: Ctx, api: UsageApi): Promise<Response> {
     LayersSize: images?.layersSize ?? 0,
     Images: images?.listed ?? null,
     Containers: types.has("container") ? await containerUsage(api) : null,
-    // There are none yet.
-    Volumes: types.has("volume") ? [] : null,
+    Volumes: types.has("volume") ? await volumeUsage(api.volumes) : null,
     BuildCache: types.has("build-cache") ? [] : null,
     ...(c.env.version < apiVersion(1, 42) && { BuilderSize: 0 }),
   });
@@ -68,5 +70,4 @@ const CACHE_FILTERS = ["until", "id", "parent", "type", "description", "inuse", 
 export const usageRouter = (api: UsageApi): Hono<Env> =>
   new Hono<Env>()
     .get("/system/df", (c) => usage(c, api))
-    .post("/volumes/prune", nothingToPrune("VolumesDeleted", ["label", "label!", "all"]))
     .post("/build/prune", nothingToPrune("CachesDeleted", CACHE_FILTERS));

@@ -1,0 +1,108 @@
+/** /volumes. Source: Docker Engine API, tag Volume. */
+
+import { Hono } from "hono";
+import { invalid, kindOf } from "../base/errors.ts";
+import { Exclusive } from "../base/lock.ts";
+import type { Volume } from "../volume/records.ts";
+import { ANONYMOUS, type Volumes } from "../volume/volumes.ts";
+import { apiVersion, type Ctx, type Env, empty, flag, json, jsonBody, param } from "./context.ts";
+import { Document } from "./document.ts";
+import { type Filters, parseFilters } from "./filters.ts";
+
+const orNull = (texts: Readonly<Record<string, string>>): Readonly<Record<string, string>> | null =>
+  Object.keys(texts).length > 0 ? texts : null;
+
+/** The volume as clients see it. @param size  bytes, where they were counted; undefined shows none */
+function wire(volumes: Volumes, volume: Volume, size?: number) {
+  const { name, driver, created, labels, options } = volume;
+  return {
+    CreatedAt: created.replace(/\.\d+Z$/, "Z"),
+    Driver: driver,
+    Labels: orNull(labels),
+    Mountpoint: volumes.path(volume),
+    Name: name,
+    Options: orNull(options),
+    Scope: "local",
+    ...(size !== undefined && { UsageData: { RefCount: volumes.usersOf(name).length, Size: size } }),
+  };
+}
+
+/** For `system df`: every volume with what it takes; -1 where that is not known. */
+export const volumeUsage = (volumes: Volumes) =>
+  Promise.all(volumes.list().map(async (volume) => wire(volumes, volume, (await volumes.usage(volume)) ?? -1)));
+
+function matches(volumes: Volumes, { name, driver, labels }: Volume, filters: Filters): boolean {
+  const dangling = filters.boolean("dangling");
+  return (
+    (dangling === undefined || dangling === (volumes.usersOf(name).length === 0)) &&
+    filters.any("driver", (value) => value === driver) &&
+    filters.any("name", (value) => name.includes(value)) &&
+    filters.labels(labels)
+  );
+}
+
+function list(c: Ctx, volumes: Volumes): Response {
+  const filters = parseFilters(c.req.query("filters"), ["dangling", "driver", "label", "name"]);
+  const listed = volumes
+    .list()
+    .filter((volume) => matches(volumes, volume, filters))
+    .toSorted((one, other) => (one.name < other.name ? -1 : 1));
+  return json({ Volumes: listed.map((volume) => wire(volumes, volume)), Warnings: null });
+}
+
+async function create(c: Ctx, volumes: Volumes): Promise<Response> {
+  const body = new Document(await jsonBody(c));
+  if (body.has("ClusterVolumeSpec")) throw invalid("cluster volumes need a swarm, which this engine is not part of");
+  const volume = await volumes.create({
+    name: body.text("Name") || undefined,
+    driver: body.text("Driver"),
+    options: body.texts("DriverOpts"),
+    labels: body.texts("Labels"),
+  });
+  return json(wire(volumes, volume), 201);
+}
+
+/** `force` makes a missing volume none to complain about. It forces nothing else: one in use stays. */
+async function remove(c: Ctx, volumes: Volumes): Promise<Response> {
+  await volumes.remove(param(c, "name")).catch((error: unknown) => {
+    if (kindOf(error) !== "notFound" || !flag(c, "force")) throw error;
+  });
+  return empty(204);
+}
+
+/** Before 1.42 all that nobody uses, from then on what nobody named unless `all` is asked for. */
+function prunable(c: Ctx, filters: Filters): (volume: Volume) => boolean {
+  const all = c.env.version < apiVersion(1, 42) || (filters.boolean("all") ?? false);
+  return ({ labels, anonymous }) =>
+    (all || anonymous || Object.hasOwn(labels, ANONYMOUS)) && filters.labels(labels) && filters.withoutLabels(labels);
+}
+
+async function prune(c: Ctx, volumes: Volumes): Promise<Response> {
+  const filters = parseFilters(c.req.query("filters"), ["label", "label!", "all"]);
+  const isPrunable = prunable(c, filters);
+  const removed: string[] = [];
+  let bytes = 0;
+  for (const volume of volumes.list()) {
+    if (!isPrunable(volume) || volumes.usersOf(volume.name).length > 0) continue;
+    const size = (await volumes.usage(volume)) ?? 0;
+    try {
+      await volumes.remove(volume.name);
+    } catch (error) {
+      if (kindOf(error) === "conflict" || kindOf(error) === "notFound") continue; // somebody was faster
+      throw error;
+    }
+    removed.push(volume.name);
+    bytes += size;
+  }
+  return json({ VolumesDeleted: removed, SpaceReclaimed: bytes });
+}
+
+export function volumesRouter(volumes: Volumes): Hono<Env> {
+  const pruning = new Exclusive("a prune operation is already running");
+  return new Hono<Env>()
+    .get("/volumes", (c) => list(c, volumes))
+    .post("/volumes/create", (c) => create(c, volumes))
+    .post("/volumes/prune", (c) => pruning.run(() => prune(c, volumes)))
+    .get("/volumes/:name", (c) => json(wire(volumes, volumes.get(param(c, "name")))))
+    .delete("/volumes/:name", (c) => remove(c, volumes));
+}
