@@ -15,6 +15,7 @@ import { registryRouter } from "./api/registry.ts";
 import { createApi } from "./api/server.ts";
 import { type SystemFacts, systemRouter } from "./api/system.ts";
 import { usageRouter } from "./api/usage.ts";
+import { volumesRouter } from "./api/volumes.ts";
 import { builtFile } from "./base/built.ts";
 import { unavailable } from "./base/errors.ts";
 import { lockFile } from "./base/files.ts";
@@ -25,10 +26,12 @@ import type { Config } from "./config.ts";
 import { ContainerCgroups } from "./container/cgroups.ts";
 import { Commits } from "./container/commit.ts";
 import { Containers } from "./container/containers.ts";
+import { copyUp } from "./container/copy-up.ts";
 import { Execs } from "./container/exec.ts";
 import { ContainerChecker } from "./container/fsck.ts";
 import { Launcher, type LauncherOptions } from "./container/launch.ts";
 import { containerMigrations, Records } from "./container/records.ts";
+import { ContainerVolumes } from "./container/volumes.ts";
 import { Events } from "./events.ts";
 import { collectFacts, hostFacts } from "./facts.ts";
 import { Images } from "./image/images.ts";
@@ -50,6 +53,9 @@ import { DiskContentStore } from "./store/content-disk.ts";
 import { Database, type Migration } from "./store/database.ts";
 import { openSnapshotter } from "./store/snapshotters.ts";
 import { VERSION } from "./version.ts";
+import { LocalDriver } from "./volume/driver-local.ts";
+import { volumeMigrations } from "./volume/records.ts";
+import { Volumes } from "./volume/volumes.ts";
 import { Workers } from "./wasm/workers.ts";
 
 export interface Engine extends AsyncDisposable {
@@ -117,6 +123,12 @@ const sizeOf = (images: Images, id: string): Promise<number> =>
     () => 0,
   );
 
+/** Empty for one that is gone, which no container should name. */
+function volumePath(volumes: Volumes, name: string): string {
+  const volume = volumes.find(name);
+  return volume ? volumes.path(volume) : "";
+}
+
 /** An image descends from another when it begins with all of its layers and has more. */
 async function descendants(images: Images, ancestor: string): Promise<ReadonlySet<string>> {
   const base = await images.get(ancestor).catch(() => undefined);
@@ -145,6 +157,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
       ...engineMigrations,
       ...imageMigrations,
       ...networkMigrations,
+      ...volumeMigrations,
       ...containerMigrations,
     ]),
     (open) => open.close(),
@@ -162,6 +175,16 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
   const cgroups = openCgroups();
   const records = new Records(database, join(config.dataRoot, "containers"));
   const networks = new Networks(database, driverFor(config, log));
+  const volumes = new Volumes({
+    database,
+    drivers: [new LocalDriver(join(config.dataRoot, "volumes"))],
+    emit: (action, name, attributes) => events.emit("volume", action, name, attributes),
+  });
+  const containerVolumes = new ContainerVolumes({
+    volumes,
+    records,
+    copyUp: (id, path, directory) => copyUp(snapshotter, id, path, directory),
+  });
   const containerCgroups = new ContainerCgroups(cgroups, config.cgroupParent);
   const launcher = new Launcher({
     records,
@@ -169,6 +192,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     cgroups: containerCgroups,
     snapshotter,
     networks,
+    volumes: containerVolumes,
     logs: LOGS,
     log,
     defaults: {
@@ -208,6 +232,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     records,
     launcher,
     snapshotter,
+    volumes: containerVolumes,
     events,
     log,
     findImage: (reference, platform) => images.get(reference, platform),
@@ -255,6 +280,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     logPath: (container) => launcher.logPath(container),
     execIds: (id) => execs.of(id),
     storageDriver: snapshotter.name,
+    volumePath: (name) => volumePath(volumes, name),
     usage: (id) => snapshotter.usage(id),
     imageSize: (id) => sizeOf(images, id),
     descendants: (ancestor) => descendants(images, ancestor),
@@ -278,7 +304,8 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
       registryRouter(images, registry),
       distributionRouter(images),
       imagesRouter(images),
-      usageRouter({ images, records, view }),
+      usageRouter({ images, records, volumes, view }),
+      volumesRouter(volumes),
       fsckRouter([() => containerChecker.check(), (options) => images.check(options)]),
       networksRouter(networks, nameOf),
     ],

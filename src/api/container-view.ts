@@ -6,6 +6,7 @@ import { MASKED_PATHS, READONLY_PATHS } from "../container/isolation.ts";
 import type { Container } from "../container/records.ts";
 import { isLive, isUp, NEVER, type State, statusText } from "../container/state.ts";
 import type { Filters } from "./filters.ts";
+import { hasVolume, mountsOf } from "./mount-view.ts";
 
 /** What the projections need from elsewhere. */
 export interface ViewContext {
@@ -15,6 +16,8 @@ export interface ViewContext {
   readonly logPath: (container: Container) => string;
   readonly execIds: (id: string) => readonly string[];
   readonly storageDriver: string;
+  /** Where a volume's files are on the host; empty for one that is gone. */
+  readonly volumePath: (name: string) => string;
   readonly usage: (id: string) => Promise<{ readonly bytes: number }>;
   /** Bytes of an image's layers. */
   readonly imageSize: (imageId: string) => Promise<number>;
@@ -60,7 +63,6 @@ function matchesName(name: string, pattern: string): boolean {
 function matches(container: Container, filters: Filters, family: ReadonlySet<string>, view: ViewContext): boolean {
   const { id, name, config, host, state } = container;
   const network = host.namespaces.network;
-  const targets = [...host.binds.map(({ target }) => target), ...Object.keys(host.tmpfs)];
   return (
     filters.labels(config.labels) &&
     filters.any("id", (value) => id.startsWith(value)) &&
@@ -69,7 +71,7 @@ function matches(container: Container, filters: Filters, family: ReadonlySet<str
     filters.any("exited", (value) => state.phase === "exited" && state.last.code === Number(value)) &&
     filters.any("ancestor", () => family.has(container.imageId)) &&
     filters.any("network", (value) => network === value || view.networkId(network).startsWith(value)) &&
-    filters.any("volume", (value) => targets.includes(value) || host.binds.some(({ source }) => source === value)) &&
+    filters.any("volume", (value) => hasVolume(container, value)) &&
     filters.any("expose", (value) => config.exposedPorts.some((port) => port === value || port === `${value}/tcp`)) &&
     filters.any("publish", () => false) &&
     filters.any("health", (value) => value === "none") &&
@@ -142,17 +144,6 @@ const endpointOf = ({ endpoint, host }: Container, view: ViewContext) => ({
   },
 });
 
-const mountsOf = ({ host }: Container) => [
-  ...host.binds.map(({ source, target, readonly, propagation }) => ({
-    Type: "bind",
-    Source: source,
-    Destination: target,
-    Mode: readonly ? "ro" : "",
-    RW: !readonly,
-    Propagation: propagation,
-  })),
-];
-
 const portsOf = ({ config, state }: Container) =>
   isLive(state)
     ? config.exposedPorts.map((port) => ({ PrivatePort: Number.parseInt(port, 10), Type: port.split("/")[1] ?? "tcp" }))
@@ -177,7 +168,7 @@ function summary(container: Container, view: ViewContext, now: number) {
     Status: statusText(state, now),
     HostConfig: { NetworkMode: host.networkMode },
     NetworkSettings: { Networks: endpointOf(container, view) },
-    Mounts: mountsOf(container),
+    Mounts: mountsOf(container, view.volumePath),
   };
 }
 
@@ -239,8 +230,8 @@ function hostConfigOf({ host }: Container) {
     PortBindings: {},
     RestartPolicy: { Name: host.restart.name, MaximumRetryCount: host.restart.maximumRetryCount },
     AutoRemove: host.autoRemove,
-    VolumeDriver: "",
-    VolumesFrom: null,
+    VolumeDriver: host.volumeDriver,
+    VolumesFrom: orNull(host.volumesFrom),
     ConsoleSize: host.consoleSize,
     Annotations: host.annotations,
     CapAdd: orNull(host.capAdd),
@@ -302,14 +293,7 @@ function hostConfigOf({ host }: Container) {
     CpuPercent: 0,
     IOMaximumIOps: 0,
     IOMaximumBandwidth: 0,
-    ...(host.mountSpecs.length > 0 && {
-      Mounts: host.mountSpecs.map(({ type, source, target, readonly }) => ({
-        Type: type,
-        ...(source !== "" && { Source: source }),
-        Target: target,
-        ...(readonly && { ReadOnly: true }),
-      })),
-    }),
+    ...(host.mountSpecs.length > 0 && { Mounts: host.mountSpecs }),
     MaskedPaths: host.maskedPaths ?? (host.privileged ? null : MASKED_PATHS),
     ReadonlyPaths: host.readonlyPaths ?? (host.privileged ? null : READONLY_PATHS),
   };
@@ -375,7 +359,7 @@ export function inspect(container: Container, view: ViewContext, sizes: Sizes | 
     HostConfig: hostConfigOf(container),
     GraphDriver: { Name: view.storageDriver, Data: null },
     ...(sizes && { SizeRw: sizes.rw, SizeRootFs: sizes.rootFs }),
-    Mounts: mountsOf(container),
+    Mounts: mountsOf(container, view.volumePath),
     Config: configOf(container),
     NetworkSettings: networkSettingsOf(container, view),
   };

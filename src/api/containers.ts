@@ -114,7 +114,7 @@ export function dimensions(c: Ctx): [rows: number, columns: number] {
 
 async function remove(c: Ctx, { containers }: ContainersApi): Promise<Response> {
   if (flag(c, "link")) throw notImplemented("removing a link is not supported yet");
-  await containers.remove(param(c, "id"), flag(c, "force"));
+  await containers.remove(param(c, "id"), flag(c, "force"), flag(c, "v"));
   return empty(204);
 }
 

@@ -3,26 +3,22 @@
  * Source: Docker Engine API 1.50, ContainerConfig and HostConfig.
  */
 
-import { posix } from "node:path";
 import { invalid, notImplemented } from "../base/errors.ts";
 import { parseBytes } from "../base/units.ts";
 import {
-  type Bind,
   type ContainerRequest,
   checkUlimit,
   type HostConfig,
   type LogConfig,
-  type MountSpec,
   type Namespaces,
-  PROPAGATIONS,
-  type Propagation,
 } from "../container/config.ts";
 import { type RestartPolicy, toRestartPolicy } from "../container/restart.ts";
 import { type Document, isBlank } from "./document.ts";
+import { checkTarget, toMounts } from "./mount-request.ts";
 
-const CONFIG_REFUSED = ["Volumes", "NetworkDisabled", "MacAddress", "Shell"];
+const CONFIG_REFUSED = ["NetworkDisabled", "MacAddress", "Shell"];
 const HOST_REFUSED = [
-  ...["Cgroup", "CgroupParent", "Links", "PortBindings", "PublishAllPorts", "VolumeDriver", "VolumesFrom"],
+  ...["Cgroup", "CgroupParent", "Links", "PortBindings", "PublishAllPorts"],
   ...["BlkioWeight", "BlkioWeightDevice", "BlkioDeviceReadBps", "BlkioDeviceWriteBps", "BlkioDeviceReadIOps"],
   ...["BlkioDeviceWriteIOps", "CpuRealtimePeriod", "CpuRealtimeRuntime", "DeviceCgroupRules", "DeviceRequests"],
   ...["KernelMemory", "KernelMemoryTCP", "MemorySwappiness", "OomKillDisable", "CpuCount", "CpuPercent"],
@@ -61,6 +57,7 @@ export function toContainerRequest(body: Document): ContainerRequest {
     attachStderr: body.flag("AttachStderr"),
     labels: body.texts("Labels"),
     exposedPorts: body.document("ExposedPorts").names,
+    volumes: body.document("Volumes").names.map((path) => checkTarget(path, path)),
     stopSignal: body.text("StopSignal"),
     stopTimeoutS: body.has("StopTimeout") ? body.number("StopTimeout") : undefined,
   };
@@ -94,16 +91,8 @@ export function toHostConfig(
   if (!["", "default"].includes(host.text("Isolation"))) throw invalid(`invalid isolation: ${host.text("Isolation")}`);
   const networkMode = host.text("NetworkMode").replace(/^(default)?$/, "bridge"); // so inspect names the network itself
   checkEndpoints(networking.document("EndpointsConfig"), networkMode);
-  const bindSpecs = host.words("Binds") ?? [];
-  const mountSpecs = host.documents("Mounts").map(toMountSpec);
-  const binds = [...bindSpecs.map(parseBind), ...mountSpecs.flatMap(bindOf)];
-  const tmpfs = { ...host.texts("Tmpfs"), ...Object.fromEntries(mountSpecs.flatMap(tmpfsOf)) };
-  checkTargets([...binds.map(({ target }) => target), ...Object.keys(tmpfs)]);
   return {
-    binds,
-    bindSpecs,
-    mountSpecs,
-    tmpfs,
+    ...toMounts(host),
     namespaces: toNamespaces(host, networkMode),
     networkMode,
     autoRemove: host.flag("AutoRemove"),
@@ -242,97 +231,3 @@ function checkPermissions(text: string): string {
   if (!/^[rwm]{1,3}$/.test(text)) throw invalid(`invalid device permissions: ${text}`);
   return text;
 }
-
-const isPropagation = (text: string): text is Propagation => PROPAGATIONS.some((one) => one === text);
-
-/** `source:target[:options]`. Options that only other systems or volumes know are taken as Docker takes them on Linux: as nothing. */
-export function parseBind(spec: string): Bind {
-  const [source = "", target = "", options = "", ...more] = spec.split(":");
-  if (more.length > 0 || source === "" || target === "") throw invalid(`invalid volume specification: '${spec}'`);
-  if (!source.startsWith("/"))
-    throw notImplemented(`invalid volume specification: '${spec}': named volumes are not supported yet`);
-  let bind: Bind = {
-    source,
-    target: checkTarget(spec, target),
-    readonly: false,
-    propagation: "rprivate",
-    createSource: true,
-    nonRecursive: false,
-  };
-  for (const option of options === "" ? [] : options.split(",")) {
-    if (option === "ro") bind = { ...bind, readonly: true };
-    else if (isPropagation(option)) bind = { ...bind, propagation: option };
-    else if (!["rw", "z", "Z", "consistent", "cached", "delegated"].includes(option))
-      throw invalid(`invalid mode: ${options}`);
-  }
-  return bind;
-}
-
-function checkTarget(spec: string, target: string): string {
-  if (!target.startsWith("/"))
-    throw invalid(`invalid volume specification: '${spec}': invalid mount config: mount path must be absolute`);
-  const path = posix.normalize(target).replace(/(.)\/$/, "$1");
-  if (path === "/")
-    throw invalid(
-      `invalid volume specification: '${spec}': invalid mount config for type "bind": invalid specification: destination can't be '/'`,
-    );
-  return path;
-}
-
-function checkTargets(targets: readonly string[]): void {
-  const seen = new Set<string>();
-  for (const target of targets) {
-    if (seen.has(target)) throw invalid(`Duplicate mount point: ${target}`);
-    seen.add(target);
-  }
-}
-
-function toMountSpec(mount: Document): MountSpec {
-  const type = mount.text("Type");
-  if (type !== "bind" && type !== "tmpfs") throw notImplemented(`mount type '${type}' is not supported yet`);
-  const options = mount.document("BindOptions");
-  refuse(options, ["NonRecursive", "ReadOnlyNonRecursive", "ReadOnlyForceRecursive"]);
-  const propagation = options.text("Propagation");
-  if (propagation !== "" && !isPropagation(propagation)) throw invalid(`invalid propagation mode: ${propagation}`);
-  const target = mount.text("Target");
-  if (target === "") throw invalid(`invalid mount config for type "${type}": field Target must not be empty`);
-  if (type === "bind" && !mount.text("Source").startsWith("/"))
-    throw invalid(
-      `invalid mount config for type "bind": invalid mount path: '${mount.text("Source")}' mount path must be absolute`,
-    );
-  const tmpfs = mount.document("TmpfsOptions");
-  refuse(tmpfs, ["Options"]);
-  return {
-    type,
-    source: mount.text("Source"),
-    target: checkTarget(target, target),
-    readonly: mount.flag("ReadOnly"),
-    propagation: isPropagation(propagation) ? propagation : undefined,
-    tmpfsSize: tmpfs.number("SizeBytes"),
-    tmpfsMode: tmpfs.has("Mode") ? tmpfs.number("Mode") : undefined,
-  };
-}
-
-const bindOf = (mount: MountSpec): Bind[] =>
-  mount.type === "bind"
-    ? [
-        {
-          source: mount.source,
-          target: mount.target,
-          readonly: mount.readonly,
-          propagation: mount.propagation ?? "rprivate",
-          createSource: false,
-          nonRecursive: false,
-        },
-      ]
-    : [];
-
-const tmpfsOf = (mount: MountSpec): [string, string][] => {
-  if (mount.type !== "tmpfs") return [];
-  const options = [
-    ...(mount.readonly ? ["ro"] : []),
-    ...(mount.tmpfsSize > 0 ? [`size=${mount.tmpfsSize}`] : []),
-    ...(mount.tmpfsMode !== undefined ? [`mode=${mount.tmpfsMode.toString(8)}`] : []),
-  ];
-  return [[mount.target, options.join(",")]];
-};

@@ -31,8 +31,10 @@ const mount = {
   type: "object",
   properties: {
     Type: text,
+    Name: text,
     Source: text,
     Destination: text,
+    Driver: text,
     Mode: text,
     RW: { type: "boolean" },
     Propagation: text,

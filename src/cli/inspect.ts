@@ -1,11 +1,11 @@
-/** `inspect`: what the engine knows of images and containers, as JSON or in words of the user's. */
+/** `inspect`: what the engine knows of images, containers and volumes, as JSON or in words of the user's. */
 
 import type { Client } from "./client.ts";
 import { type Command, describe } from "./command.ts";
 import { imagePath } from "./image-commands.ts";
 import { parseTemplate } from "./template.ts";
 
-type Kind = "container" | "image";
+type Kind = "container" | "image" | "volume";
 
 interface Asked {
   readonly size: boolean;
@@ -15,11 +15,12 @@ interface Asked {
 const READ: Readonly<Record<Kind, (client: Client, name: string, asked: Asked) => Promise<unknown>>> = {
   container: (client, name, { size }) =>
     client.get(`/containers/${encodeURIComponent(name)}/json`, { size: size ? "1" : undefined }),
+  volume: (client, name) => client.get(`/volumes/${encodeURIComponent(name)}`),
   image: (client, name, { platform }) => client.get(`${imagePath(name)}/json`, { platform }),
 };
 
 const isMissing = (error: unknown): boolean =>
-  error instanceof Error && /^No such (container|image)/.test(error.message);
+  error instanceof Error && /^No such (container|image)|no such volume$/.test(error.message);
 
 async function find(client: Client, kinds: readonly Kind[], name: string, asked: Asked): Promise<unknown> {
   for (const kind of kinds) {
@@ -33,7 +34,7 @@ async function find(client: Client, kinds: readonly Kind[], name: string, asked:
 }
 
 /** Those that are found are printed, those that are not are told of. @returns the exit code */
-async function inspectAll(
+export async function inspectAll(
   names: readonly string[],
   format: string | undefined,
   read: (name: string) => Promise<unknown>,
@@ -59,14 +60,14 @@ const SIZE = { kind: "bool", short: "s", help: "Display total file sizes if the 
 
 export const inspectCommand: Command = {
   usage: "inspect [OPTIONS] NAME|ID [NAME|ID...]",
-  summary: "Return low-level information on containers and images",
+  summary: "Return low-level information on containers, images and volumes",
   flags: { format: FORMAT, size: SIZE, type: { kind: "text", help: "Only inspect objects of the given type" } },
   args: [1, Number.POSITIVE_INFINITY],
   run(client, flags) {
     const type = flags.text("type");
-    if (type !== undefined && type !== "container" && type !== "image")
+    if (type !== undefined && type !== "container" && type !== "image" && type !== "volume")
       throw new Error(`unknown type: ${JSON.stringify(type)}`);
-    const kinds: readonly Kind[] = type === undefined ? ["container", "image"] : [type];
+    const kinds: readonly Kind[] = type === undefined ? ["container", "image", "volume"] : [type];
     const asked = { size: flags.on("size"), platform: undefined };
     return inspectAll(flags.args, flags.text("format"), (name) => find(client, kinds, name, asked));
   },

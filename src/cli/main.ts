@@ -16,6 +16,7 @@ import { registryCommand } from "./registry-serve.ts";
 import { runCommand } from "./run.ts";
 import { infoCommand, versionCommand } from "./system.ts";
 import { dfCommand, eventsCommand, fsckCommand } from "./usage.ts";
+import { VOLUME_COMMANDS } from "./volumes.ts";
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   run: runCommand,
@@ -96,6 +97,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Command>>>> = {
     info: infoCommand,
     prune: systemPruneCommand,
   },
+  volume: VOLUME_COMMANDS,
 };
 
 /** @returns the command, and what is left of the line. @throws UsageError */

@@ -1,12 +1,13 @@
 /** `image prune`, `container prune`, `system prune`: asked for, or asked back. */
 
-import { createInterface } from "node:readline/promises";
 import type { Client } from "./client.ts";
 import type { Command } from "./command.ts";
 import { filterQuery } from "./filters.ts";
 import type { Flags, Specs } from "./flags.ts";
 import { printLines } from "./format.ts";
+import { isSure } from "./sure.ts";
 import { humanSize } from "./table.ts";
+import { pruneVolumes } from "./volumes.ts";
 
 interface Pruned {
   readonly ImagesDeleted?: readonly { readonly Untagged?: string; readonly Deleted?: string }[] | null;
@@ -19,17 +20,6 @@ const FLAGS: Specs = {
   force: { kind: "bool", short: "f", help: "Do not prompt for confirmation" },
 };
 const ALL: Specs = { all: { kind: "bool", short: "a", help: "Remove all unused images, not just dangling ones" } };
-
-async function isSure(flags: Flags, warning: string): Promise<boolean> {
-  if (flags.on("force")) return true;
-  const terminal = createInterface({ input: process.stdin, output: process.stdout });
-  try {
-    const answer = await terminal.question(`WARNING! ${warning}\nAre you sure you want to continue? [y/N] `);
-    return answer.trim().toLowerCase() === "y";
-  } finally {
-    terminal.close();
-  }
-}
 
 const prune = (client: Client, what: string, filters: readonly string[]): Promise<Pruned> =>
   client.post<Pruned>(`/${what}/prune`, { query: { filters: filterQuery(filters) } });
@@ -54,6 +44,9 @@ async function pruneContainers(client: Client, flags: Flags): Promise<number> {
 }
 
 const tell = (bytes: number): void => console.log(`Total reclaimed space: ${humanSize(bytes)}`);
+
+/** Volumes know no `until`. */
+const isOfVolumes = (filter: string): boolean => filter.startsWith("label");
 
 const UNUSED = "all images without at least one container associated to them";
 
@@ -83,13 +76,16 @@ export const containerPruneCommand: Command = {
 export const systemPruneCommand: Command = {
   usage: "system prune [OPTIONS]",
   summary: "Remove unused data",
-  flags: { ...ALL, ...FLAGS },
+  flags: { ...ALL, ...FLAGS, volumes: { kind: "bool", help: "Prune anonymous volumes" } },
   args: [0, 0],
   async run(client, flags) {
     const images = flags.on("all") ? UNUSED : "all dangling images";
-    if (!(await isSure(flags, `This will remove:\n  - all stopped containers\n  - ${images}\n`))) return 0;
+    const volumes = flags.on("volumes") ? ["all anonymous volumes not used by at least one container"] : [];
+    const listed = ["all stopped containers", ...volumes, images].map((what) => `  - ${what}`).join("\n");
+    if (!(await isSure(flags, `This will remove:\n${listed}\n`))) return 0;
     const containers = await pruneContainers(client, flags);
-    tell(containers + (await pruneImages(client, flags)));
+    const volumeBytes = flags.on("volumes") ? await pruneVolumes(client, flags.list("filter").filter(isOfVolumes)) : 0;
+    tell(containers + volumeBytes + (await pruneImages(client, flags)));
     return 0;
   },
 };

@@ -9,6 +9,8 @@ import type { Command } from "./command.ts";
 import { type Flags, type Specs, UsageError } from "./flags.ts";
 import { pull } from "./images.ts";
 import { restartPolicy } from "./lifecycle.ts";
+import { parseMountFlag } from "./mount-flag.ts";
+import { pairs } from "./pairs.ts";
 import { followSize, printOutput, rawTerminal, sendInput, windowSize } from "./streams.ts";
 
 const FLAGS: Specs = {
@@ -43,6 +45,7 @@ const FLAGS: Specs = {
   "log-opt": { kind: "list", help: "Log driver options" },
   memory: { kind: "text", short: "m", help: "Memory limit, bytes" },
   "memory-swap": { kind: "text", help: "Memory and swap limit, bytes; -1 for unlimited swap" },
+  mount: { kind: "list", help: "Attach a filesystem mount to the container" },
   name: { kind: "text", help: "Assign a name to the container" },
   network: { kind: "text", help: "Connect a container to a network" },
   net: { kind: "text", help: "The same as --network" },
@@ -68,6 +71,8 @@ const FLAGS: Specs = {
   user: { kind: "text", short: "u", help: "Username or UID (format: <name|uid>[:<group|gid>])" },
   uts: { kind: "text", help: "UTS namespace to use" },
   volume: { kind: "list", short: "v", help: "Bind mount a volume" },
+  "volume-driver": { kind: "text", help: "Optional volume driver for the container" },
+  "volumes-from": { kind: "list", help: "Mount volumes from the specified container(s)" },
   workdir: { kind: "text", short: "w", help: "Working directory inside the container" },
 };
 
@@ -82,15 +87,6 @@ function bytes(flags: Flags, name: string): number | undefined {
     throw new UsageError(`invalid argument "${text}" for "--${name}" flag: ${messageOf(error)}`);
   }
 }
-
-/** `a=b` pairs; a bare name has no value. */
-const pairs = (items: readonly string[]): Record<string, string> =>
-  Object.fromEntries(
-    items.map((item) => {
-      const at = item.indexOf("=");
-      return at < 0 ? [item, ""] : [item.slice(0, at), item.slice(at + 1)];
-    }),
-  );
 
 /** A name without a value takes ours, as docker does; one that we do not have is left out. */
 function environment(flags: Flags): readonly string[] {
@@ -128,6 +124,9 @@ const securityOption = (text: string): string => {
   return `seccomp=${JSON.stringify(JSON.parse(readFileSync(path, "utf8")))}`;
 };
 
+/** `-v /path` alone is a volume that nobody names. */
+const isNamed = (spec: string): boolean => spec.includes(":");
+
 function hostConfig(flags: Flags): object {
   const systempaths = flags.list("security-opt").includes("systempaths=unconfined");
   const security = flags.list("security-opt").filter((option) => option !== "systempaths=unconfined");
@@ -138,7 +137,7 @@ function hostConfig(flags: Flags): object {
   const logDriver = flags.text("log-driver");
   return {
     AutoRemove: flags.on("rm"),
-    Binds: flags.list("volume"),
+    Binds: flags.list("volume").filter(isNamed),
     CapAdd: flags.list("cap-add"),
     CapDrop: flags.list("cap-drop"),
     CgroupnsMode: flags.text("cgroupns"),
@@ -159,6 +158,7 @@ function hostConfig(flags: Flags): object {
     LogConfig: { Type: logDriver ?? "", Config: pairs(flags.list("log-opt")) },
     Memory: bytes(flags, "memory"),
     MemorySwap: bytes(flags, "memory-swap"),
+    Mounts: flags.list("mount").map(parseMountFlag),
     NanoCpus: flags.has("cpus") ? Math.round((flags.number("cpus") ?? 0) * 1e9) : undefined,
     NetworkMode: flags.text("network") ?? flags.text("net") ?? "default",
     OomScoreAdj: flags.number("oom-score-adj"),
@@ -175,6 +175,8 @@ function hostConfig(flags: Flags): object {
     Tmpfs: Object.fromEntries(tmpfs),
     UTSMode: flags.text("uts"),
     Ulimits: flags.list("ulimit").map(ulimit),
+    VolumeDriver: flags.text("volume-driver"),
+    VolumesFrom: flags.list("volumes-from"),
   };
 }
 
@@ -219,6 +221,12 @@ function createBody(flags: Flags, attached: Attached): object {
     StopTimeout: flags.number("stop-timeout"),
     Tty: flags.on("tty"),
     User: flags.text("user"),
+    Volumes: Object.fromEntries(
+      flags
+        .list("volume")
+        .filter((spec) => !isNamed(spec))
+        .map((path) => [path, {}]),
+    ),
     WorkingDir: flags.text("workdir"),
     HostConfig: hostConfig(flags),
   };

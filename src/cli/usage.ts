@@ -6,6 +6,7 @@ import { formatted, type Layout, printLines, type Row } from "./format.ts";
 import { rowsOf, type Summary } from "./image-list.ts";
 import { humanSize, shortId, table } from "./table.ts";
 import { parseTemplate } from "./template.ts";
+import { type VolumeSummary, volumeDetails } from "./volumes.ts";
 
 interface Usage {
   readonly LayersSize: number;
@@ -20,6 +21,7 @@ interface Usage {
         readonly SizeRw?: number;
       }[]
     | null;
+  readonly Volumes: readonly VolumeSummary[] | null;
 }
 
 const DF: Layout = {
@@ -38,7 +40,7 @@ function line(Type: string, total: number, active: number, size: number, reclaim
   };
 }
 
-function dfRows({ LayersSize, Images, Containers }: Usage): readonly Row[] {
+function dfRows({ LayersSize, Images, Containers, Volumes }: Usage): readonly Row[] {
   const images = Images ?? [];
   const containers = Containers ?? [];
   const used = images.filter((image) => image.Containers > 0);
@@ -46,13 +48,18 @@ function dfRows({ LayersSize, Images, Containers }: Usage): readonly Row[] {
   const isLive = (state: string) => ["running", "paused", "restarting"].includes(state);
   const live = containers.filter(({ State }) => isLive(State));
   const bytes = (of: typeof containers) => of.reduce((sum, { SizeRw = 0 }) => sum + SizeRw, 0);
+  const volumes = Volumes ?? [];
+  const inUse = volumes.filter(({ UsageData }) => (UsageData?.RefCount ?? 0) > 0);
+  const held = (of: typeof volumes) =>
+    of.reduce((total, { UsageData }) => total + Math.max(0, UsageData?.Size ?? 0), 0);
   return [
     line("Images", images.length, used.length, LayersSize, Math.max(0, LayersSize - kept)),
     line("Containers", containers.length, live.length, bytes(containers), bytes(containers) - bytes(live)),
+    line("Local Volumes", volumes.length, inUse.length, held(volumes), held(volumes) - held(inUse)),
   ];
 }
 
-function details({ Images, Containers }: Usage): string {
+function details({ Images, Containers, Volumes }: Usage): string {
   const columns = ["Repository", "Tag", "ID", "CreatedSince", "Size", "SharedSize", "UniqueSize", "Containers"];
   const headings = ["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE", "SHARED SIZE", "UNIQUE SIZE", "CONTAINERS"];
   const images = (Images ?? []).flatMap((image) => rowsOf(image, false));
@@ -68,6 +75,8 @@ function details({ Images, Containers }: Usage): string {
     table([headings, ...images.map((row) => columns.map((column) => row[column] ?? ""))]),
     "\nContainers space usage:\n",
     table([["CONTAINER ID", "IMAGE", "SIZE", "STATUS", "NAMES"], ...containers]),
+    "\nLocal Volumes space usage:\n",
+    volumeDetails(Volumes ?? []),
   ].join("\n");
 }
 

@@ -8,6 +8,7 @@ import type { RunConfig } from "../base/oci.ts";
 import { parseBytes } from "../base/units.ts";
 import { RLIMIT } from "../runtime/ops.ts";
 import { signalNumber } from "../runtime/signals.ts";
+import type { VolumeMount } from "./mounts.ts";
 import type { RestartPolicy } from "./restart.ts";
 
 export interface Ulimit {
@@ -35,6 +36,10 @@ export interface Bind {
   readonly createSource: boolean;
   /** Without what is mounted below the source. */
   readonly nonRecursive: boolean;
+  /** What is mounted below the source stays writable. */
+  readonly readonlyShallow?: true;
+  /** What of the source is bound: no link in it leads out. */
+  readonly below?: string;
 }
 
 export const PROPAGATIONS = ["private", "rprivate", "shared", "rshared", "slave", "rslave"] as const;
@@ -98,7 +103,7 @@ export interface ContainerConfig extends ProcessConfig {
   readonly stopSignal: string;
   /** Undefined: the default of 10. -1: without end. */
   readonly stopTimeoutS: number | undefined;
-  /** Paths that the image declares with VOLUME. */
+  /** Paths that are volumes, whoever names one: the image's VOLUME, and `-v /path`. */
   readonly volumes: readonly string[];
   readonly onBuild: readonly string[];
 }
@@ -107,8 +112,13 @@ export interface HostConfig {
   readonly binds: readonly Bind[];
   /** The binds in the request's own spelling, for inspect: `source:target:options`. */
   readonly bindSpecs: readonly string[];
-  /** The request's Mounts, for inspect. */
-  readonly mountSpecs: readonly MountSpec[];
+  /** The request's Mounts as they came, for inspect. */
+  readonly mountSpecs: readonly unknown[];
+  readonly volumes: readonly VolumeMount[];
+  /** Containers whose mounts are inherited: `name[:ro]`. */
+  readonly volumesFrom: readonly string[];
+  /** Of volumes that have to be made; empty for the default. */
+  readonly volumeDriver: string;
   /** Target to options: `size=64m,mode=1777`. */
   readonly tmpfs: Readonly<Record<string, string>>;
   readonly namespaces: Namespaces;
@@ -146,18 +156,6 @@ export interface HostConfig {
   readonly annotations: Readonly<Record<string, string>>;
   /** A file that clients write the id to; the engine only keeps it. */
   readonly containerIdFile: string;
-}
-
-export interface MountSpec {
-  readonly type: "bind" | "tmpfs";
-  readonly source: string;
-  readonly target: string;
-  readonly readonly: boolean;
-  readonly propagation: Propagation | undefined;
-  /** Bytes; 0 for none. Of a tmpfs. */
-  readonly tmpfsSize: number;
-  /** Permission bits; undefined for 1777. Of a tmpfs. */
-  readonly tmpfsMode: number | undefined;
 }
 
 /** What a request says of the program; what it leaves out comes from the image. */
@@ -219,7 +217,7 @@ export function mergeConfig(
     exposedPorts: [...new Set([...Object.keys(image?.ExposedPorts ?? {}), ...(request.exposedPorts ?? [])])],
     stopSignal: request.stopSignal || image?.StopSignal || "",
     stopTimeoutS: request.stopTimeoutS,
-    volumes: Object.keys(image?.Volumes ?? {}),
+    volumes: [...new Set([...Object.keys(image?.Volumes ?? {}), ...(request.volumes ?? [])])],
     onBuild: image?.OnBuild ?? [],
   };
   if (config.entrypoint.length + config.cmd.length === 0) throw invalid("no command specified");

@@ -29,6 +29,7 @@ import { restoreContainers, started } from "./restore.ts";
 import { type Ended, isLive, isUp, NEVER, transition } from "./state.ts";
 import type { CouplingEnd } from "./stdio.ts";
 import { type StopOptions, Stops } from "./stop.ts";
+import type { ContainerVolumes } from "./volumes.ts";
 import type { WaitResult } from "./waits.ts";
 
 export interface ContainerImage {
@@ -40,6 +41,7 @@ export interface ContainersOptions {
   readonly records: Records;
   readonly launcher: Launcher;
   readonly snapshotter: Snapshotter;
+  readonly volumes: ContainerVolumes;
   readonly events: Events;
   readonly log: Logger;
   /** @throws notFound in Docker's words, on which clients pull */
@@ -117,7 +119,7 @@ export class Containers implements Disposable {
     host: HostConfig,
     platform?: Platform,
   ): Promise<{ readonly id: string; readonly warnings: readonly string[] }> {
-    const { records, snapshotter, launcher } = this.#options;
+    const { records, snapshotter, launcher, volumes } = this.#options;
     const image = await this.#options.findImage(request.image, platform);
     checkPlatform(request.image, image.config, platform);
     const id = newId();
@@ -125,7 +127,7 @@ export class Containers implements Disposable {
     await using _ = await this.#life.locks.acquire(`name:${chosen}`);
     records.checkFree(chosen);
     const config = mergeConfig(image.config.config, request, launcher.defaultHostname(id, host));
-    const container: Container = {
+    const asked: Container = {
       id,
       name: chosen,
       created: new Date().toISOString(),
@@ -136,16 +138,21 @@ export class Containers implements Disposable {
       restartCount: 0,
       endpoint: undefined,
     };
-    await launcher.check(container);
+    await launcher.check(asked);
     this.#creating.add(id);
     await using undo = new AsyncDisposableStack();
     undo.defer(() => void this.#creating.delete(id));
+    undo.defer(() => volumes.release(id, true));
+    const mounts = await volumes.create(id, config, host);
+    const container = { ...asked, host: { ...host, binds: mounts.binds }, volumes: mounts.volumes };
     undo.defer(() => records.remove(id));
     await records.writeFiles(id, { "config.v2.json": container.config, "hostconfig.json": container.host });
     undo.defer(() => snapshotter.removeSnapshot(id));
     await snapshotter.prepare(id, image.config.rootfs.diff_ids, topOf(host));
+    await volumes.fill(container);
     records.save(container);
     undo.move();
+    volumes.settle(id);
     this.#creating.delete(id);
     this.emit(container, "create");
     return { id, warnings: warningsOf(image.config, platform) };
@@ -289,8 +296,8 @@ export class Containers implements Disposable {
   }
 
   /** @throws conflict while it runs, unless `force` */
-  remove(reference: string, force: boolean): Promise<void> {
-    return this.#removal.remove(reference, force);
+  remove(reference: string, force: boolean, withVolumes = false): Promise<void> {
+    return this.#removal.remove(reference, force, withVolumes);
   }
 
   async restart(reference: string, options: StopOptions): Promise<void> {

@@ -18,7 +18,6 @@ export function checkPlatform(name: string, offered: Platform, wanted: Platform 
  */
 export function warningsOf(image: ImageConfig, wanted: Platform | undefined): readonly string[] {
   const { config } = image;
-  const volumes = Object.keys(config?.Volumes ?? {});
   const host = hostPlatform();
   return [
     ...(wanted === undefined && rank(host, image) === undefined
@@ -28,9 +27,6 @@ export function warningsOf(image: ImageConfig, wanted: Platform | undefined): re
       : []),
     ...(config?.Healthcheck?.Test && config.Healthcheck.Test[0] !== "NONE"
       ? ["The image's HEALTHCHECK is not run yet."]
-      : []),
-    ...(volumes.length > 0
-      ? [`Volumes of the image are not separate yet: ${volumes.join(", ")} stay in the container's layer.`]
       : []),
   ];
 }

@@ -25,6 +25,7 @@ import { DEVICE_RULES, NAMESPACED_SYSCTLS } from "./isolation.ts";
 import { type CgroupPlace, containerPlan, execPlan, type Isolation } from "./plan.ts";
 import type { Container, Records } from "./records.ts";
 import { parseSecurity, type Security } from "./security.ts";
+import type { ContainerVolumes } from "./volumes.ts";
 
 /** What the daemon's configuration says where a request is silent. */
 export interface LaunchDefaults {
@@ -40,6 +41,7 @@ export interface LauncherOptions {
   readonly cgroups: ContainerCgroups;
   readonly snapshotter: Snapshotter;
   readonly networks: Networks;
+  readonly volumes: ContainerVolumes;
   readonly logs: Readonly<Record<HostConfig["log"]["driver"], LogDriver>>;
   readonly log: Logger;
   readonly defaults: LaunchDefaults;
@@ -121,8 +123,9 @@ export class Launcher {
   /** Makes the task, connected and ready to go. After a throw, `cleanup` gives back what there is. */
   async create(container: Container): Promise<{ readonly task: Task; readonly endpoint: Endpoint }> {
     const { id, config, host } = container;
-    const { networks, snapshotter, runtime, rootfs, initPath, defaults, records } = this.#options;
+    const { networks, snapshotter, runtime, rootfs, initPath, defaults, records, volumes } = this.#options;
     this.#live.add(id);
+    const mounted = await volumes.mount(container);
     const devices = (await Promise.all(host.devices.map(mappedDevices))).flat();
     const endpoint = await networks.reserve(host.namespaces.network, id);
     const [cgroups, rootMounts, nodes] = await together(
@@ -135,6 +138,7 @@ export class Launcher {
     const plan = containerPlan({
       config,
       host,
+      binds: [...host.binds, ...mounted],
       rootMounts,
       rootfs,
       log: this.#logTarget(container),
@@ -243,9 +247,9 @@ export class Launcher {
 
   /** Gives back all that a container holds while it runs. Idempotent. */
   async cleanup(id: string): Promise<void> {
-    const { networks, cgroups } = this.#options;
+    const { networks, cgroups, volumes } = this.#options;
     try {
-      await together(networks.release(id), cgroups.remove(id));
+      await together(networks.release(id), cgroups.remove(id), volumes.unmount(id));
     } finally {
       this.#live.delete(id);
     }

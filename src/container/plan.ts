@@ -50,6 +50,8 @@ export interface Isolation {
 export interface PlanInput {
   readonly config: ContainerConfig;
   readonly host: HostConfig;
+  /** The host's and those of volumes. */
+  readonly binds: readonly Bind[];
   /** The snapshot's mounts, the last of which puts the root at `rootfs`. */
   readonly rootMounts: readonly Mount[];
   /** A directory of the host on which the root is mounted, inside the container's mount namespace only. */
@@ -144,7 +146,7 @@ const nodeOp = ({ path, type, major, minor, mode }: DeviceNode): Op =>
 
 const PROPAGATION_FLAGS = { private: MS.private, slave: MS.slave, shared: MS.shared } as const;
 
-function bindOp({ source, target, readonly, propagation, nonRecursive }: Bind): Op {
+function bindOp({ source, target, readonly, propagation, nonRecursive, readonlyShallow, below }: Bind): Op {
   const deep = propagation.startsWith("r");
   const name = propagation.replace(/^r(?=private|slave|shared)/, "");
   const flag =
@@ -154,9 +156,10 @@ function bindOp({ source, target, readonly, propagation, nonRecursive }: Bind): 
         ? PROPAGATION_FLAGS.shared
         : PROPAGATION_FLAGS.private;
   return op.bind(source, target, {
-    flags: (nonRecursive ? 0 : MS.rec) | (deep ? 0 : flag),
-    recursive: (readonly ? MS.rdonly : 0) | (deep ? flag : 0),
+    flags: (nonRecursive ? 0 : MS.rec) | (deep ? 0 : flag) | (readonly && readonlyShallow ? MS.rdonly : 0),
+    recursive: (readonly && !readonlyShallow ? MS.rdonly : 0) | (deep ? flag : 0),
     create: true,
+    ...(below !== undefined && { below }),
   });
 }
 
@@ -188,9 +191,9 @@ function tmpfsOp(target: string, options: string): Op {
 const depth = (path: string): number => path.split("/").length;
 
 /** The user's own mounts, parents before children. */
-function userMounts({ host }: PlanInput): Map<string, readonly Op[]> {
+function userMounts({ host, binds }: PlanInput): Map<string, readonly Op[]> {
   const mounts: [string, readonly Op[]][] = [
-    ...host.binds.map((bind): [string, readonly Op[]] => [bind.target, [bindOp(bind)]]),
+    ...binds.map((bind): [string, readonly Op[]] => [bind.target, [bindOp(bind)]]),
     ...Object.entries(host.tmpfs).map(([target, options]): [string, readonly Op[]] => [
       target,
       [op.mkdir(target), tmpfsOp(target, options)],

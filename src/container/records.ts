@@ -8,6 +8,7 @@ import { conflict, ifMissing, invalid, notFound, toldOf } from "../base/errors.t
 import type { Endpoint } from "../network/driver.ts";
 import type { Database, Migration } from "../store/database.ts";
 import type { ContainerConfig, HostConfig } from "./config.ts";
+import type { MountedVolume } from "./mounts.ts";
 import { NO_RESTART } from "./restart.ts";
 import type { State } from "./state.ts";
 
@@ -27,7 +28,12 @@ export interface Container {
   readonly created: string;
   readonly imageId: Digest;
   readonly config: ContainerConfig;
+  /** Its binds are all that it has, those of `--volumes-from` among them. */
   readonly host: HostConfig;
+  /** All that it has. */
+  readonly volumes?: readonly MountedVolume[];
+  /** Anonymous volumes go with it: written before a removal begins, for a daemon that dies over it. */
+  readonly takesVolumes?: true;
   readonly state: State;
   /** Starts by its policy since somebody started it. */
   readonly restartCount: number;
@@ -59,6 +65,9 @@ export function checkName(name: string): string {
   return bare;
 }
 
+/** What records did not have from the first. */
+const YOUNGER_PARTS = { restart: NO_RESTART, volumes: [], volumesFrom: [], volumeDriver: "" } as const;
+
 export class Records {
   readonly #byId = new Map<string, Container>();
   readonly #byName = new Map<string, string>();
@@ -70,7 +79,7 @@ export class Records {
   ) {
     for (const row of database.all<Row>("SELECT id, name, record FROM containers")) {
       const container: Container = JSON.parse(row.record); // written by this file only
-      const host = { ...container.host, restart: container.host.restart ?? NO_RESTART }; // older ones have none
+      const host = { ...YOUNGER_PARTS, ...container.host };
       this.#remember({ ...container, host, id: row.id, name: row.name });
     }
   }

@@ -20,8 +20,8 @@ export class Removal {
     this.#stops = stops;
   }
 
-  /** @throws conflict while it runs, unless `force` */
-  async remove(reference: string, force: boolean): Promise<void> {
+  /** @param withVolumes  anonymous ones that nobody else uses go, too. @throws conflict while it runs, unless `force` */
+  async remove(reference: string, force: boolean, withVolumes: boolean): Promise<void> {
     const { id, name } = this.#life.get(reference);
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       await this.#end(reference, id, force);
@@ -29,7 +29,7 @@ export class Removal {
       const state = this.#life.records.find(id)?.state;
       if (state === undefined) return; // --rm was faster
       if (isUp(state)) continue; // somebody has started it again
-      return await this.removeEnded(id);
+      return await this.removeEnded(id, withVolumes);
     }
     throw conflict(`cannot remove container ${JSON.stringify(`/${name}`)}: could not kill: it still runs`);
   }
@@ -52,12 +52,13 @@ export class Removal {
   }
 
   /** The lock is held, and it does not run. */
-  async removeEnded(id: string): Promise<void> {
+  async removeEnded(id: string, withVolumes = false): Promise<void> {
     const life = this.#life;
     const container = life.get(id);
     const { last } = container.state;
     const removing = transition(container.state, { phase: "removing", ...lastOf(container.state) });
-    const marked = { ...container, state: removing };
+    const takes = withVolumes || container.host.autoRemove;
+    const marked: Container = { ...container, state: removing, ...(takes && { takesVolumes: true }) };
     life.settle(marked); // on a full disk, too: this is how it gets emptier
     life.attachments.dismiss(id);
     life.restarts.forget(id);
@@ -76,11 +77,12 @@ export class Removal {
 
   /** Of one that is marked as being removed: what it has on disk. @throws what kept it; it is dead then, and may be removed again */
   async erase(container: Container): Promise<void> {
-    const { launcher, snapshotter, records, released, log } = this.#life.options;
-    const { id, imageId, state } = container;
+    const { launcher, snapshotter, records, volumes, released, log } = this.#life.options;
+    const { id, imageId, state, takesVolumes = false } = container;
     try {
       await launcher.forget(id);
       await snapshotter.removeSnapshot(id);
+      await volumes.release(id, takesVolumes);
       await records.remove(id);
     } catch (error) {
       this.#life.settle({ ...container, state: { phase: "dead", ...lastOf(state) } });

@@ -14,12 +14,14 @@ type Watch = (container: Container, task: Task) => void;
 
 /** Returns when every container is found again, and what belongs to none is gone. */
 export async function restoreContainers(life: Life, removal: Removal, watch: Watch): Promise<void> {
-  const { records, launcher, log } = life.options;
+  const { records, launcher, volumes, log } = life.options;
+  for (const container of records.all()) volumes.restore(container);
   for (const container of records.all())
     await restoreOne(life, removal, watch, container).catch((error) =>
       log.error("cannot restore container", { id: container.id, error }),
     );
   await launcher.sweep(new Set(life.tasks.keys()));
+  await volumes.sweep();
 }
 
 async function restoreOne(life: Life, removal: Removal, watch: Watch, known: Container): Promise<void> {

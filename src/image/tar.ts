@@ -9,12 +9,26 @@ import type { Bytes } from "../base/streams.ts";
 export interface TarEntry {
   /** As written in the archive: not to be trusted as a path. */
   readonly name: string;
-  readonly type: "file" | "directory" | "symlink" | "hardlink" | "other";
+  readonly type: "file" | "directory" | "symlink" | "hardlink" | "character" | "block" | "fifo" | "other";
   readonly linkName: string;
   /** Bytes of the body. */
   readonly size: number;
+  readonly attributes: TarAttributes;
   /** To be read before the next entry is asked for; what is left of it is passed over. */
   readonly body: AsyncIterable<Uint8Array>;
+}
+
+export interface TarAttributes {
+  /** Permission bits, with those above. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Since 1970; nanoseconds from 0. */
+  readonly mtime: { readonly seconds: number; readonly nanoseconds: number };
+  /** Of a device node. */
+  readonly device: readonly [major: number, minor: number];
+  /** By their names, as `user.a`. */
+  readonly xattrs: ReadonlyMap<string, string>;
 }
 
 const blockBytes = 512;
@@ -27,8 +41,14 @@ const types: Readonly<Record<string, TarEntry["type"]>> = {
   "7": "file",
   "1": "hardlink",
   "2": "symlink",
+  "3": "character",
+  "4": "block",
   "5": "directory",
+  "6": "fifo",
 };
+
+/** How texts of the archive become strings: `latin1` makes a character of each byte, for names of any encoding. */
+export type TarEncoding = "utf-8" | "latin1";
 
 const malformed = (why: string) => corrupt(`Cannot read the archive: ${why}`);
 
@@ -80,14 +100,18 @@ class Portions {
   }
 }
 
-const textOf = (field: Uint8Array): string => {
+const decoded = (bytes: Uint8Array, encoding: TarEncoding): string =>
+  encoding === "latin1" ? Buffer.from(bytes).toString("latin1") : new TextDecoder().decode(bytes);
+
+const textOf = (field: Uint8Array, encoding: TarEncoding = "utf-8"): string => {
   const end = field.indexOf(0);
-  return new TextDecoder().decode(end < 0 ? field : field.subarray(0, end));
+  return decoded(end < 0 ? field : field.subarray(0, end), encoding);
 };
 
 /** Octal digits, or with the top bit set a big-endian number (GNU). */
 function numberOf(field: Uint8Array): number {
   const [first = 0] = field;
+  if (first === 0xff) return Number(BigInt.asIntN(8 * field.length, BigInt(`0x${Buffer.from(field).toString("hex")}`)));
   if (first === 0x80) return field.subarray(1).reduce((value, byte) => value * 256 + byte, 0);
   const digits = textOf(field).trim();
   if (!/^[0-7]*$/.test(digits)) throw malformed("a number is malformed");
@@ -101,19 +125,33 @@ interface Header {
   readonly linkName: string;
 }
 
-function parseHeader(block: Uint8Array): Header {
+function attributesOf(block: Uint8Array): TarAttributes {
+  const number = (at: number, width: number) => numberOf(block.subarray(at, at + width));
+  return {
+    mode: number(100, 8) & 0o7777,
+    uid: number(108, 8),
+    gid: number(116, 8),
+    mtime: { seconds: number(136, 12), nanoseconds: 0 },
+    device: [number(329, 8), number(337, 8)],
+    xattrs: NO_XATTRS,
+  };
+}
+
+const NO_XATTRS: ReadonlyMap<string, string> = new Map();
+
+function parseHeader(block: Uint8Array, encoding: TarEncoding): Header {
   if (block.byteLength < blockBytes) throw malformed("it ends too early");
   const sum = block.reduce((total, byte, at) => total + (at >= 148 && at < 156 ? 0x20 : byte), 0);
   if (sum !== numberOf(block.subarray(148, 156))) throw malformed("a header's checksum is wrong");
   const isPosix = textOf(block.subarray(257, 263)) === "ustar";
-  const prefix = isPosix ? textOf(block.subarray(345, 500)) : "";
-  const name = textOf(block.subarray(0, 100));
+  const prefix = isPosix ? textOf(block.subarray(345, 500), encoding) : "";
+  const name = textOf(block.subarray(0, 100), encoding);
   const size = numberOf(block.subarray(124, 136));
   return {
     name: prefix ? `${prefix}/${name}` : name,
     flag: String.fromCharCode(block[156] ?? 0),
     size: checkedSize(size),
-    linkName: textOf(block.subarray(157, 257)),
+    linkName: textOf(block.subarray(157, 257), encoding),
   };
 }
 
@@ -123,7 +161,7 @@ function checkedSize(size: number): number {
 }
 
 /** `length key=value\n`, repeated; `length` counts all of the record. */
-function parsePax(bytes: Uint8Array): ReadonlyMap<string, string> {
+function parsePax(bytes: Uint8Array, encoding: TarEncoding): ReadonlyMap<string, string> {
   const records = new Map<string, string>();
   for (let at = 0; at < bytes.byteLength; ) {
     const space = bytes.indexOf(0x20, at);
@@ -131,7 +169,7 @@ function parsePax(bytes: Uint8Array): ReadonlyMap<string, string> {
     const end = at + length;
     if (!Number.isSafeInteger(length) || end <= space || end > bytes.byteLength || bytes[end - 1] !== 0x0a)
       throw malformed("an extended header is malformed");
-    const record = new TextDecoder().decode(bytes.subarray(space + 1, end - 1));
+    const record = decoded(bytes.subarray(space + 1, end - 1), encoding);
     const equals = record.indexOf("=");
     if (equals < 1) throw malformed("an extended header is malformed");
     records.set(record.slice(0, equals), record.slice(equals + 1));
@@ -147,16 +185,54 @@ interface Extension {
   name?: string;
   linkName?: string;
   size?: number;
+  attributes?: Partial<TarAttributes>;
+  /** GNU's: what follows is no file's content. */
+  sparse?: boolean;
 }
 
-async function extend(extension: Extension, { flag, size }: Header, source: Portions): Promise<void> {
+/** `1700000000.25`, also before 1970. */
+function parseTime(text: string): TarAttributes["mtime"] {
+  const [, whole, fraction = ""] = /^(-?\d+)(?:\.(\d*))?$/.exec(text) ?? [];
+  if (whole === undefined) throw malformed("a time is malformed");
+  const nanoseconds = Number(fraction.padEnd(9, "0").slice(0, 9));
+  if (!whole.startsWith("-") || nanoseconds === 0) return { seconds: Number(whole), nanoseconds };
+  return { seconds: Number(whole) - 1, nanoseconds: 1e9 - nanoseconds };
+}
+
+const XATTR = "SCHILY.xattr.";
+
+function extendedAttributes(records: ReadonlyMap<string, string>): Partial<TarAttributes> {
+  const number = (name: "uid" | "gid") => {
+    const text = records.get(name);
+    return text === undefined ? {} : { [name]: checkedSize(Number(text)) };
+  };
+  const mtime = records.get("mtime");
+  const xattrs = [...records].flatMap(([key, value]): [string, string][] =>
+    key.startsWith(XATTR) ? [[key.slice(XATTR.length), value]] : [],
+  );
+  return {
+    ...number("uid"),
+    ...number("gid"),
+    ...(mtime !== undefined && { mtime: parseTime(mtime) }),
+    ...(xattrs.length > 0 && { xattrs: new Map(xattrs) }),
+  };
+}
+
+async function extend(
+  extension: Extension,
+  { flag, size }: Header,
+  source: Portions,
+  encoding: TarEncoding,
+): Promise<void> {
   if (size > largestMeta) throw malformed("an extended header is too large");
   const bytes = (await source.exactly(padded(size))).subarray(0, size);
   if (bytes.byteLength < size) throw malformed("it ends too early");
-  if (flag === "L") extension.name = textOf(bytes);
-  if (flag === "K") extension.linkName = textOf(bytes);
+  if (flag === "L") extension.name = textOf(bytes, encoding);
+  if (flag === "K") extension.linkName = textOf(bytes, encoding);
   if (flag !== "x") return;
-  const records = parsePax(bytes);
+  const records = parsePax(bytes, encoding);
+  if ([...records.keys()].some((key) => key.startsWith("GNU.sparse."))) extension.sparse = true;
+  extension.attributes = extendedAttributes(records);
   const [path, link, length] = [records.get("path"), records.get("linkpath"), records.get("size")];
   if (path !== undefined) extension.name = path;
   if (link !== undefined) extension.linkName = link;
@@ -167,7 +243,7 @@ async function extend(extension: Extension, { flag, size }: Header, source: Port
  * @returns the entries in order
  * @throws  corrupt where the archive is malformed or ends too early, and what the stream fails with
  */
-export async function* readTar(bytes: Bytes): AsyncGenerator<TarEntry, void> {
+export async function* readTar(bytes: Bytes, encoding: TarEncoding = "utf-8"): AsyncGenerator<TarEntry, void> {
   const source = new Portions(bytes);
   let extension: Extension = {};
   try {
@@ -175,12 +251,12 @@ export async function* readTar(bytes: Bytes): AsyncGenerator<TarEntry, void> {
       const block = await source.exactly(blockBytes);
       // Two blocks of zeros end a tar; one is enough for every reader, and some writers leave both out.
       if (block.byteLength === 0 || block.every((byte) => byte === 0)) return;
-      const header = parseHeader(block);
+      const header = parseHeader(block, encoding);
       if ("LKxg".includes(header.flag)) {
-        await extend(extension, header, source);
+        await extend(extension, header, source, encoding);
         continue;
       }
-      const type = types[header.flag] ?? "other";
+      const type = extension.sparse ? "other" : (types[header.flag] ?? "other");
       const size = type === "file" || type === "other" ? (extension.size ?? header.size) : 0;
       let left = size;
       const body = {
@@ -194,7 +270,18 @@ export async function* readTar(bytes: Bytes): AsyncGenerator<TarEntry, void> {
         },
       };
       const { name = header.name, linkName = header.linkName } = extension;
-      yield { name, type, linkName, size, body };
+      const { attributes } = extension;
+      yield {
+        name,
+        type,
+        linkName,
+        size,
+        body,
+        // Most readers do not ask, and need not fail for what is malformed in them.
+        get attributes() {
+          return { ...attributesOf(block), ...attributes };
+        },
+      };
       await source.skip(left + padded(size) - size);
       extension = {};
     }

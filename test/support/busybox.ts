@@ -10,7 +10,7 @@ import { ociConfig, ociManifest } from "../../src/base/media-types.ts";
 import { dockerArchive } from "./archive.ts";
 import { imageOf, indexOf, json, type Piece, piece, type TestImage } from "./image.ts";
 import type { DockerRegistry } from "./registry.ts";
-import { file, folder, symlink, tarOf } from "./tar.ts";
+import { file, folder, symlink, type TarEntry, tarOf } from "./tar.ts";
 
 const program = Bun.which("busybox");
 export const hasBusybox = program !== null;
@@ -32,7 +32,7 @@ const APPLETS =
   );
 
 /** @param motd  tells one from another */
-function rootTar(motd: string): Buffer {
+function rootTar(motd: string, more: readonly TarEntry[]): Buffer {
   return tarOf(
     folder("bin/"),
     file("bin/busybox", "", { data: readFileSync(program ?? ""), mode: 0o755 }),
@@ -53,11 +53,12 @@ function rootTar(motd: string): Buffer {
     folder("srv/private/", { mode: 0o700 }),
     file("srv/private/tool", "#!/bin/sh\n", { mode: 0o755 }),
     folder("tmp/", { mode: 0o1777 }),
+    ...more,
   );
 }
 
-function image(config: object, motd = "of the image"): TestImage {
-  const tar = rootTar(motd);
+function image(config: object, motd = "of the image", more: readonly TarEntry[] = []): TestImage {
+  const tar = rootTar(motd, more);
   const diffId = digestOf(tar);
   const layer = piece("application/vnd.oci.image.layer.v1.tar+gzip", gzipSync(tar, { level: 1 }));
   const created = "2024-05-06T07:08:09Z";
@@ -86,6 +87,10 @@ const PATH = "PATH=/usr/local/bin:/bin";
 
 /** @param motd  what its only layer has in /etc/motd; one that nobody else has makes a layer that nobody else has */
 export const busyboxImage = (motd?: string): TestImage => image({ Cmd: ["sh"], Env: [PATH] }, motd);
+
+/** With more in its root. @param config  as `Volumes` */
+export const furnishedImage = (more: readonly TarEntry[], config: object = {}): TestImage =>
+  image({ Cmd: ["sh"], Env: [PATH], ...config }, "of the image", more);
 
 /** What it says is what a container from it has when nobody asks for something else. */
 export const opinionatedImage = (): TestImage =>

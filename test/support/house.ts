@@ -10,6 +10,7 @@ import type { Handler } from "../../src/api/listen.ts";
 import { networksRouter } from "../../src/api/networks.ts";
 import { createApi } from "../../src/api/server.ts";
 import { type SystemFacts, systemRouter } from "../../src/api/system.ts";
+import { volumesRouter } from "../../src/api/volumes.ts";
 import { digestOf } from "../../src/base/digest.ts";
 import { notFound } from "../../src/base/errors.ts";
 import { silent } from "../../src/base/logger.ts";
@@ -19,6 +20,7 @@ import { type ContainerImage, Containers } from "../../src/container/containers.
 import { Execs } from "../../src/container/exec.ts";
 import { Launcher } from "../../src/container/launch.ts";
 import { containerMigrations, Records } from "../../src/container/records.ts";
+import { ContainerVolumes } from "../../src/container/volumes.ts";
 import { Events } from "../../src/events.ts";
 import { hostPlatform } from "../../src/image/platform.ts";
 import { jsonFileLog } from "../../src/log/driver-json-file.ts";
@@ -26,6 +28,9 @@ import { noLog } from "../../src/log/driver-none.ts";
 import { HostDriver } from "../../src/network/driver-host.ts";
 import { Networks, networkMigrations } from "../../src/network/networks.ts";
 import { Database } from "../../src/store/database.ts";
+import { LocalDriver } from "../../src/volume/driver-local.ts";
+import { volumeMigrations } from "../../src/volume/records.ts";
+import { Volumes } from "../../src/volume/volumes.ts";
 import { FakeCgroups } from "../fake/cgroups.ts";
 import { FakeRuntime, type FakeTask } from "../fake/runtime.ts";
 import { FakeSnapshotter } from "../fake/snapshotter.ts";
@@ -38,9 +43,10 @@ const imageNamed = (name: string, config: RunConfig): ContainerImage => ({
   config: { ...hostPlatform(), config, rootfs: { type: "layers", diff_ids: [digestOf(LAYER)] } },
 });
 
-/** All that there is: `busybox`, and `worker`, which says more of itself. */
+/** All that there is: `busybox`, `keeper`, which has volumes, and `worker`, which says more of itself. */
 const IMAGES = new Map([
   ["busybox", imageNamed("busybox", { Cmd: ["sleep"] })],
+  ["keeper", imageNamed("keeper", { Cmd: ["sleep"], Volumes: { "/data": {}, "/logs/": {} } })],
   ["worker", imageNamed("worker", { Cmd: ["sleep"], Labels: { kind: "worker" }, ExposedPorts: { "80/tcp": {} } })],
 ]);
 
@@ -117,9 +123,13 @@ export class House implements AsyncDisposable {
   readonly cgroups = new FakeCgroups();
   readonly snapshotter = new FakeSnapshotter();
   readonly events = new Events();
-  readonly database = new Database(":memory:", [...networkMigrations, ...containerMigrations]);
+  readonly database = new Database(":memory:", [...networkMigrations, ...volumeMigrations, ...containerMigrations]);
   readonly networks = new Networks(this.database, (name, id) => new HostDriver(name === "host" ? "host" : "null", id));
   readonly records: Records;
+  readonly volumes: Volumes;
+  /** Paths of the image that volumes were filled from. */
+  readonly copiedUp: string[] = [];
+  readonly #containerVolumes: ContainerVolumes;
   readonly containers: Containers;
   readonly execs: Execs;
   readonly api: Handler;
@@ -128,11 +138,22 @@ export class House implements AsyncDisposable {
 
   private constructor(readonly folder: Folder) {
     this.records = new Records(this.database, `${folder.path}/containers`);
+    this.volumes = new Volumes({
+      database: this.database,
+      drivers: [new LocalDriver(`${folder.path}/volumes`)],
+      emit: (action, name, attributes) => this.events.emit("volume", action, name, attributes),
+    });
+    this.#containerVolumes = new ContainerVolumes({
+      volumes: this.volumes,
+      records: this.records,
+      copyUp: async (_, path) => void this.copiedUp.push(path),
+    });
     const launcher = this.#launcher();
     this.containers = new Containers({
       records: this.records,
       launcher,
       snapshotter: this.snapshotter,
+      volumes: this.#containerVolumes,
       events: this.events,
       log: silent,
       findImage: async (reference) => {
@@ -158,6 +179,7 @@ export class House implements AsyncDisposable {
       cgroups: new ContainerCgroups(this.cgroups, "/bosun"),
       snapshotter: this.snapshotter,
       networks: this.networks,
+      volumes: this.#containerVolumes,
       logs: { "json-file": jsonFileLog, none: noLog },
       log: silent,
       defaults: {
@@ -174,7 +196,7 @@ export class House implements AsyncDisposable {
   }
 
   #api(launcher: Launcher): Handler {
-    const { containers, snapshotter, execs, networks, records, events } = this;
+    const { containers, snapshotter, execs, networks, records, events, volumes } = this;
     return createApi(
       [
         systemRouter(FACTS, events),
@@ -187,6 +209,7 @@ export class House implements AsyncDisposable {
             logPath: (container) => launcher.logPath(container),
             execIds: (id) => execs.of(id),
             storageDriver: snapshotter.name,
+            volumePath: (name) => volumes.path(volumes.get(name)),
             usage: () => snapshotter.usage(),
             imageSize: async () => LAYER.byteLength,
             descendants: async (name) => new Set([IMAGES.get(name)?.id ?? ""]),
@@ -199,6 +222,7 @@ export class House implements AsyncDisposable {
           defaults: { shmSize: 64 << 20, log: { driver: "json-file", options: {} } },
         }),
         execRouter(containers, execs),
+        volumesRouter(volumes),
         networksRouter(networks, (id) => records.find(id)?.name ?? ""),
       ],
       { version: "1.2.3" },

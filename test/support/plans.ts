@@ -24,8 +24,11 @@ export const V2_TREE = [{ directory: "/cg/bosun/id", name: "" }];
 
 /** @param more  what else the plan is made from */
 export function planOf(body: Readonly<Record<string, unknown>> = {}, more: Partial<PlanInput> = {}): Plan {
+  const { config, host } = requested(body);
   return containerPlan({
-    ...requested(body),
+    config,
+    host,
+    binds: host.binds,
     rootMounts: [
       { type: "layer", index: "/layers/a/erofs", device: "/layers/a/tar", target: "/run/layers/a" },
       { type: "overlay", target: "/run/rootfs", lower: ["/run/layers/a"], upper: "/snap/diff", work: "/snap/work" },

@@ -1,0 +1,197 @@
+/**
+ * A tar, taken apart into a directory of somebody's root: `docker cp`, and what a volume gets of an image. The archive is hostile, and so is who
+ * lives in the root: names are resolved as that root's owner would see them (openat2, RESOLVE_IN_ROOT), and what is made is made below
+ * descriptors. Source of the rules: Docker Engine API, PutContainerArchive.
+ */
+
+import { closeSync, fstatSync, writeSync } from "node:fs";
+import { corrupt, hasCode, invalid } from "../base/errors.ts";
+import { openInRoot } from "../base/paths.ts";
+import { type PlaceAttributes, place, placeLink, setAttributes } from "../base/place.ts";
+import type { Bytes } from "../base/streams.ts";
+import { readTar, type TarEntry } from "../image/tar.ts";
+import { S_IF } from "../runtime/ops.ts";
+
+export interface UntarPlace {
+  /** A directory, trusted: what is below is not. */
+  readonly root: string;
+  /** A directory in it, as its owner sees it. */
+  readonly path: string;
+}
+
+export interface UntarOptions {
+  /** A directory is never replaced by something else, nor something else by a directory. */
+  readonly keepKinds?: boolean;
+  /** Whose everything is, whatever the archive says. */
+  readonly owner?: { readonly uid: number; readonly gid: number };
+}
+
+const bytesOf = (text: string): Buffer => Buffer.from(text, "latin1");
+
+/** Components of a name in the archive; none for the directory itself. @throws corrupt for one that leads out */
+function componentsOf(name: string): readonly string[] {
+  const parts = name.split("/").filter((part) => part !== "" && part !== ".");
+  if (parts.includes(".."))
+    throw corrupt(`Cannot unpack ${JSON.stringify(name)}: it is outside of the target directory`);
+  return parts;
+}
+
+const NODES: Readonly<Partial<Record<TarEntry["type"], number>>> = {
+  character: S_IF.chr,
+  block: S_IF.blk,
+  fifo: S_IF.fifo,
+};
+
+const IMPLIED: PlaceAttributes = {
+  mode: 0o755,
+  uid: 0,
+  gid: 0,
+  mtime: { seconds: 0, nanoseconds: 0 },
+  device: [0, 0],
+  xattrs: new Map(),
+};
+
+function exists(directory: number, name: Buffer): boolean {
+  try {
+    closeSync(openInRoot(`/proc/self/fd/${directory}`, name, false));
+    return true;
+  } catch (error) {
+    if (hasCode(error, "ENOENT")) return false;
+    throw error;
+  }
+}
+
+/** A directory, open while things are put into it: archives name one after the other what is in the same. */
+class Parents implements Disposable {
+  #path: string | undefined;
+  #fd = -1;
+
+  constructor(readonly place: UntarPlace) {}
+
+  /** Opens it, made where missing. @returns a descriptor, valid until the next call. @throws SystemError */
+  open(parts: readonly string[]): number {
+    const path = parts.join("/");
+    if (path === this.#path) return this.#fd;
+    const fd = this.#make(parts);
+    this[Symbol.dispose]();
+    this.#path = path;
+    this.#fd = fd;
+    return fd;
+  }
+
+  #make(parts: readonly string[]): number {
+    const { root, path } = this.place;
+    try {
+      return openInRoot(root, bytesOf(`${Buffer.from(path).toString("latin1")}/${parts.join("/")}`));
+    } catch (error) {
+      const name = parts.at(-1);
+      if (!hasCode(error, "ENOENT") || name === undefined) throw error;
+      const above = this.#make(parts.slice(0, -1));
+      try {
+        if (exists(above, bytesOf(name))) throw error; // a link that leads nowhere
+        const mtime = { seconds: Math.floor(Date.now() / 1000), nanoseconds: 0 };
+        const made = place(above, bytesOf(name), "directory", IMPLIED);
+        setAttributes(made, { ...IMPLIED, mtime });
+        return made;
+      } finally {
+        closeSync(above);
+      }
+    }
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#fd >= 0) closeSync(this.#fd);
+    this.#fd = -1;
+    this.#path = undefined;
+  }
+}
+
+class Untar implements Disposable {
+  readonly #parents: Parents;
+  /** What was written in them has changed their times: they get them in the end. */
+  readonly #directories = new Map<
+    string,
+    { readonly parts: readonly string[]; readonly attributes: PlaceAttributes }
+  >();
+
+  constructor(
+    readonly place: UntarPlace,
+    readonly options: UntarOptions,
+  ) {
+    this.#parents = new Parents(place);
+  }
+
+  async take(entry: TarEntry): Promise<void> {
+    const parts = componentsOf(entry.name);
+    const name = parts.at(-1);
+    if (name === undefined) return; // the directory itself is not the archive's
+    if (entry.type === "other")
+      throw corrupt(
+        `Cannot unpack ${JSON.stringify(entry.name)}: it is of a kind that is not supported (sparse, perhaps)`,
+      );
+    const parent = this.#parents.open(parts.slice(0, -1));
+    if (this.options.keepKinds) checkKind(parent, bytesOf(name), entry);
+    if (entry.type === "hardlink") return this.#link(entry, parent, name);
+    await this.#make(entry, parent, name, parts);
+  }
+
+  #link({ name: given, linkName }: TarEntry, parent: number, name: string): void {
+    const parts = componentsOf(linkName);
+    const goal = parts.at(-1);
+    if (goal === undefined) throw corrupt(`Cannot unpack ${JSON.stringify(given)}: it is a link to a directory`);
+    using from = new Parents(this.place);
+    placeLink(from.open(parts.slice(0, -1)), bytesOf(goal), parent, bytesOf(name));
+  }
+
+  async #make(entry: TarEntry, parent: number, name: string, parts: readonly string[]): Promise<void> {
+    const node = NODES[entry.type];
+    const attributes = { ...entry.attributes, ...this.options.owner };
+    const kind =
+      node !== undefined ? "node" : entry.type === "file" || entry.type === "directory" ? entry.type : "symlink";
+    const full = { ...attributes, mode: attributes.mode | (node ?? 0) };
+    const fd = place(parent, bytesOf(name), kind, full, bytesOf(entry.linkName));
+    try {
+      if (kind === "file") await pour(fd, entry);
+      setAttributes(fd, attributes);
+    } finally {
+      closeSync(fd);
+    }
+    if (kind === "directory") this.#directories.set(parts.join("/"), { parts, attributes });
+  }
+
+  finish(): void {
+    for (const { parts, attributes } of this.#directories.values())
+      setAttributes(this.#parents.open(parts), attributes);
+  }
+
+  [Symbol.dispose](): void {
+    this.#parents[Symbol.dispose]();
+  }
+}
+
+async function pour(fd: number, { body }: TarEntry): Promise<void> {
+  for await (const piece of body) for (let at = 0; at < piece.length; ) at += writeSync(fd, piece, at);
+}
+
+/** @throws invalid in Docker's words */
+function checkKind(parent: number, name: Buffer, entry: TarEntry): void {
+  let fd: number;
+  try {
+    fd = openInRoot(`/proc/self/fd/${parent}`, name, false);
+  } catch (error) {
+    if (hasCode(error, "ENOENT")) return;
+    throw error;
+  }
+  const isDirectory = fstatSync(fd).isDirectory();
+  closeSync(fd);
+  const becomes = entry.type === "directory";
+  if (isDirectory && !becomes) throw invalid(`cannot overwrite directory "${entry.name}" with non-directory`);
+  if (!isDirectory && becomes) throw invalid(`cannot overwrite non-directory "${entry.name}" with directory`);
+}
+
+/** Unpacks a plain tar. What is there and is not named stays. @throws corrupt, invalid, SystemError; what was unpacked before stays then */
+export async function untar(tar: Bytes, place: UntarPlace, options: UntarOptions = {}): Promise<void> {
+  using work = new Untar(place, options);
+  for await (const entry of readTar(tar, "latin1")) await work.take(entry);
+  work.finish();
+}
