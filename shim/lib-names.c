@@ -1,15 +1,6 @@
 /* A directory's names, in an order that does not depend on the file system. */
+#include "lib-entries.h"
 #include "lib-tree.h"
-#include <dirent.h>
-
-struct entry
-{
-  uint64_t inode;
-  int64_t offset;
-  uint16_t bytes;
-  uint8_t type;
-  char name[];
-};
 
 /* Room for MORE items of SIZE bytes beyond USED. */
 static int
@@ -47,22 +38,16 @@ names_add (struct names *names, const char *name, enum mark mark)
   return 0;
 }
 
-static bool
-is_dots (const char *name)
-{
-  return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
-}
-
 int
 names_read (struct names *names, int dir, enum mark mark)
 {
   _Alignas (struct entry) char buffer[32768];
   for (;;)
     {
-      long size = syscall (SYS_getdents64, dir, buffer, sizeof buffer);
+      int size = entries_read (dir, buffer, sizeof buffer);
       if (size <= 0)
-        return size < 0 ? -errno : 0;
-      for (long at = 0; at < size;)
+        return size;
+      for (int at = 0; at < size;)
         {
           const struct entry *entry = (const struct entry *) (buffer + at);
           int error = is_dots (entry->name) ? 0 : names_add (names, entry->name, mark);

@@ -51,6 +51,9 @@ EXPORT int64_t bosun_walk_open (const char *root, const char *base, const char *
 EXPORT int64_t bosun_walk_next (int64_t walk, char *out, uint64_t size);
 EXPORT void bosun_walk_close (int64_t walk);
 
+/* lib-remove.c */
+EXPORT int bosun_remove (const char *directory, const char *name, uint32_t most);
+
 /* lib-pour.c */
 EXPORT int64_t bosun_pour_open (const char *root);
 EXPORT int64_t bosun_pour (int64_t pour, const char *items, uint64_t length, char *out, uint64_t size);

@@ -36,6 +36,7 @@ const SYMBOLS = {
   bosun_walk_open: { args: ["buffer", "buffer", "buffer", "i32"], returns: "i64" },
   bosun_walk_next: { args: ["i64", "buffer", "u64"], returns: "i64" },
   bosun_walk_close: { args: ["i64"], returns: "void" },
+  bosun_remove: { args: ["buffer", "buffer", "u32"], returns: "i32" },
   bosun_pour_open: { args: ["buffer"], returns: "i64" },
   bosun_pour: { args: ["i64", "buffer", "u64", "buffer", "u64"], returns: "i64" },
   bosun_pour_close: { args: ["i64"], returns: "void" },

@@ -1,10 +1,12 @@
 /** Directories that come and go whole, and the mounts in them. A name that starts `new-` or `rm-` is unfinished or half gone. */
 
 import { constants, rmdirSync } from "node:fs";
-import { access, readdir, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { access, readdir, rename } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { hasCode, ifMissing } from "../base/errors.ts";
 import { detachMount } from "../base/mounts.ts";
+import { removeBriefly } from "../base/removal.ts";
+import type { Workers } from "../wasm/workers.ts";
 
 export const exists = (path: string): Promise<boolean> =>
   access(path, constants.F_OK).then(() => true, ifMissing(false, "ENOTDIR"));
@@ -22,21 +24,37 @@ export function unmount(target: string): void {
   }
 }
 
-/** Takes it out of sight at once, so that a crash leaves nothing half removed under its name. */
-export async function removeWhole(directory: string, name: string): Promise<void> {
-  const gone = join(directory, `rm-${name}`);
-  await rm(gone, { recursive: true, force: true });
+/** Does the long part of removing. */
+export type RemovalWorkers = Pick<Workers, "remove">;
+
+/** Removes a tree, however large or deep, without holding up anything else. What is not there is removed already. */
+export async function removeTree(workers: RemovalWorkers, path: string): Promise<void> {
+  const [directory, name] = [dirname(path), basename(path)];
+  if (!removeBriefly(directory, name)) await workers.remove({ directory, name });
+}
+
+/**
+ * Takes it out of sight at once, so that a crash leaves nothing half removed under its name.
+ * @param later  removes it when it is disposed of: nobody else need wait for that
+ */
+export async function removeWhole(
+  workers: RemovalWorkers,
+  later: AsyncDisposableStack,
+  directory: string,
+  name: string,
+): Promise<void> {
+  const gone = join(directory, `rm-${crypto.randomUUID()}`);
   try {
     await rename(join(directory, name), gone);
   } catch (error) {
     if (hasCode(error, "ENOENT")) return;
     throw error;
   }
-  await rm(gone, { recursive: true, force: true });
+  later.defer(() => removeTree(workers, gone));
 }
 
 /** Removes what a crash left of directories that came or went. */
-export async function sweepUnfinished(directory: string): Promise<void> {
+export async function sweepUnfinished(workers: RemovalWorkers, directory: string): Promise<void> {
   for (const name of await namesIn(directory))
-    if (/^(new|rm)-/.test(name)) await rm(join(directory, name), { recursive: true, force: true });
+    if (/^(new|rm)-/.test(name)) await removeTree(workers, join(directory, name));
 }

@@ -8,7 +8,7 @@
  * A directory that starts `new-` or `rm-` is unfinished or half gone, and swept at start.
  */
 
-import { mkdir, rename, rm, stat } from "node:fs/promises";
+import { mkdir, rename, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type Digest, hexOf, isDigest } from "../base/digest.ts";
 import { ifMissing, kindOf, messageOf, notFound } from "../base/errors.ts";
@@ -16,7 +16,7 @@ import { Locks } from "../base/lock.ts";
 import { mountsBelow } from "../base/mountinfo.ts";
 import type { LayerFormat, UnpackJob } from "../wasm/unpack.ts";
 import type { Workers } from "../wasm/workers.ts";
-import { exists, namesIn, removeWhole, sweepUnfinished, unmount } from "./directories.ts";
+import { exists, namesIn, removeTree, removeWhole, sweepUnfinished, unmount } from "./directories.ts";
 import { type LayerFault, layerFault } from "./layer-check.ts";
 import { SETTLED, Settling } from "./settling.ts";
 import type { Layers, Mount, NewLayerOptions, StagedLayer, StageOptions, Tree, UnpackOptions } from "./snapshot.ts";
@@ -124,7 +124,7 @@ export class LayerFiles implements Omit<Layers, "removeLayer"> {
   async #stage(work: MakeLayer): Promise<StagedLayer> {
     const directory = join(this.#layers, `new-${crypto.randomUUID()}`);
     await using undo = new AsyncDisposableStack();
-    undo.defer(() => rm(directory, { recursive: true, force: true }));
+    undo.defer(() => removeTree(this.options.workers, directory));
     await mkdir(directory, { recursive: true, mode: 0o700 });
     const maxTarBytes = this.options.maxLayerBytes ?? MAX_LAYER_BYTES;
     const { diffId } = await work({ directory, format: this.format, maxTarBytes });
@@ -177,15 +177,15 @@ export class LayerFiles implements Omit<Layers, "removeLayer"> {
     if (!(await this.has(diffId))) throw notFound(`There is no layer ${diffId}`);
     const place = join(this.#layers, `new-${crypto.randomUUID()}`);
     await using undo = new AsyncDisposableStack();
-    undo.defer(() => rm(place, { recursive: true, force: true }));
+    undo.defer(() => removeTree(this.options.workers, place));
     await mkdir(place, { mode: 0o700 });
     const maxTarBytes = this.options.maxLayerBytes ?? MAX_LAYER_BYTES;
     const job = { directory: place, format: this.format, maxTarBytes, blob: join(old, "tar"), diffId };
     const { format } = await this.options.workers.unpack(job);
     const [made, other] = format === "erofs" ? ["erofs", "fs"] : ["fs", "erofs"];
-    if (made === "fs") await rm(join(old, made), { recursive: true, force: true });
+    if (made === "fs") await removeTree(this.options.workers, join(old, made));
     await rename(join(place, made), join(old, made));
-    await rm(join(old, other), { recursive: true, force: true });
+    await removeTree(this.options.workers, join(old, other));
     this.#layerSizes.delete(diffId);
   }
 
@@ -206,12 +206,12 @@ export class LayerFiles implements Omit<Layers, "removeLayer"> {
     return bottom && openView(bottom, others, (target) => mounts.has(target));
   }
 
-  /** The caller holds the lock, and knows that no snapshot stands on it. */
-  protected async dropLayer(diffId: Digest): Promise<void> {
+  /** The caller holds the lock, and knows that no snapshot stands on it. @param later  disposed of when the lock is free */
+  protected async dropLayer(diffId: Digest, later: AsyncDisposableStack): Promise<void> {
     const target = join(this.#mounts, hexOf(diffId));
     for (const mount of await mountsBelow(this.#mounts)) if (mount === target) unmount(target);
     this.#layerSizes.delete(diffId);
-    await removeWhole(this.#layers, hexOf(diffId));
+    await removeWhole(this.options.workers, later, this.#layers, hexOf(diffId));
   }
 
   /** Targets of layers' shared mounts that are there. */
@@ -224,7 +224,7 @@ export class LayerFiles implements Omit<Layers, "removeLayer"> {
   }
 
   protected async sweepLayers(): Promise<void> {
-    await sweepUnfinished(this.#layers);
+    await sweepUnfinished(this.options.workers, this.#layers);
     for (const hex of await this.#settling.doubtful(await this.#unsettled())) await this.#remake(hex);
   }
 
@@ -246,6 +246,6 @@ export class LayerFiles implements Omit<Layers, "removeLayer"> {
       if (kindOf(error) === "unavailable") throw error; // the disk is full: another start may have more luck
       this.options.warn?.(`Removed layer ${diffId}, which a crash of this machine damaged: ${messageOf(error)}`);
     }
-    await rm(join(this.#layers, doubted), { recursive: true, force: true });
+    await removeTree(this.options.workers, join(this.#layers, doubted));
   }
 }

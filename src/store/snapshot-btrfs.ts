@@ -6,6 +6,6 @@ import { BtrfsTops } from "./top-btrfs.ts";
 
 export class BtrfsSnapshotter extends DiskSnapshotter {
   constructor(options: SnapshotterOptions) {
-    super("btrfs", "directory", new BtrfsTops(options.root), options);
+    super("btrfs", "directory", new BtrfsTops(options.root, options.workers), options);
   }
 }

@@ -7,7 +7,7 @@
  * A directory that starts `new-` or `rm-` is unfinished or half gone, and swept at start.
  */
 
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Digest, isDigest } from "../base/digest.ts";
 import { conflict, corrupt, hasCode, invalid, kindOf, notFound } from "../base/errors.ts";
@@ -15,7 +15,7 @@ import { isObject } from "../base/objects.ts";
 import type { PackOptions } from "../wasm/packer.ts";
 import type { LayerFormat } from "../wasm/unpack.ts";
 import { changesOf } from "./changes.ts";
-import { exists, namesIn, removeWhole, sweepUnfinished, unmount } from "./directories.ts";
+import { exists, namesIn, removeTree, removeWhole, sweepUnfinished, unmount } from "./directories.ts";
 import { LayerFiles, type SnapshotterOptions } from "./layer-files.ts";
 import type { ExceptOptions, Mount, NewLayerOptions, SnapshotOptions, Snapshotter, Tree } from "./snapshot.ts";
 import type { Tops } from "./top.ts";
@@ -57,8 +57,8 @@ export class DiskSnapshotter extends LayerFiles implements Snapshotter {
     await this.#require(key, layers);
     const directory = join(this.#snapshots, `new-${key}`);
     await using undo = new AsyncDisposableStack();
-    undo.defer(() => rm(directory, { recursive: true, force: true }));
-    await rm(directory, { recursive: true, force: true });
+    undo.defer(() => removeTree(this.options.workers, directory));
+    await removeTree(this.options.workers, directory);
     // Others may look at a container's changes, but not through the layers' own directory.
     await mkdir(directory, { recursive: true, mode: 0o711 });
     await this.#tops.make(directory, { layers, open: () => this.view(layers, []), sizeBytes: options.sizeBytes });
@@ -140,17 +140,19 @@ export class DiskSnapshotter extends LayerFiles implements Snapshotter {
 
   async removeSnapshot(key: string): Promise<void> {
     if (!KEY.test(key)) return;
+    await using later = new AsyncDisposableStack();
     await using _ = await this.locks.acquire("");
     this.#known.delete(key);
-    await removeWhole(this.#snapshots, key);
+    await removeWhole(this.options.workers, later, this.#snapshots, key);
   }
 
   async removeLayer(diffId: Digest): Promise<void> {
+    await using later = new AsyncDisposableStack();
     await using _ = await this.locks.acquire("");
     for await (const [key, { layers }] of this.#records())
       if (layers.includes(diffId)) throw conflict(`Cannot remove layer ${diffId}: snapshot ${key} uses it`);
-    await this.#tops.dropped(diffId);
-    await this.dropLayer(diffId);
+    await this.#tops.dropped(diffId, later);
+    await this.dropLayer(diffId, later);
   }
 
   async *#records(): AsyncIterable<readonly [key: string, snapshot: Snapshot]> {
@@ -182,7 +184,7 @@ export class DiskSnapshotter extends LayerFiles implements Snapshotter {
   }
 
   async sweep(owned?: ReadonlySet<string>): Promise<void> {
-    await sweepUnfinished(this.#snapshots);
+    await sweepUnfinished(this.options.workers, this.#snapshots);
     for (const key of owned ? await namesIn(this.#snapshots) : []) if (!owned?.has(key)) await this.removeSnapshot(key);
     await this.#tops.sweep();
     await this.sweepLayers();

@@ -5,13 +5,13 @@
  *   <root>/subvolumes/<chainId>/{fs, layers.json}
  */
 
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { chainIds, type Digest, hexOf } from "../base/digest.ts";
 import { ifMissing } from "../base/errors.ts";
 import { checked, cString, library } from "../base/library.ts";
 import { Locks } from "../base/lock.ts";
-import { exists, namesIn, removeWhole, sweepUnfinished } from "./directories.ts";
+import { exists, namesIn, type RemovalWorkers, removeTree, removeWhole, sweepUnfinished } from "./directories.ts";
 import type { Mount } from "./snapshot.ts";
 import type { Ground, Tops } from "./top.ts";
 import { copyTree } from "./top-copy.ts";
@@ -37,7 +37,10 @@ export class BtrfsTops implements Tops {
   readonly #subvolumes: string;
   readonly #locks = new Locks();
 
-  constructor(root: string) {
+  constructor(
+    root: string,
+    readonly workers: RemovalWorkers,
+  ) {
     this.#subvolumes = join(root, "subvolumes");
   }
 
@@ -54,8 +57,8 @@ export class BtrfsTops implements Tops {
   async #makeBase(name: string, { layers, open }: Ground): Promise<void> {
     const unfinished = join(this.#subvolumes, `new-${name}`);
     await using undo = new AsyncDisposableStack();
-    undo.defer(() => rm(unfinished, { recursive: true, force: true }));
-    await rm(unfinished, { recursive: true, force: true });
+    undo.defer(() => removeTree(this.workers, unfinished));
+    await removeTree(this.workers, unfinished);
     await mkdir(unfinished, { recursive: true, mode: 0o700 });
     createSubvolume(unfinished, "fs");
     using below = await open();
@@ -73,16 +76,16 @@ export class BtrfsTops implements Tops {
     return { root: join(directory, "fs"), whole: true };
   }
 
-  async dropped(diffId: Digest): Promise<void> {
+  async dropped(diffId: Digest, later: AsyncDisposableStack): Promise<void> {
     for (const name of await namesIn(this.#subvolumes)) {
       const layers = await readFile(join(this.#subvolumes, name, "layers.json"), "utf8").catch(
         ifMissing("", "ENOTDIR"),
       );
-      if (layers.includes(diffId)) await removeWhole(this.#subvolumes, name);
+      if (layers.includes(diffId)) await removeWhole(this.workers, later, this.#subvolumes, name);
     }
   }
 
   sweep(): Promise<void> {
-    return sweepUnfinished(this.#subvolumes);
+    return sweepUnfinished(this.workers, this.#subvolumes);
   }
 }

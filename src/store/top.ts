@@ -26,8 +26,8 @@ export interface Tops {
   /** What a container has written, or all that it sees. */
   tree(directory: string): { readonly root: string; readonly whole: boolean };
 
-  /** A layer is about to go; no snapshot stands on it. */
-  dropped(diffId: Digest): Promise<void>;
+  /** A layer is about to go; no snapshot stands on it. @param later  for what takes long */
+  dropped(diffId: Digest, later: AsyncDisposableStack): Promise<void>;
 
   /** Removes leftovers of a crash. Called at start. */
   sweep(): Promise<void>;

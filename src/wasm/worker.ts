@@ -3,6 +3,7 @@
 import { kindOf, messageOf } from "../base/errors.ts";
 import { compress } from "./compress.ts";
 import { pack } from "./pack.ts";
+import { remove } from "./remove.ts";
 import { unpack, type Watcher } from "./unpack.ts";
 import type { Jobs, Reply } from "./workers.ts";
 
@@ -20,7 +21,7 @@ export interface Order<Kind extends keyof Jobs> {
 
 const JOBS: {
   readonly [Kind in keyof Jobs]: (job: Jobs[Kind]["job"], watcher: Watcher) => Promise<Jobs[Kind]["result"]>;
-} = { unpack, compress, pack };
+} = { unpack, compress, pack, remove };
 
 self.onmessage = <Kind extends keyof Jobs>({ data: { kind, job, cancel } }: MessageEvent<Order<Kind>>) => {
   const flag = new Int32Array(cancel);

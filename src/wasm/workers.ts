@@ -7,6 +7,7 @@ import { availableParallelism } from "node:os";
 import { BosunError, type ErrorKind, internal } from "../base/errors.ts";
 import type { Compressed, CompressJob } from "./compress.ts";
 import type { Packed, PackJob } from "./pack.ts";
+import type { RemoveJob } from "./remove.ts";
 import type { Unpacked, UnpackJob } from "./unpack.ts";
 import type { Order } from "./worker.ts";
 
@@ -15,6 +16,7 @@ export interface Jobs {
   readonly unpack: { readonly job: UnpackJob; readonly result: Unpacked };
   readonly compress: { readonly job: CompressJob; readonly result: Compressed };
   readonly pack: { readonly job: PackJob; readonly result: Packed };
+  readonly remove: { readonly job: RemoveJob; readonly result: void };
 }
 
 export type Reply<Result> =
@@ -77,6 +79,11 @@ export class Workers implements Disposable {
     return this.#do("pack", job, options);
   }
 
+  /** Removes a tree; it cannot be stopped. @throws internal */
+  remove(job: RemoveJob): Promise<void> {
+    return this.#do("remove", job);
+  }
+
   async #do<Kind extends keyof Jobs>(
     kind: Kind,
     job: Jobs[Kind]["job"],
@@ -124,7 +131,7 @@ export class Workers implements Disposable {
     };
     const die = (event: Event): void => {
       const why = event instanceof ErrorEvent ? event.message : "it ended";
-      end(() => task.reject(internal(`Cannot ${kind} a layer: its worker died: ${why}`)), false);
+      end(() => task.reject(internal(`Cannot ${kind}: a worker died: ${why}`)), false);
     };
     worker.onmessage = ({ data }: MessageEvent<Reply<Jobs[Kind]["result"]>>) => {
       if (data.type === "progress") task.onProgress?.(data.bytes);
