@@ -14,11 +14,12 @@ import { parsePlatform } from "../image/platform.ts";
 import type { Snapshotter } from "../store/snapshot.ts";
 import { inspect, LIST_FILTERS, list, type ViewContext } from "./container-view.ts";
 import { apiVersion, type Ctx, type Env, empty, flag, integer, json, jsonBody, jsonText, param } from "./context.ts";
-import { toContainerRequest, toHostConfig } from "./create-request.ts";
+import { refuse, restartOf, toContainerRequest, toHostConfig } from "./create-request.ts";
 import { Document } from "./document.ts";
 import { parseFilters, untilOf } from "./filters.ts";
 import { hijack, streamType } from "./hijack.ts";
 import { type LogReader, logs, replay } from "./logs.ts";
+import { RESOURCES_REFUSED, toResourceChange } from "./resources.ts";
 
 export interface ContainersApi {
   readonly containers: Containers;
@@ -90,6 +91,17 @@ async function changes(c: Ctx, { containers, snapshotter }: ContainersApi): Prom
   for await (const { path, kind } of snapshotter.changes(id, { except: MOUNT_POINTS }))
     all.push({ Path: path, Kind: kinds[kind] });
   return json(all);
+}
+
+async function update(c: Ctx, { containers }: ContainersApi): Promise<Response> {
+  const body = new Document(await jsonBody(c));
+  refuse(body, RESOURCES_REFUSED);
+  const policy = body.document("RestartPolicy");
+  const warnings = await containers.update(param(c, "id"), {
+    resources: toResourceChange(body),
+    restart: policy.text("Name") === "" ? undefined : restartOf(policy),
+  });
+  return json({ Warnings: warnings });
 }
 
 /** `t` and `signal`, as stop and restart take them. */
@@ -170,6 +182,7 @@ export function containersRouter(api: ContainersApi): Hono<Env> {
       await containers.kill(param(c, "id"), c.req.query("signal") ?? "");
       return empty(204);
     })
+    .post("/containers/:id/update", (c) => update(c, api))
     .post("/containers/:id/pause", async (c) => {
       await containers.pause(param(c, "id"));
       return empty(204);

@@ -15,18 +15,13 @@ import {
 import { type RestartPolicy, toRestartPolicy } from "../container/restart.ts";
 import { type Document, isBlank } from "./document.ts";
 import { checkTarget, toMounts } from "./mount-request.ts";
+import { inRange, RESOURCES_REFUSED, toResources } from "./resources.ts";
 
 const CONFIG_REFUSED = ["NetworkDisabled", "MacAddress", "Shell"];
-const HOST_REFUSED = [
-  ...["Cgroup", "CgroupParent", "Links", "PortBindings", "PublishAllPorts"],
-  ...["BlkioWeight", "BlkioWeightDevice", "BlkioDeviceReadBps", "BlkioDeviceWriteBps", "BlkioDeviceReadIOps"],
-  ...["BlkioDeviceWriteIOps", "CpuRealtimePeriod", "CpuRealtimeRuntime", "DeviceCgroupRules", "DeviceRequests"],
-  ...["KernelMemory", "KernelMemoryTCP", "MemorySwappiness", "OomKillDisable", "CpuCount", "CpuPercent"],
-  ...["IOMaximumIOps", "IOMaximumBandwidth"],
-];
+const HOST_REFUSED = [...["Cgroup", "CgroupParent", "Links", "PortBindings", "PublishAllPorts"], ...RESOURCES_REFUSED];
 const ENDPOINT_REFUSED = ["IPAMConfig", "Links", "Aliases", "MacAddress", "DriverOpts", "GwPriority"];
 
-function refuse(document: Document, names: readonly string[]): void {
+export function refuse(document: Document, names: readonly string[]): void {
   const asked = names.find((name) => !isBlank(document.get(name)));
   if (asked !== undefined) throw notImplemented(`${document.path}${asked} is not supported yet`);
 }
@@ -141,11 +136,6 @@ function checkStorage(options: Readonly<Record<string, string>>): Readonly<Recor
   return options;
 }
 
-function inRange(name: string, value: number, least: number, most: number): number {
-  if (value < least || value > most) throw invalid(`invalid value ${value} for ${name}: range is ${least} to ${most}`);
-  return value;
-}
-
 /** @throws invalid */
 export const restartOf = (policy: Document): RestartPolicy =>
   toRestartPolicy(policy.text("Name"), policy.number("MaximumRetryCount"));
@@ -191,32 +181,6 @@ function toLogConfig(log: Document, fallback: LogConfig): LogConfig {
   if (driver !== "json-file" && driver !== "none") throw notImplemented(`log driver '${driver}' is not supported yet`);
   const options = log.texts("Config");
   return { driver, options: driver === fallback.driver ? { ...fallback.options, ...options } : options };
-}
-
-const LEAST_MEMORY = 6 << 20;
-
-function toResources(host: Document): HostConfig["resources"] {
-  const memory = host.number("Memory");
-  const memorySwap = host.number("MemorySwap");
-  if (memory !== 0 && memory < LEAST_MEMORY) throw invalid("Minimum memory limit allowed is 6MB");
-  if (memorySwap > 0 && memory === 0)
-    throw invalid("You should always set the Memory limit when using Memoryswap limit, see usage");
-  if (memorySwap > 0 && memorySwap < memory)
-    throw invalid("Minimum memoryswap limit should be larger than memory limit, see usage");
-  if (host.number("NanoCpus") > 0 && (host.number("CpuQuota") > 0 || host.number("CpuPeriod") > 0))
-    throw invalid("Conflicting options: Nano CPUs and CPU Period cannot both be set.");
-  return {
-    memory,
-    memorySwap,
-    memoryReservation: host.number("MemoryReservation"),
-    cpuShares: host.number("CpuShares"),
-    cpuQuota: host.number("CpuQuota"),
-    cpuPeriod: host.number("CpuPeriod"),
-    nanoCpus: inRange("NanoCpus", host.number("NanoCpus"), 0, navigator.hardwareConcurrency * 1e9),
-    cpusetCpus: host.text("CpusetCpus"),
-    cpusetMems: host.text("CpusetMems"),
-    pidsLimit: Math.max(0, host.number("PidsLimit")),
-  };
 }
 
 function toConsoleSize(value: unknown): readonly [number, number] {

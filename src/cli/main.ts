@@ -15,6 +15,7 @@ import { loginCommand, logoutCommand, pushCommand, searchCommand } from "./regis
 import { registryCommand } from "./registry-serve.ts";
 import { runCommand } from "./run.ts";
 import { infoCommand, versionCommand } from "./system.ts";
+import { updateCommand } from "./update.ts";
 import { dfCommand, eventsCommand, fsckCommand } from "./usage.ts";
 import { VOLUME_COMMANDS } from "./volumes.ts";
 
@@ -30,6 +31,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   unpause: unpauseCommand,
   wait: waitCommand,
   rename: renameCommand,
+  update: updateCommand,
   rm: rmCommand,
   images: imagesCommand,
   pull: pullCommand,
@@ -88,6 +90,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Command>>>> = {
     run: runCommand,
     stop: stopCommand,
     unpause: unpauseCommand,
+    update: updateCommand,
     wait: waitCommand,
   },
   system: {

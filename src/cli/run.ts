@@ -77,7 +77,7 @@ const FLAGS: Specs = {
 };
 
 /** Bytes from `64m`. @throws UsageError */
-function bytes(flags: Flags, name: string): number | undefined {
+export function bytes(flags: Flags, name: string): number | undefined {
   const text = flags.text(name);
   if (text === undefined) return undefined;
   if (text === "-1") return -1;

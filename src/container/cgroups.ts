@@ -3,7 +3,7 @@
 import { readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { hasCode } from "../base/errors.ts";
-import type { CgroupLimits, Cgroups, DeviceRule } from "../runtime/cgroup.ts";
+import type { CgroupFeatures, CgroupLimits, Cgroups, DeviceRule } from "../runtime/cgroup.ts";
 import type { Resources } from "./config.ts";
 import type { CgroupPlace } from "./plan.ts";
 
@@ -31,6 +31,32 @@ export function limitsOf(resources: Resources, devices: readonly DeviceRule[], h
     ...set("pidsLimit", pidsLimit),
     devices,
   };
+}
+
+/** What lifts a limit that there was and is no more. Shares and CPU sets always have some value, and so are never lifted. */
+const LIFTED = { memory: -1, memorySwap: -1, memoryReservation: -1, cpuQuota: -1, pidsLimit: -1 } as const;
+
+/** From one set of limits to another, in a cgroup that exists. Pure. */
+export function changeOf(before: Resources, after: Resources, hasSwap: boolean): CgroupLimits {
+  const { devices: _before, ...had } = limitsOf(before, [], hasSwap);
+  const { devices: _after, ...has } = limitsOf(after, [], hasSwap);
+  const lifted = Object.entries(LIFTED).filter(([name]) => name in had && !(name in has));
+  return { ...Object.fromEntries(lifted), ...has };
+}
+
+/** What is asked for and this host cannot do, in Docker's words. Pure. */
+export function resourceWarnings(resources: Resources, features: CgroupFeatures): readonly string[] {
+  const { memory, memorySwap, cpuShares, cpuQuota, cpuPeriod, nanoCpus, cpusetCpus, cpusetMems, pidsLimit } = resources;
+  const lacks = (asked: boolean, feature: keyof CgroupFeatures, what: string, then: string): string[] =>
+    asked && !features[feature] ? [`Your kernel does not support ${what} or the cgroup is not mounted. ${then}`] : [];
+  return [
+    ...lacks(memory > 0, "memory", "memory limit capabilities", "Limitation discarded."),
+    ...lacks(memory > 0 && memorySwap !== -1, "swap", "swap limit capabilities", "Memory limited without swap."),
+    ...lacks(cpuShares > 0, "cpuShares", "CPU shares", "Shares discarded."),
+    ...lacks(cpuQuota > 0 || cpuPeriod > 0 || nanoCpus > 0, "cpuQuota", "CPU CFS scheduler", "Quota discarded."),
+    ...lacks(cpusetCpus !== "" || cpusetMems !== "", "cpuset", "cpuset", "Cpuset discarded."),
+    ...lacks(pidsLimit > 0, "pids", "PIDs limit capabilities", "PIDs limit discarded."),
+  ];
 }
 
 export class ContainerCgroups {
@@ -61,6 +87,21 @@ export class ContainerCgroups {
 
   async places(id: string): Promise<readonly CgroupPlace[]> {
     return this.#places(id, await this.cgroups.entrances(this.#path(id)));
+  }
+
+  /** Takes other limits while it runs; where one is refused the old ones stay. @throws invalid, notFound */
+  async update(id: string, before: Resources, after: Resources): Promise<void> {
+    const { swap } = this.cgroups.features;
+    try {
+      await this.cgroups.update(this.#path(id), changeOf(before, after, swap));
+    } catch (error) {
+      await this.cgroups.update(this.#path(id), changeOf(after, before, swap)).catch(() => {}); // the first failure is the one to tell
+      throw error;
+    }
+  }
+
+  warnings(resources: Resources): readonly string[] {
+    return resourceWarnings(resources, this.cgroups.features);
   }
 
   /** Its processes stand still until `thaw`. @throws notFound when it does not run, internal where the host cannot */

@@ -29,6 +29,7 @@ import { restoreContainers, started } from "./restore.ts";
 import { type Ended, isLive, isUp, NEVER, transition } from "./state.ts";
 import type { CouplingEnd } from "./stdio.ts";
 import { type StopOptions, Stops } from "./stop.ts";
+import { type Update, Updates } from "./update.ts";
 import type { ContainerVolumes } from "./volumes.ts";
 import type { WaitResult } from "./waits.ts";
 
@@ -58,6 +59,7 @@ export class Containers implements Disposable {
   readonly #pauses: Pauses;
   readonly #stops: Stops;
   readonly #removal: Removal;
+  readonly #updates: Updates;
   /** Being created: files of theirs are there, and no record yet. */
   readonly #creating = new Set<string>();
   /** Being restarted: their end does not remove them, though they were created with --rm. */
@@ -68,6 +70,7 @@ export class Containers implements Disposable {
     this.#life = new Life(options, (id) => this.#startAgain(id));
     this.#pauses = new Pauses(this.#life);
     this.#stops = new Stops(this.#life, this.#pauses);
+    this.#updates = new Updates(this.#life);
     this.#removal = new Removal(this.#life, this.#stops);
   }
 
@@ -155,7 +158,7 @@ export class Containers implements Disposable {
     volumes.settle(id);
     this.#creating.delete(id);
     this.emit(container, "create");
-    return { id, warnings: warningsOf(image.config, platform) };
+    return { id, warnings: [...warningsOf(image.config, platform), ...launcher.resourceWarnings(host.resources)] };
   }
 
   /** @throws notModified when it runs already; invalid, internal when its process cannot be made: nothing is left behind then */
@@ -249,6 +252,7 @@ export class Containers implements Disposable {
       const oomKilled = await launcher.oomKilled(id);
       const startedAt = isLive(container.state) ? container.state.startedAt : NEVER;
       const last: Ended = { code: exit.code, startedAt, finishedAt: exit.at.toISOString(), oomKilled, error: "" };
+      if (oomKilled) this.emit(container, "oom");
       const isAgain = startsAgain(container, exit.code);
       const state = transition(container.state, { phase: isAgain ? "restarting" : "exited", last });
       const restartCount = container.restartCount + Number(isAgain);
@@ -298,6 +302,11 @@ export class Containers implements Disposable {
   /** @throws conflict while it runs, unless `force` */
   remove(reference: string, force: boolean, withVolumes = false): Promise<void> {
     return this.#removal.remove(reference, force, withVolumes);
+  }
+
+  /** @returns warnings. @throws conflict, invalid; all is then as before */
+  update(reference: string, update: Update): Promise<readonly string[]> {
+    return this.#updates.update(reference, update);
   }
 
   async restart(reference: string, options: StopOptions): Promise<void> {

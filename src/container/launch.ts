@@ -18,7 +18,7 @@ import type { SeccompFilter } from "../runtime/seccomp.ts";
 import type { Snapshotter } from "../store/snapshot.ts";
 import { type CapabilitySet, capabilityNames, capabilitySet } from "./capabilities.ts";
 import type { ContainerCgroups } from "./cgroups.ts";
-import type { HostConfig, ProcessConfig, Ulimit } from "./config.ts";
+import type { HostConfig, ProcessConfig, Resources, Ulimit } from "./config.ts";
 import { type Device, hostDevices, mappedDevices } from "./devices.ts";
 import { hostsFile, parseExtraHost, type Resolver, resolvFile } from "./etc-files.ts";
 import { DEVICE_RULES, NAMESPACED_SYSCTLS } from "./isolation.ts";
@@ -238,6 +238,16 @@ export class Launcher {
   /** @throws notFound */
   thaw(id: string): Promise<void> {
     return this.#options.cgroups.thaw(id);
+  }
+
+  /** Of a running one. @throws invalid where the kernel refuses, notFound */
+  updateLimits(id: string, before: Resources, after: Resources): Promise<void> {
+    return this.#options.cgroups.update(id, before, after);
+  }
+
+  /** What of these limits this host cannot keep. */
+  resourceWarnings(resources: Resources): readonly string[] {
+    return this.#options.cgroups.warnings(resources);
   }
 
   /** Whether the kernel has killed a process of it for want of memory; known until `cleanup`. */

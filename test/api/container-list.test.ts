@@ -108,6 +108,7 @@ describe("a container's end", () => {
     expect((await actionsOf(house)).filter((action) => action.startsWith("container"))).toEqual([
       "container create",
       "container start",
+      "container oom",
       "container die",
     ]);
   });

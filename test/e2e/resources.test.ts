@@ -67,6 +67,26 @@ e2e("resources", (engine) => {
     expect(await cgroupFile(quota, "cpu/cpu.cfs_quota_us", "cpu.max")).toMatch(/^10000( 50000)?$/);
   });
 
+  test("update changes the limits of a container that runs, and what it starts with next", async () => {
+    const id = await sleeper("-m", "64m", "--pids-limit", "20");
+    expect(await ok("update", "-m", "32m", "--memory-swap", "64m", "--cpus", "0.5", "--pids-limit", "-1", id)).toBe(id);
+    const limits = async () => [
+      await cgroupFile(id, "memory/memory.limit_in_bytes", "memory.max"),
+      (await cgroupFile(id, "cpu/cpu.cfs_quota_us", "cpu.max")).split(" ")[0],
+      await cgroupFile(id, "pids/pids.max", "pids.max"),
+    ];
+    expect(await limits()).toEqual([String(32 << 20), "50000", "max"]);
+    await ok("update", "--restart", "unless-stopped", "-c", "256", id);
+    expect(await inspect(id, "{{.HostConfig.RestartPolicy.Name}} {{.HostConfig.CpuShares}}")).toBe(
+      "unless-stopped 256",
+    );
+    expect((await docker("update", "-m", "1g", id)).stderr).toContain("already set memoryswap limit");
+    expect((await docker("update", "--cpuset-cpus", "999", id)).code).toBe(1);
+    await ok("restart", "-t", "0", id);
+    expect(await limits()).toEqual([String(32 << 20), "50000", "max"]);
+    await ok("rm", "-f", id);
+  });
+
   test("--pids-limit stops a fork bomb", async () => {
     const id = await sleeper("--pids-limit", "20");
     expect(await cgroupFile(id, "pids/pids.max", "pids.max")).toBe("20");
