@@ -10,7 +10,7 @@ import { corrupt } from "../base/errors.ts";
 import type { Descriptor } from "../base/oci.ts";
 import type { Bytes } from "../base/streams.ts";
 import type { Arrival } from "../wasm/arrival.ts";
-import { compressionOf, decompressedFile } from "../wasm/decompress.ts";
+import { type BombLimits, decompressed, defaultBombLimits } from "./decompression.ts";
 import { Spool } from "./spool.ts";
 import { readTar, type TarEntry } from "./tar.ts";
 
@@ -33,52 +33,10 @@ export interface SpoolOptions {
   readonly signal?: AbortSignal | undefined;
   /** Told of each file before it comes. @returns where to tell how it comes, if somebody waits for it */
   readonly onFile?: (file: ArchiveFile) => Promise<Arrival | undefined>;
+  readonly bombs?: BombLimits;
 }
 
 type Node = Spooled | { readonly link: string };
-
-type PlainBytes = Uint8Array<ArrayBuffer>;
-
-/** Decompressors take no shared memory. */
-const unshared = (bytes: Uint8Array): PlainBytes => {
-  const isPlain = (one: Uint8Array): one is PlainBytes => one.buffer instanceof ArrayBuffer;
-  return isPlain(bytes) ? bytes : new Uint8Array(bytes);
-};
-
-/** The beginning of a stream, without taking it away. */
-async function peeked(
-  bytes: Bytes,
-): Promise<{ readonly head: Uint8Array; readonly whole: ReadableStream<PlainBytes> }> {
-  const reader = bytes.getReader();
-  const first = await reader.read();
-  const head = first.value ?? new Uint8Array();
-  let isFirst = true;
-  const whole = new ReadableStream<PlainBytes>(
-    {
-      async pull(out) {
-        const next = isFirst ? first : await reader.read();
-        isFirst = false;
-        if (next.value) out.enqueue(unshared(next.value));
-        if (next.done) out.close();
-      },
-      cancel: (reason) => reader.cancel(reason),
-    },
-    { highWaterMark: 0 },
-  );
-  return { head, whole };
-}
-
-/** @param spare  name of a file that may be made for a while. @throws unavailable when a library is missing or the disk is full */
-async function decompressed(bytes: Bytes, spare: string): Promise<Bytes> {
-  const { head, whole } = await peeked(bytes);
-  const format = compressionOf(head);
-  if (format === "none") return whole;
-  if (format === "gzip" || format === "zstd") return whole.pipeThrough(new DecompressionStream(format));
-  await new Spool().write(spare, whole);
-  const opened = decompressedFile(spare);
-  await rm(spare);
-  return opened;
-}
 
 /** @returns the name without `./` and the like; undefined for the archive's root. @throws corrupt when it leads out */
 function normalName(name: string): string | undefined {
@@ -107,9 +65,10 @@ export class Archive implements AsyncDisposable {
   static async spool(bytes: Bytes, scratch: string, options: SpoolOptions = {}): Promise<Archive> {
     await using undo = new AsyncDisposableStack();
     const archive = undo.use(new Archive(await mkdtemp(join(scratch, "new-load-")), options));
+    const { bombs = defaultBombLimits } = options;
     let entries = 0;
     try {
-      for await (const entry of readTar(await decompressed(bytes, join(archive.folder, "compressed")))) {
+      for await (const entry of readTar(await decompressed(bytes, join(archive.folder, "compressed"), bombs))) {
         options.signal?.throwIfAborted();
         if (++entries > mostEntries) throw corrupt(`Cannot read the archive: more than ${mostEntries} entries`);
         await archive.#add(entry, entries);

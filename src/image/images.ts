@@ -17,6 +17,7 @@ import type { CompressionMethod } from "../wasm/compress.ts";
 import { Artifacts } from "./artifacts.ts";
 import { addBuiltIn } from "./built-in.ts";
 import { Committer, type MakeLayer, type NewImage } from "./commit.ts";
+import { type BombLimits, defaultBombLimits } from "./decompression.ts";
 import type { ImageFilters } from "./filter.ts";
 import { ImageChecker } from "./fsck.ts";
 import { Importer, type ImportOptions } from "./import.ts";
@@ -70,6 +71,8 @@ export interface ImagesOptions {
   /** The machine's own unless given. */
   readonly platform?: Platform;
   readonly limits?: Partial<TransferLimits>;
+  /** Of archives and tars that are brought. */
+  readonly bombs?: Partial<BombLimits>;
   readonly compress: Compress;
   readonly maxConcurrentUploads: number;
   /** Of what is pushed to this engine. */
@@ -101,6 +104,7 @@ export class Images {
   constructor(options: ImagesOptions) {
     const { database, content, snapshotter, registry, inUse, scratch, platform = hostPlatform() } = options;
     this.#options = options;
+    const bombs = { ...defaultBombLimits, ...options.bombs };
     const records = new ImageRecords(database, platform);
     const sweeper = new Sweeper(records, content, snapshotter);
     const lookup = new Lookup(records, content);
@@ -110,7 +114,7 @@ export class Images {
     this.#lookup = lookup;
     this.#views = new Views(content, snapshotter, records, lookup, inUse);
     this.#intake = new Intake(content, snapshotter, records, sweeper);
-    this.#loader = new Loader(this.#intake, records, snapshotter, scratch);
+    this.#loader = new Loader(this.#intake, records, snapshotter, scratch, bombs);
     this.#puller = new Puller(registry, content, snapshotter, records, sweeper, transfers, platform);
     this.#saver = new Saver(content, snapshotter, records, sweeper);
     this.#committer = new Committer(content, snapshotter, records, sweeper);
@@ -120,7 +124,7 @@ export class Images {
       maxConcurrentUploads: options.maxConcurrentUploads,
       compression: options.pushCompression,
     });
-    this.#importer = new Importer(this.#committer, snapshotter, scratch);
+    this.#importer = new Importer(this.#committer, snapshotter, scratch, bombs);
     const emit = (action: "untag" | "delete", id: Digest, config: StoredConfig | undefined) =>
       this.#emit(action, config, id, id);
     this.#remover = new Remover({ database, records, lookup, sweeper, inUse, emit });

@@ -1,6 +1,6 @@
 /** `docker import`: a tar of a root file system, from the client or from a URL, becomes an image of one layer. */
 
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Digest } from "../base/digest.ts";
 import { invalid, messageOf, unavailable } from "../base/errors.ts";
@@ -11,6 +11,7 @@ import type { Bytes } from "../base/streams.ts";
 import type { Snapshotter } from "../store/snapshot.ts";
 import { applyChanges } from "./changes.ts";
 import type { Committer } from "./commit.ts";
+import { type BombLimits, mostUnpacked } from "./decompression.ts";
 import { counter, type OnProgress } from "./progress.ts";
 import { Spool } from "./spool.ts";
 
@@ -66,6 +67,7 @@ export class Importer {
     readonly committer: Committer,
     readonly snapshotter: Snapshotter,
     readonly scratch: string,
+    readonly bombs: BombLimits,
   ) {}
 
   /** @returns the image's id. @throws invalid, corrupt, or the signal's reason; nothing is left then */
@@ -82,8 +84,9 @@ export class Importer {
       createdBy: "",
       reference,
     };
+    const maxTarBytes = mostUnpacked((await stat(spooled.path)).size, this.bombs);
     return await this.committer.commit(image, (onDiffId) =>
-      this.snapshotter.ingest(spooled.path, { onDiffId, signal, given: true }),
+      this.snapshotter.ingest(spooled.path, { onDiffId, signal, given: true, maxTarBytes }),
     );
   }
 

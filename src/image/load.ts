@@ -12,6 +12,7 @@ import type { Bytes } from "../base/streams.ts";
 import type { Snapshotter } from "../store/snapshot.ts";
 import { Archive, type ArchiveFile } from "./archive.ts";
 import { readImages } from "./archive-images.ts";
+import type { BombLimits } from "./decompression.ts";
 import { EarlyLayers } from "./early-layers.ts";
 import type { Intake, IntakeOptions, LocalImage } from "./intake.ts";
 import { counter, type OnProgress } from "./progress.ts";
@@ -51,6 +52,7 @@ export class Loader {
     readonly records: ImageRecords,
     readonly snapshotter: Snapshotter,
     readonly scratch: string,
+    readonly bombs: BombLimits,
   ) {}
 
   /** Removes the folder that a load left when it was interrupted by a crash. Called at start. */
@@ -68,7 +70,7 @@ export class Loader {
     await mkdir(this.scratch, { recursive: true, mode: 0o700 });
     await using early = new EarlyLayers(this.snapshotter, this.#places, options.signal);
     const onFile = (file: ArchiveFile) => early.begin(file);
-    await using archive = await Archive.spool(tar, this.scratch, { signal: options.signal, onFile });
+    await using archive = await Archive.spool(tar, this.scratch, { signal: options.signal, onFile, bombs: this.bombs });
     const loaded: Digest[] = [];
     const told = new Set<string>();
     const onLine = (line: string) => {

@@ -1,10 +1,23 @@
 /** Streams on their way to files: small pieces are gathered, and one batch is written while the next comes. */
 
 import { open } from "node:fs/promises";
-import { toldOf } from "../base/errors.ts";
+import { dirname } from "node:path";
+import { toldOf, unavailable } from "../base/errors.ts";
+import { fileSystemOf } from "../base/files.ts";
 
 /** Bytes written at a time. */
 const BATCH = 1 << 20;
+/** Bytes between two looks at the disk. */
+const LOOK = 64 << 20;
+/** Of the disk, left to others: containers write there, too. */
+const LEFT_FREE = 0.01;
+
+/** @throws unavailable before the disk is full */
+function requireSpace(path: string): void {
+  const { availableBytes, totalBytes } = fileSystemOf(dirname(path));
+  if (availableBytes < totalBytes * LEFT_FREE)
+    throw unavailable(`Cannot write ${path}: its disk has only ${availableBytes} bytes left`);
+}
 
 /** Two buffers for any number of files, one after the other. */
 export class Spool {
@@ -31,6 +44,7 @@ export class Spool {
         const full = this.#batch.subarray(0, filled);
         [this.#batch, this.#spare] = [this.#spare, this.#batch];
         filled = 0;
+        if (Math.floor(total / LOOK) < Math.floor((total + full.byteLength) / LOOK)) requireSpace(path);
         total += full.byteLength;
         const written = total;
         writing = file.writeFile(full).then(() => onWritten(written));

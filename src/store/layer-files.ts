@@ -96,18 +96,20 @@ export class LayerFiles implements Omit<Layers, "removeLayer"> {
 
   /** @param diffId  what it has to be, when that is known */
   #stageBlob(blob: string, options: StageOptions, diffId?: Digest): Promise<StagedLayer> {
+    return this.#stage(this.#making(blob, options, diffId));
+  }
+
+  #making(blob: string, options: StageOptions, diffId?: Digest): MakeLayer {
     const { arriving, given, maxTarBytes = Number.POSITIVE_INFINITY } = options;
     const source = { blob, diffId, given, arrival: arriving?.memory, blobBytes: arriving?.size };
-    return this.#stage((place) => {
+    return (place) => {
       const most = Math.min(place.maxTarBytes, maxTarBytes);
       return this.options.workers.unpack({ ...place, ...source, maxTarBytes: most }, options);
-    });
+    };
   }
 
   async ingest(blob: string, options: NewLayerOptions = {}): Promise<Digest> {
-    return await this.makeNew(options, (place) =>
-      this.options.workers.unpack({ ...place, blob, given: options.given }, options),
-    );
+    return await this.makeNew(options, this.#making(blob, options));
   }
 
   /** Makes a layer whose diffId only its making tells. */

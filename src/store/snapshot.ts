@@ -66,6 +66,8 @@ export interface NewLayerOptions {
   readonly onDiffId?: (diffId: Digest) => Promise<void>;
   /** As for `unpack`. */
   readonly given?: boolean;
+  /** As for `stage`. */
+  readonly maxTarBytes?: number;
   readonly onProgress?: (bytes: number) => void;
   readonly signal?: AbortSignal | undefined;
 }

@@ -2,7 +2,9 @@
 
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { buildShim } from "../../shim/shim.build.ts";
 import { kindOf } from "../../src/base/errors.ts";
+import type { ImagesOptions } from "../../src/image/images.ts";
 import type { StagedLayer, StageOptions } from "../../src/store/snapshot.ts";
 import { ErofsSnapshotter } from "../../src/store/snapshot-erofs.ts";
 import { Workers } from "../../src/wasm/workers.ts";
@@ -11,6 +13,7 @@ import { type Folder, makeFolder } from "./folder.ts";
 import { ImageRoom } from "./images.ts";
 
 await buildWasm();
+await buildShim();
 const workers = new Workers();
 
 class WatchedSnapshotter extends ErofsSnapshotter {
@@ -39,11 +42,15 @@ export class EarlyRoom implements AsyncDisposable {
     readonly room: ImageRoom,
   ) {}
 
-  static async open(): Promise<EarlyRoom> {
+  static async open(options: Partial<ImagesOptions> = {}): Promise<EarlyRoom> {
     const folder = await makeFolder();
     const { path } = folder;
     const snapshotter = new WatchedSnapshotter({ root: path, runRoot: join(path, "run"), workers });
-    return new EarlyRoom(folder, snapshotter, await ImageRoom.open({ snapshotter, scratch: join(path, "scratch") }));
+    return new EarlyRoom(
+      folder,
+      snapshotter,
+      await ImageRoom.open({ ...options, snapshotter, scratch: join(path, "scratch") }),
+    );
   }
 
   /** A stream that ends once so many attempts are over. */
