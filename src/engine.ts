@@ -222,6 +222,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     emit: ({ action, id, name, labels }) => events.emit("image", action, id, { ...labels, name }),
     inUse: (id) => containers.usersOf(id),
     scratch: join(config.dataRoot, "tmp"),
+    proxies: config.proxies,
     compress: (job, options) => workers.compress(job, options),
     maxConcurrentUploads: config.maxConcurrentUploads,
     pushCompression: config.pushCompression,

@@ -3,7 +3,6 @@
 import { invalid } from "../base/errors.ts";
 import { parseReference, type Reference, withDefaultTag, withTagOrDigest } from "../base/reference.ts";
 import type { Images } from "../image/images.ts";
-import { openUrl } from "../image/import.ts";
 import { hostPlatform } from "../image/platform.ts";
 import type { Progress } from "../image/progress.ts";
 import { type Ctx, flag } from "./context.ts";
@@ -59,7 +58,7 @@ async function importImage(c: Ctx, images: Images): Promise<Response> {
     signal: c.env.signal,
   };
   const progress = await reported<Progress>(async (onProgress) => {
-    const tar = source === "-" && body ? body : await openUrl(source, onProgress, c.env.signal);
+    const tar = source === "-" && body ? body : await images.download(source, onProgress, c.env.signal);
     onProgress({ status: await images.import(tar, options) });
   });
   return jsonLines(mapped(progress, progressLine), "\r\n", streamError);

@@ -5,10 +5,11 @@
 
 import type { Digest } from "../base/digest.ts";
 import { conflict, kindOf } from "../base/errors.ts";
-import type { RunConfig } from "../base/oci.ts";
+import type { ImageConfig, RunConfig } from "../base/oci.ts";
 import { familiarReference, type Reference } from "../base/reference.ts";
 import { applyChanges } from "../image/changes.ts";
 import type { MakeLayer, NewImage } from "../image/commit.ts";
+import { hostPlatform } from "../image/platform.ts";
 import type { Snapshotter } from "../store/snapshot.ts";
 import { completed, runConfigOf } from "./committed-config.ts";
 import type { ContainerImage, Containers } from "./containers.ts";
@@ -31,7 +32,7 @@ export interface CommitRequest {
 export interface CommitsOptions {
   readonly containers: Containers;
   readonly launcher: Pick<Launcher, "freeze" | "thaw">;
-  readonly snapshotter: Pick<Snapshotter, "commit">;
+  readonly snapshotter: Pick<Snapshotter, "commit" | "layersOf">;
   /** @throws notFound */
   readonly findImage: (id: Digest) => Promise<ContainerImage>;
   readonly makeImage: (image: NewImage, makeLayer: MakeLayer) => Promise<Digest>;
@@ -51,15 +52,18 @@ export class Commits {
     const { id, state, config } = container;
     if (state.phase === "removing" || state.phase === "dead")
       throw conflict(`You cannot commit container ${id} which is ${state.phase}`);
-    const image = await findImage(container.imageId);
-    const own = runConfigOf(config, image.config.config);
+    const image = await findImage(container.imageId).then(
+      (found) => found.config,
+      (error) => this.#gone(id, error),
+    );
+    const own = runConfigOf(config, image.config);
     const changed = completed(applyChanges(request.config ?? own, request.changes), own);
     await using _ = await this.#paused(container, request.pause);
     const made = await makeImage(
       {
-        platform: image.config,
-        layers: image.config.rootfs.diff_ids,
-        history: image.config.history ?? [],
+        platform: image,
+        layers: image.rootfs.diff_ids,
+        history: image.history ?? [],
         config: changed,
         author: request.author,
         comment: request.comment,
@@ -74,6 +78,17 @@ export class Commits {
       imageRef: request.reference ? familiarReference(request.reference) : "",
     });
     return made;
+  }
+
+  /**
+   * What is still known of an image that was removed by force: the layers, since the container stands on them. Only images that could run here
+   * have containers with changes, so the platform is the machine's.
+   */
+  async #gone(id: string, error: unknown): Promise<ImageConfig> {
+    if (kindOf(error) !== "notFound") throw error;
+    const layers = await this.#options.snapshotter.layersOf(id);
+    const history = layers.map(() => ({ comment: "of an image that was removed" }));
+    return { ...hostPlatform(), rootfs: { type: "layers", diff_ids: layers }, history };
   }
 
   /** Dispose of it to let the processes go on. One that ends meanwhile needs nothing, one that is paused meanwhile stays so. */

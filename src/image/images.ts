@@ -9,6 +9,7 @@ import type { Problem } from "../base/finding.ts";
 import type { Platform } from "../base/oci.ts";
 import { familiarName, familiarReference, type Reference, withDefaultTag } from "../base/reference.ts";
 import type { Bytes } from "../base/streams.ts";
+import { Proxies, type ProxySettings } from "../registry/proxies.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { ContentStore } from "../store/content.ts";
 import type { Database } from "../store/database.ts";
@@ -18,6 +19,7 @@ import { Artifacts } from "./artifacts.ts";
 import { addBuiltIn } from "./built-in.ts";
 import { Committer, type MakeLayer, type NewImage } from "./commit.ts";
 import { type BombLimits, defaultBombLimits } from "./decompression.ts";
+import { openUrl } from "./download.ts";
 import type { ImageFilters } from "./filter.ts";
 import { ImageChecker } from "./fsck.ts";
 import { Importer, type ImportOptions } from "./import.ts";
@@ -27,6 +29,7 @@ import { Loader, type LoadOptions } from "./load.ts";
 import { Lookup } from "./lookup.ts";
 import type { StoredConfig } from "./manifest.ts";
 import { hostPlatform } from "./platform.ts";
+import type { OnProgress } from "./progress.ts";
 import { type Pulled, Puller, type PullOptions } from "./pull.ts";
 import { Pusher, type PushOptions } from "./push.ts";
 import { Receiver } from "./receive.ts";
@@ -71,6 +74,8 @@ export interface ImagesOptions {
   /** The machine's own unless given. */
   readonly platform?: Platform;
   readonly limits?: Partial<TransferLimits>;
+  /** On the way to a URL that is imported; the environment's unless given. */
+  readonly proxies?: Partial<ProxySettings>;
   /** Of archives and tars that are brought. */
   readonly bombs?: Partial<BombLimits>;
   readonly compress: Compress;
@@ -93,6 +98,7 @@ export class Images {
   readonly #saver: Saver;
   readonly #committer: Committer;
   readonly #importer: Importer;
+  readonly #proxies: Proxies;
   readonly #remover: Remover;
   readonly #layerBlobs: LayerBlobs;
   readonly #pusher: Pusher;
@@ -124,6 +130,7 @@ export class Images {
       maxConcurrentUploads: options.maxConcurrentUploads,
       compression: options.pushCompression,
     });
+    this.#proxies = new Proxies(options.proxies);
     this.#importer = new Importer(this.#committer, snapshotter, scratch, bombs);
     const emit = (action: "untag" | "delete", id: Digest, config: StoredConfig | undefined) =>
       this.#emit(action, config, id, id);
@@ -205,6 +212,11 @@ export class Images {
     const archive = await this.#saver.save(saved);
     for (const { record } of saved) this.#emit("save", await this.#lookup.config(record.id), record.id, record.id);
     return archive;
+  }
+
+  /** The body of a URL, for `import`; see openUrl in download.ts. */
+  download(source: string, onProgress: OnProgress, signal: AbortSignal | undefined): Promise<Bytes> {
+    return openUrl(source, this.#proxies, onProgress, signal);
   }
 
   /** Makes an image of a tar of a root file system; see Importer.import. */

@@ -3,7 +3,6 @@
 import { mkdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Digest } from "../base/digest.ts";
-import { invalid, messageOf, unavailable } from "../base/errors.ts";
 import { newId } from "../base/ids.ts";
 import type { Platform, RunConfig } from "../base/oci.ts";
 import type { Reference } from "../base/reference.ts";
@@ -12,7 +11,6 @@ import type { Snapshotter } from "../store/snapshot.ts";
 import { applyChanges } from "./changes.ts";
 import type { Committer } from "./commit.ts";
 import { type BombLimits, mostUnpacked } from "./decompression.ts";
-import { counter, type OnProgress } from "./progress.ts";
 import { Spool } from "./spool.ts";
 
 export interface ImportOptions {
@@ -22,36 +20,6 @@ export interface ImportOptions {
   readonly changes: readonly string[];
   readonly platform: Platform;
   readonly signal?: AbortSignal | undefined;
-}
-
-/** Downloads report when so many bytes have come. */
-const UNKNOWN_TOTAL = Number.MAX_SAFE_INTEGER;
-
-/** @returns the body of a URL, as `example.com/a.tar`, counted while it comes. @throws invalid, unavailable */
-export async function openUrl(source: string, onProgress: OnProgress, signal: AbortSignal | undefined): Promise<Bytes> {
-  const url = URL.parse(/^[a-z]+:\/\//i.test(source) ? source : `http://${source}`);
-  if (url?.protocol !== "http:" && url?.protocol !== "https:")
-    throw invalid(`cannot import from ${JSON.stringify(source.slice(0, 200))}: want - or an http(s) URL`);
-  const response = await fetch(url, { redirect: "follow", ...(signal && { signal }) }).catch((error: unknown) => {
-    throw unavailable(`Cannot download ${url.href}: ${messageOf(error)}`, { cause: error });
-  });
-  if (!response.ok || !response.body) throw unavailable(`Cannot download ${url.href}: status ${response.status}`);
-  const total = Number(response.headers.get("content-length") ?? 0);
-  onProgress({ status: `Downloading from ${url.href}` });
-  const count = counter(
-    (current) => onProgress({ status: "Importing", detail: { current, ...(total > 0 && { total }) } }),
-    total > 0 ? total : UNKNOWN_TOTAL,
-  );
-  let seen = 0;
-  return response.body.pipeThrough(
-    new TransformStream<Uint8Array, Uint8Array>({
-      transform(chunk, out) {
-        seen += chunk.byteLength;
-        count(seen);
-        out.enqueue(chunk);
-      },
-    }),
-  );
 }
 
 async function* unlessAborted(bytes: Bytes, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {

@@ -48,6 +48,22 @@ e2e("commit, import and export", (engine) => {
     await ok("rmi", "unchanged:1");
   });
 
+  test("commit keeps a container whose image was removed by force", async () => {
+    const base = await ok("commit", await ok("create", "--network", "none", "busybox", "true"), "base:1");
+    const run = ["--network", "none", "-e", "ADDED=1", "base:1", "sh", "-c", "echo kept > /kept"];
+    const id = await ok("create", ...run);
+    await ok("start", "-a", id);
+    await ok("rmi", "-f", base);
+    expect((await docker("image", "inspect", base)).code).not.toBe(0);
+    expect(await ok("inspect", "-f", "{{.Image}}", id)).toBe(base);
+    await ok("commit", id, "rescued:1");
+    expect(await ok("run", "--rm", "--network", "none", "rescued:1", "sh", "-c", "cat /kept; echo $ADDED")).toBe(
+      "kept\n1",
+    );
+    const layers = (await inspect("rescued:1")).RootFS.Layers.length;
+    expect((await ok("history", "-q", "rescued:1")).split("\n")).toHaveLength(layers);
+  });
+
   test("commit applies instructions, in the container's environment", async () => {
     const id = await ok("create", "--network", "none", "opinionated:1");
     const changes = [
