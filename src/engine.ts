@@ -7,6 +7,7 @@ import type { ViewContext } from "./api/container-view.ts";
 import { containersRouter } from "./api/containers.ts";
 import { distributionRouter } from "./api/distribution.ts";
 import { execRouter } from "./api/exec.ts";
+import { filesRouter } from "./api/files.ts";
 import { fsckRouter } from "./api/fsck.ts";
 import { imagesRouter } from "./api/images.ts";
 import type { Handler } from "./api/listen.ts";
@@ -28,6 +29,7 @@ import { Commits } from "./container/commit.ts";
 import { Containers } from "./container/containers.ts";
 import { copyUp } from "./container/copy-up.ts";
 import { Execs } from "./container/exec.ts";
+import { Files } from "./container/files.ts";
 import { ContainerChecker } from "./container/fsck.ts";
 import { Launcher, type LauncherOptions } from "./container/launch.ts";
 import { containerMigrations, Records } from "./container/records.ts";
@@ -300,6 +302,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
         },
         defaults: { shmSize: config.defaultShmSize, log: { driver: config.logDriver, options: config.logOptions } },
       }),
+      filesRouter(new Files(containers, join(config.dataRoot, "tmp"))),
       commitRouter({ commits, containers, snapshotter }),
       execRouter(containers, execs),
       registryRouter(images, registry),

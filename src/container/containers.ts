@@ -26,6 +26,7 @@ import { type Container, checkName, type Records } from "./records.ts";
 import { Removal } from "./removal.ts";
 import { startsAgain } from "./restart.ts";
 import { restoreContainers, started } from "./restore.ts";
+import { type ContainerRoot, Roots } from "./roots.ts";
 import { type Ended, isLive, isUp, NEVER, transition } from "./state.ts";
 import type { CouplingEnd } from "./stdio.ts";
 import { type StopOptions, Stops } from "./stop.ts";
@@ -109,6 +110,11 @@ export class Containers implements Disposable {
       .all()
       .filter((container) => container.imageId === imageId)
       .map(({ id, state }) => ({ id, running: isUp(state) }));
+  }
+
+  /** A container's root, to be looked into. @throws notFound, conflict */
+  openRoot(reference: string): Promise<ContainerRoot> {
+    return new Roots(this.#life).open(reference);
   }
 
   emit(container: Container, action: string, attributes: Readonly<Record<string, string>> = {}): void {

@@ -18,11 +18,11 @@ import type { SeccompFilter } from "../runtime/seccomp.ts";
 import type { Snapshotter } from "../store/snapshot.ts";
 import { type CapabilitySet, capabilityNames, capabilitySet } from "./capabilities.ts";
 import type { ContainerCgroups } from "./cgroups.ts";
-import type { HostConfig, ProcessConfig, Resources, Ulimit } from "./config.ts";
+import type { Bind, HostConfig, ProcessConfig, Resources, Ulimit } from "./config.ts";
 import { type Device, hostDevices, mappedDevices } from "./devices.ts";
 import { hostsFile, parseExtraHost, type Resolver, resolvFile } from "./etc-files.ts";
 import { DEVICE_RULES, NAMESPACED_SYSCTLS } from "./isolation.ts";
-import { type CgroupPlace, containerPlan, execPlan, type Isolation } from "./plan.ts";
+import { type CgroupPlace, containerPlan, execPlan, holdPlan, type Isolation } from "./plan.ts";
 import type { Container, Records } from "./records.ts";
 import { parseSecurity, type Security } from "./security.ts";
 import type { ContainerVolumes } from "./volumes.ts";
@@ -218,6 +218,27 @@ export class Launcher {
     return task;
   }
 
+  /**
+   * A process that holds the root and mounts of a container that does not run; its lock is held meanwhile.
+   * @returns the process; dispose of it to give everything back. @throws PlanError, invalid
+   */
+  async hold(container: Container): Promise<AsyncDisposable & { readonly pid: number }> {
+    const { snapshotter, runtime, rootfs, records, volumes } = this.#options;
+    const { id, host } = container;
+    await using undo = new AsyncDisposableStack();
+    this.#live.add(id);
+    undo.defer(() => void this.#live.delete(id));
+    undo.defer(() => volumes.unmount(id));
+    const binds = [...host.binds.map(unshared), ...(await volumes.mount(container))];
+    const folder = records.folder(id);
+    const rootMounts = await snapshotter.mounts(id, rootfs);
+    const plan = holdPlan({ host, binds, rootMounts, rootfs, folder, hasEtc: await exists(join(folder, "hosts")) });
+    const task = await runtime.create(id, plan);
+    undo.defer(() => abandon(task));
+    const held = undo.move();
+    return { pid: task.pid, [Symbol.asyncDispose]: () => held.disposeAsync() };
+  }
+
   /** The process of a container that an earlier daemon started, and what it holds. @returns undefined when it left no trace */
   async adopt({ id, endpoint, host, state }: Container): Promise<Task | undefined> {
     const { runtime, networks } = this.#options;
@@ -289,6 +310,9 @@ export class Launcher {
     await this.releaseLayers();
   }
 }
+
+/** What is only looked at has no part in what is mounted elsewhere. */
+const unshared = (bind: Bind): Bind => ({ ...bind, propagation: "rprivate" });
 
 async function abandon(task: Task): Promise<void> {
   await task.kill(9).catch(() => {}); // it has ended by itself

@@ -202,7 +202,7 @@ function userMounts({ host, binds }: PlanInput): Map<string, readonly Op[]> {
   return new Map(mounts.toSorted(([one], [other]) => depth(one) - depth(other)));
 }
 
-function etcMounts({ folder, host }: PlanInput): Map<string, readonly Op[]> {
+function etcMounts({ folder, host }: Pick<PlanInput, "folder" | "host">): Map<string, readonly Op[]> {
   const recursive = MS.private | (host.readonlyRootfs ? MS.rdonly : 0);
   return new Map(
     ETC_FILES.map((name) => [
@@ -313,6 +313,30 @@ export function containerPlan(input: PlanInput): Plan {
     ...(host.oomScoreAdj === 0 ? [] : [op.oomScore(host.oomScoreAdj)]),
     op.umask(0o022),
     ...processOps({ ...config, env }, argv, { groups: host.groupAdd, isolation, createDirectory: true }),
+  ];
+}
+
+/** What is needed to look into a container that does not run. */
+export type HoldPlanInput = Pick<PlanInput, "host" | "binds" | "rootMounts" | "rootfs" | "folder"> & {
+  /** Whether the files for /etc are in `folder`: not before the first start. */
+  readonly hasEtc: boolean;
+};
+
+/** @returns the plan of a process that holds a container's root and mounts while others look into them; it has no program */
+export function holdPlan({ host, binds, rootMounts, rootfs, folder, hasEtc }: HoldPlanInput): Plan {
+  return [
+    op.stdio("null"),
+    ...rootMounts.filter(({ type }) => type === "layer").map(rootOp),
+    op.clone(CLONE.newNs),
+    op.propagation(MS.rec | MS.private),
+    ...rootMounts.filter(({ type }) => type !== "layer").map(rootOp),
+    op.root(rootfs),
+    ...(hasEtc ? [...etcMounts({ folder, host }).values()].flat() : []),
+    ...binds.toSorted((one, other) => depth(one.target) - depth(other.target)).map(bindOp),
+    op.pivot(),
+    ...(host.readonlyRootfs ? [op.remountReadonlyRoot()] : []),
+    op.wait(),
+    op.exec("/"),
   ];
 }
 
