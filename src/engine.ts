@@ -31,6 +31,7 @@ import { copyUp } from "./container/copy-up.ts";
 import { Execs } from "./container/exec.ts";
 import { Files } from "./container/files.ts";
 import { ContainerChecker } from "./container/fsck.ts";
+import { HealthMonitor } from "./container/health-monitor.ts";
 import { Launcher, type LauncherOptions } from "./container/launch.ts";
 import { containerMigrations, Records } from "./container/records.ts";
 import { ContainerVolumes } from "./container/volumes.ts";
@@ -250,6 +251,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     makeImage: (image, makeLayer) => images.commit(image, makeLayer),
   });
   const execs = new Execs(containers, launcher, runtime, log);
+  stack.use(new HealthMonitor(containers, execs, log));
 
   const owned = new Set(records.all().map(({ id }) => id));
   await Promise.all([content.sweep((digest) => images.wants(digest)), snapshotter.sweep(owned), records.sweep()]);

@@ -2,9 +2,10 @@
 
 import { builtFile } from "../base/built.ts";
 import { internal, invalid, notFound } from "../base/errors.ts";
+import type { Health } from "../container/health.ts";
 import { MASKED_PATHS, READONLY_PATHS } from "../container/isolation.ts";
 import type { Container } from "../container/records.ts";
-import { isLive, isUp, NEVER, type State, statusText } from "../container/state.ts";
+import { isLive, isUp, NEVER, statusText } from "../container/state.ts";
 import type { Filters } from "./filters.ts";
 import { hasVolume, mountsOf } from "./mount-view.ts";
 
@@ -74,7 +75,7 @@ function matches(container: Container, filters: Filters, family: ReadonlySet<str
     filters.any("volume", (value) => hasVolume(container, value)) &&
     filters.any("expose", (value) => config.exposedPorts.some((port) => port === value || port === `${value}/tcp`)) &&
     filters.any("publish", () => false) &&
-    filters.any("health", (value) => value === "none") &&
+    filters.any("health", (value) => value === (container.health?.status ?? "none")) &&
     filters.any("is-task", (value) => !/^(1|true)$/i.test(value)) &&
     filters.any("isolation", (value) => value === "default")
   );
@@ -165,14 +166,20 @@ function summary(container: Container, view: ViewContext, now: number) {
     Ports: portsOf(container),
     Labels: config.labels,
     State: state.phase,
-    Status: statusText(state, now),
+    Status: statusText(state, now, container.health),
     HostConfig: { NetworkMode: host.networkMode },
     NetworkSettings: { Networks: endpointOf(container, view) },
     Mounts: mountsOf(container, view.volumePath),
   };
 }
 
-function stateOf(state: State) {
+const healthOf = ({ status, failingStreak, log }: Health) => ({
+  Status: status,
+  FailingStreak: failingStreak,
+  Log: log.map(({ start, end, exitCode, output }) => ({ Start: start, End: end, ExitCode: exitCode, Output: output })),
+});
+
+function stateOf({ state, health }: Container) {
   const { last } = state;
   const process = isLive(state) ? state : undefined;
   return {
@@ -187,6 +194,7 @@ function stateOf(state: State) {
     Error: process ? "" : (last?.error ?? ""),
     StartedAt: process?.startedAt ?? last?.startedAt ?? NEVER,
     FinishedAt: last?.finishedAt ?? NEVER,
+    ...(health && { Health: healthOf(health) }),
   };
 }
 
@@ -212,6 +220,8 @@ function configOf({ config }: Container) {
     Entrypoint: config.entrypoint.length > 0 ? config.entrypoint : null,
     OnBuild: config.onBuild.length > 0 ? config.onBuild : null,
     Labels: config.labels,
+    ...(config.healthcheck && { Healthcheck: config.healthcheck }),
+    ...(config.shell && { Shell: config.shell }),
     ...(config.stopSignal !== "" && { StopSignal: config.stopSignal }),
     ...(config.stopTimeoutS !== undefined && { StopTimeout: config.stopTimeoutS }),
   };
@@ -333,7 +343,7 @@ export interface Sizes {
 
 /** @param sizes  when they were asked for */
 export function inspect(container: Container, view: ViewContext, sizes: Sizes | undefined) {
-  const { id, name, created, imageId, config, state, restartCount } = container;
+  const { id, name, created, imageId, config, restartCount } = container;
   const [path = "", ...args] = [...config.entrypoint, ...config.cmd];
   const folder = view.folder(id);
   const execIds = view.execIds(id);
@@ -342,7 +352,7 @@ export function inspect(container: Container, view: ViewContext, sizes: Sizes | 
     Created: created,
     Path: path,
     Args: args,
-    State: stateOf(state),
+    State: stateOf(container),
     Image: imageId,
     ResolvConfPath: `${folder}/resolv.conf`,
     HostnamePath: `${folder}/hostname`,

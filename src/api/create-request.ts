@@ -4,6 +4,7 @@
  */
 
 import { invalid, notImplemented } from "../base/errors.ts";
+import type { Healthcheck } from "../base/oci.ts";
 import { parseBytes } from "../base/units.ts";
 import {
   type ContainerRequest,
@@ -31,8 +32,6 @@ export function toContainerRequest(body: Document): ContainerRequest {
   refuse(body, CONFIG_REFUSED);
   const image = body.text("Image");
   if (image === "") throw invalid("no command specified: config.Image is empty");
-  const healthcheck = body.document("Healthcheck").words("Test") ?? [];
-  if (healthcheck.length > 0 && healthcheck[0] !== "NONE") throw notImplemented("Healthcheck is not supported yet");
   const entrypoint = body.words("Entrypoint");
   const cmd = body.words("Cmd");
   return {
@@ -51,12 +50,23 @@ export function toContainerRequest(body: Document): ContainerRequest {
     attachStdout: body.flag("AttachStdout"),
     attachStderr: body.flag("AttachStderr"),
     labels: body.texts("Labels"),
+    ...(body.has("Healthcheck") && { healthcheck: toHealthcheck(body.document("Healthcheck")) }),
     exposedPorts: body.document("ExposedPorts").names,
     volumes: body.document("Volumes").names.map((path) => checkTarget(path, path)),
     stopSignal: body.text("StopSignal"),
     stopTimeoutS: body.has("StopTimeout") ? body.number("StopTimeout") : undefined,
   };
 }
+
+/** Times in nanoseconds. */
+const toHealthcheck = (check: Document): Healthcheck => ({
+  Test: check.words("Test") ?? [],
+  Interval: check.number("Interval"),
+  Timeout: check.number("Timeout"),
+  StartPeriod: check.number("StartPeriod"),
+  StartInterval: check.number("StartInterval"),
+  Retries: check.number("Retries"),
+});
 
 /** RFC 1123, as Docker checks it. */
 function checkHostname(name: string): string {

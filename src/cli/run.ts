@@ -7,6 +7,7 @@ import { parseBytes } from "../base/units.ts";
 import { type Client, DaemonError } from "./client.ts";
 import type { Command } from "./command.ts";
 import { type Flags, type Specs, UsageError } from "./flags.ts";
+import { HEALTH_FLAGS, healthcheck } from "./health.ts";
 import { pull } from "./images.ts";
 import { restartPolicy } from "./lifecycle.ts";
 import { parseMountFlag } from "./mount-flag.ts";
@@ -213,6 +214,7 @@ function createBody(flags: Flags, attached: Attached): object {
     ExposedPorts: Object.fromEntries(
       flags.list("expose").map((port) => [port.includes("/") ? port : `${port}/tcp`, {}]),
     ),
+    Healthcheck: healthcheck(flags),
     Hostname: flags.text("hostname"),
     Labels: pairs(flags.list("label")),
     OpenStdin: flags.on("interactive"),
@@ -330,7 +332,7 @@ async function exitOf(client: Client, id: string, waiting: Response): Promise<nu
 export const runCommand: Command = {
   usage: "run [OPTIONS] IMAGE [COMMAND] [ARG...]",
   summary: "Create and run a new container from an image",
-  flags: FLAGS,
+  flags: { ...FLAGS, ...HEALTH_FLAGS },
   args: [1, Number.POSITIVE_INFINITY],
   stopAtArgument: true,
   failureCode: 125,

@@ -28,6 +28,7 @@ export function runConfigOf(config: ContainerConfig, image: RunConfig = {}): Run
     Labels: config.labels,
     StopSignal: config.stopSignal,
     OnBuild: config.onBuild,
+    ...(config.healthcheck && { Healthcheck: config.healthcheck }),
     ...(config.stopTimeoutS !== undefined && { StopTimeout: config.stopTimeoutS }),
   };
 }

@@ -4,10 +4,11 @@
  */
 
 import { invalid } from "../base/errors.ts";
-import type { RunConfig } from "../base/oci.ts";
+import type { Healthcheck, RunConfig } from "../base/oci.ts";
 import { parseBytes } from "../base/units.ts";
 import { RLIMIT } from "../runtime/ops.ts";
 import { signalNumber } from "../runtime/signals.ts";
+import { checkHealthcheck, mergeHealthcheck } from "./health.ts";
 import type { VolumeMount } from "./mounts.ts";
 import type { RestartPolicy } from "./restart.ts";
 
@@ -106,6 +107,9 @@ export interface ContainerConfig extends ProcessConfig {
   /** Paths that are volumes, whoever names one: the image's VOLUME, and `-v /path`. */
   readonly volumes: readonly string[];
   readonly onBuild: readonly string[];
+  readonly healthcheck?: Healthcheck;
+  /** What the image says CMD-SHELL is run by. */
+  readonly shell?: readonly string[];
 }
 
 export interface HostConfig {
@@ -198,6 +202,7 @@ export function mergeConfig(
 ): ContainerConfig {
   const entrypoint = request.entrypoint?.filter((word, _, words) => word !== "" || words.length > 1);
   const cmd = request.cmd ?? [];
+  const healthcheck = mergeHealthcheck(image?.Healthcheck, request.healthcheck);
   const config: ContainerConfig = {
     image: request.image,
     hostname: request.hostname || hostname,
@@ -219,6 +224,8 @@ export function mergeConfig(
     stopTimeoutS: request.stopTimeoutS,
     volumes: [...new Set([...Object.keys(image?.Volumes ?? {}), ...(request.volumes ?? [])])],
     onBuild: image?.OnBuild ?? [],
+    ...(healthcheck && { healthcheck: checkHealthcheck(healthcheck) }),
+    ...(image?.Shell?.length && { shell: image.Shell }),
   };
   if (config.entrypoint.length + config.cmd.length === 0) throw invalid("no command specified");
   if (config.workingDir !== "" && !config.workingDir.startsWith("/"))

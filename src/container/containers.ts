@@ -17,6 +17,7 @@ import type { Snapshotter } from "../store/snapshot.ts";
 import type { AttachRequest } from "./attachments.ts";
 import { type ContainerRequest, type HostConfig, mergeConfig, topOf } from "./config.ts";
 import { startFailure } from "./failure.ts";
+import type { Health } from "./health.ts";
 import { checkPlatform, warningsOf } from "./image.ts";
 import type { Launcher } from "./launch.ts";
 import { Life } from "./life.ts";
@@ -240,6 +241,7 @@ export class Containers implements Disposable {
   /** From here on the process's end is this container's. */
   #watch(container: Container, task: Task): void {
     this.#life.tasks.set(container.id, task);
+    this.#life.onPhase(container.id);
     const { id } = container;
     const { log } = this.#options;
     void task.exited
@@ -262,13 +264,16 @@ export class Containers implements Disposable {
       const isAgain = startsAgain(container, exit.code);
       const state = transition(container.state, { phase: isAgain ? "restarting" : "exited", last });
       const restartCount = container.restartCount + Number(isAgain);
-      const ended = { ...container, state, restartCount, endpoint: undefined };
+      // as Docker shows it: nobody looks after its health any more
+      const health = container.health && { ...container.health, status: "unhealthy" as const };
+      const ended = { ...container, state, restartCount, endpoint: undefined, ...(health && { health }) };
       const isWritten = this.#life.settle(ended);
       await this.#life.cleanup(id);
       if (isWritten) await task.delete();
       const ranMs = Math.max(0, exit.at.getTime() - Date.parse(startedAt));
       this.emit(ended, "die", { exitCode: String(exit.code), execDuration: String(Math.round(ranMs / 1000)) });
       this.#life.networkEvent(container, "disconnect");
+      this.#life.onPhase(id);
       this.#life.exits.settle(id, { code: exit.code, error: "" });
       if (isAgain) this.#life.restarts.schedule(id, ranMs);
       else if (container.host.autoRemove && !this.#restarting.has(id)) await this.#removal.removeAutomatically(id);
@@ -313,6 +318,31 @@ export class Containers implements Disposable {
   /** @returns warnings. @throws conflict, invalid; all is then as before */
   update(reference: string, update: Update): Promise<readonly string[]> {
     return this.#updates.update(reference, update);
+  }
+
+  /** @param listener  told of each container that has begun or ended, stands still or goes on */
+  observe(listener: (id: string) => void): void {
+    this.#life.onPhase = listener;
+  }
+
+  /**
+   * What a health check has found of one run of a container.
+   * @param startedAt  names the run
+   * @returns the container as it is now; undefined when that run is over
+   */
+  async report(id: string, startedAt: string, change: (health: Health) => Health): Promise<Container | undefined> {
+    await using _ = await this.#life.locks.acquire(id);
+    const container = this.records.find(id);
+    if (!container?.health || !isLive(container.state) || container.state.startedAt !== startedAt) return undefined;
+    const after = { ...container, health: change(container.health) };
+    this.#life.settle(after);
+    if (after.health.status !== container.health.status) this.emit(after, `health_status: ${after.health.status}`);
+    return after;
+  }
+
+  /** Ends it, so that its policy starts it again. */
+  endUnhealthy(container: Container): Promise<void> {
+    return this.#stops.end(container, {}, false);
   }
 
   async restart(reference: string, options: StopOptions): Promise<void> {

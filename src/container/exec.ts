@@ -78,7 +78,8 @@ export class Execs {
   }
 
   #change(id: string, change: Partial<Exec>): void {
-    this.#execs.set(id, { ...this.get(id), ...change });
+    const exec = this.#execs.get(id);
+    if (exec) this.#execs.set(id, { ...exec, ...change }); // else it is forgotten
   }
 
   /** @throws conflict when it was started before, or its container has ended */
@@ -142,6 +143,18 @@ export class Execs {
     this.#finish(id, code);
     this.containers.emit(container, "exec_die", { execID: id, exitCode: String(code) });
     await task.delete().catch((error) => this.log.warn("exec left its run directory behind", { id, error }));
+  }
+
+  /** Ends the process, should it run, and waits for that. */
+  async kill(id: string): Promise<void> {
+    const task = this.#tasks.get(id);
+    await task?.kill(9).catch(() => {}); // it has ended
+    await task?.exited;
+  }
+
+  /** Nobody will ask for it any more. */
+  forget(id: string): void {
+    this.#execs.delete(id);
   }
 
   #finish(id: string, exitCode: number): void {

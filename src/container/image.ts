@@ -17,16 +17,12 @@ export function checkPlatform(name: string, offered: Platform, wanted: Platform 
  * @param wanted  the platform that was asked for
  */
 export function warningsOf(image: ImageConfig, wanted: Platform | undefined): readonly string[] {
-  const { config } = image;
   const host = hostPlatform();
   return [
     ...(wanted === undefined && rank(host, image) === undefined
       ? [
           `The requested image's platform (${formatPlatform(image)}) does not match the detected host platform (${formatPlatform(host)}) and no specific platform was requested`,
         ]
-      : []),
-    ...(config?.Healthcheck?.Test && config.Healthcheck.Test[0] !== "NONE"
-      ? ["The image's HEALTHCHECK is not run yet."]
       : []),
   ];
 }

@@ -23,6 +23,9 @@ export class Life {
   readonly attachments: Attachments;
   readonly restarts: Restarts;
 
+  /** Told when a container has begun or ended, stands still or goes on. */
+  onPhase: (id: string) => void = () => {};
+
   /** @param startAgain  a container whose policy says so; never throws */
   constructor(
     readonly options: ContainersOptions,

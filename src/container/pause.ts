@@ -37,6 +37,7 @@ export class Pauses {
     const paused = this.#life.change(container, { ...state, phase: "paused" });
     undo.move();
     this.#life.emit(paused, "pause");
+    this.#life.onPhase(id);
   }
 
   /** @throws conflict unless it is paused */
@@ -60,5 +61,6 @@ export class Pauses {
     if (state.phase !== "paused") return;
     await this.#life.options.launcher.thaw(container.id);
     this.#life.emit(this.#life.change(container, { ...state, phase: "running" }), "unpause");
+    this.#life.onPhase(container.id);
   }
 }

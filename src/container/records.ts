@@ -8,6 +8,7 @@ import { conflict, ifMissing, invalid, notFound, toldOf } from "../base/errors.t
 import type { Endpoint } from "../network/driver.ts";
 import type { Database, Migration } from "../store/database.ts";
 import type { ContainerConfig, HostConfig } from "./config.ts";
+import type { Health } from "./health.ts";
 import type { MountedVolume } from "./mounts.ts";
 import { NO_RESTART } from "./restart.ts";
 import type { State } from "./state.ts";
@@ -37,6 +38,8 @@ export interface Container {
   readonly state: State;
   /** Starts by its policy since somebody started it. */
   readonly restartCount: number;
+  /** Of one that has a health check, since its first start. */
+  readonly health?: Health;
   /** Somebody has ended it by hand, and nobody started it since. */
   readonly stopped?: true;
   /** The run of the kernel in which it was started last; see base/boot.ts. */

@@ -38,11 +38,30 @@ export function toRestartPolicy(name: string, maximumRetryCount: number): Restar
 
 /** What decides. */
 type Candidate = Pick<Container, "host" | "restartCount" | "stopped">;
+type Unwell = Candidate & Pick<Container, "config" | "health">;
+
+const UNHEALTHY_LABEL = "bosun.restart-on-unhealthy";
+
+/** @returns how often one that is unhealthy is started again; 0 for no limit, undefined for not at all */
+function unhealthyLimit({ host, config }: Pick<Container, "host" | "config">): number | undefined {
+  if (host.restart.name === "on-unhealthy") return host.restart.maximumRetryCount;
+  const label = config.labels[UNHEALTHY_LABEL];
+  if (label === undefined || label === "false") return undefined;
+  return /^\d+$/.test(label) ? Number(label) : 0;
+}
+
+/** Whether one whose health check has failed is ended and started again: by its policy, or by its label with any policy. */
+export function restartsUnhealthy(container: Unwell): boolean {
+  const most = unhealthyLimit(container);
+  return most !== undefined && !container.stopped && (most === 0 || container.restartCount < most);
+}
 
 /** Whether a container whose process has ended with this code starts again. */
-export function startsAgain({ host, restartCount, stopped }: Candidate, exitCode: number): boolean {
+export function startsAgain(container: Unwell, exitCode: number): boolean {
+  const { host, restartCount, stopped, health } = container;
   const { name, maximumRetryCount: most } = host.restart;
   if (stopped) return false;
+  if (health?.status === "unhealthy" && restartsUnhealthy(container)) return true;
   if (name === "always" || name === "unless-stopped") return true;
   return counts(name) && exitCode !== 0 && (most === 0 || restartCount < most);
 }

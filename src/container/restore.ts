@@ -3,6 +3,7 @@
 import { bootId } from "../base/boot.ts";
 import { notFound } from "../base/errors.ts";
 import type { Task } from "../runtime/runtime.ts";
+import { beginning, checkOf } from "./health.ts";
 import type { Life } from "./life.ts";
 import type { Container } from "./records.ts";
 import type { Removal } from "./removal.ts";
@@ -76,7 +77,12 @@ async function adoptStarting(life: Life, watch: Watch, container: Container): Pr
 export function started({ starting, ...container }: Container, pid: number): Container {
   const { last } = container.state;
   const state = { phase: "running", pid, startedAt: starting ?? NEVER, ...(last && { last }) } as const;
-  return { ...container, state: transition(container.state, state) };
+  const isChecked = checkOf(container.config.healthcheck) !== undefined;
+  return {
+    ...container,
+    state: transition(container.state, state),
+    ...(isChecked && { health: beginning(container.health) }),
+  };
 }
 
 /** Stands for a process that ended while nobody looked and left no word. */

@@ -1,6 +1,7 @@
 /** The life cycle of a container: one union, one table of transitions; Docker's booleans are a projection of it. */
 
 import { conflict } from "../base/errors.ts";
+import type { Health } from "./health.ts";
 
 export interface Ended {
   /** As `docker wait` tells it. */
@@ -70,14 +71,20 @@ export function humanDuration(ms: number): string {
   return `${Math.floor(hours / 24 / 365)} years`;
 }
 
+/** As the list says it of one that runs. */
+const healthText = (health: Health | undefined): string => {
+  if (health === undefined) return "";
+  return health.status === "starting" ? " (health: starting)" : ` (${health.status})`;
+};
+
 /** The `Status` text of a list. */
-export function statusText(state: State, now: number): string {
+export function statusText(state: State, now: number, health?: Health): string {
   const age = (since: string) => humanDuration(now - Date.parse(since));
   switch (state.phase) {
     case "created":
       return "Created";
     case "running":
-      return `Up ${age(state.startedAt)}`;
+      return `Up ${age(state.startedAt)}${healthText(health)}`;
     case "paused":
       return `Up ${age(state.startedAt)} (Paused)`;
     case "restarting":

@@ -44,12 +44,12 @@ export class Stops {
     this.#life.emit(container, "stop");
   }
 
-  /** As `stop`, without its event. */
-  async end(container: Container, { timeoutS, signal }: StopOptions): Promise<void> {
+  /** As `stop`, without its event. @param byHand  whether somebody wants it to end; else it may start again by its policy */
+  async end(container: Container, { timeoutS, signal }: StopOptions, byHand = true): Promise<void> {
     const ended = this.#life.exits.next(container.id);
     const number = signalNumber(signal || container.config.stopSignal || "SIGTERM");
     const seconds = timeoutS ?? container.config.stopTimeoutS ?? DEFAULT_STOP_TIMEOUT_S;
-    const task = await this.#stopped(container.id);
+    const task = byHand ? await this.#stopped(container.id) : this.#life.tasks.get(container.id);
     if (task === undefined) return;
     await this.#signal(container, task, number);
     await this.#pauses.resume(container.id);

@@ -58,7 +58,6 @@ e2e("errors", (engine) => {
     [["--mount", "type=volume,target=/data"], "mount type 'volume' is not supported yet"],
     [["--restart", "always"], "restart policy 'always' is not supported yet"],
     [["--restart", "on-failure"], "restart policy 'on-failure' is not supported yet"],
-    [["--health-cmd", "true"], "Healthcheck is not supported yet"],
     [["--gpus", "all"], "DeviceRequests is not supported yet"],
     [["--blkio-weight", "100"], "BlkioWeight is not supported yet"],
     [["--cgroup-parent", "/x"], "CgroupParent is not supported yet"],

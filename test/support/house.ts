@@ -18,6 +18,7 @@ import type { RunConfig } from "../../src/base/oci.ts";
 import { ContainerCgroups } from "../../src/container/cgroups.ts";
 import { type ContainerImage, Containers } from "../../src/container/containers.ts";
 import { Execs } from "../../src/container/exec.ts";
+import { HealthMonitor } from "../../src/container/health-monitor.ts";
 import { Launcher } from "../../src/container/launch.ts";
 import { containerMigrations, Records } from "../../src/container/records.ts";
 import { ContainerVolumes } from "../../src/container/volumes.ts";
@@ -133,6 +134,7 @@ export class House implements AsyncDisposable {
   readonly containers: Containers;
   readonly execs: Execs;
   readonly api: Handler;
+  readonly #health: HealthMonitor;
   /** Images that containers have let go. */
   readonly released: string[] = [];
 
@@ -164,6 +166,7 @@ export class House implements AsyncDisposable {
       released: async (id) => void this.released.push(id),
     });
     this.execs = new Execs(this.containers, launcher, this.runtime, silent);
+    this.#health = new HealthMonitor(this.containers, this.execs, silent);
     this.api = this.#api(launcher);
     this.snapshotter.layers.set(digestOf(LAYER), LAYER);
   }
@@ -278,6 +281,7 @@ export class House implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#health[Symbol.dispose]();
     this.containers[Symbol.dispose]();
     for (const task of this.runtime.tasks.values()) task.end(137, 9);
     this.database.close();

@@ -67,7 +67,6 @@ describe("toContainerRequest()", () => {
     [{ Hostname: "-a" }, "invalid: invalid hostname format: -a"],
     [{ Hostname: "a".repeat(64) }, `invalid: invalid hostname format: ${"a".repeat(64)}`],
     [{ MacAddress: "02:00:00:00:00:01" }, "notImplemented: MacAddress is not supported yet"],
-    [{ Healthcheck: { Test: ["CMD", "true"] } }, "notImplemented: Healthcheck is not supported yet"],
   ])("toContainerRequest(%p) is refused", (body, refused) => {
     expect(refusal(() => request(body))).toBe(refused);
   });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import type { HostConfig } from "../../../src/container/config.ts";
+import type { ContainerConfig, HostConfig } from "../../../src/container/config.ts";
 import {
   comesUp,
   nextDelay,
@@ -39,7 +39,8 @@ const candidate = (text: string, restartCount: number, stopped: boolean) => {
   const [name = "", count = "0"] = text.split(":");
   // the rest of the configuration decides nothing
   const host = { restart: toRestartPolicy(name, Number(count)) } as HostConfig;
-  return { host, restartCount, ...(stopped && { stopped: true as const }) };
+  const config = { labels: {} as Readonly<Record<string, string>> } as ContainerConfig;
+  return { host, config, restartCount, ...(stopped && { stopped: true as const }) };
 };
 
 test.each<[policy: string, code: number, count: number, stopped: boolean, again: boolean]>([
