@@ -55,6 +55,8 @@ export interface Config {
   readonly cgroupParent: string;
   /** How long a stopping daemon waits for requests under way, seconds. */
   readonly shutdownTimeoutS: number;
+  /** How long layers stay mounted after their last container has ended. */
+  readonly layerLingerS: number;
   readonly tls: TlsConfig | undefined;
 }
 
@@ -116,6 +118,7 @@ const OPTIONS: Readonly<Record<string, Option>> = {
   "default-shm-size": { kind: "string" },
   "cgroup-parent": { kind: "string" },
   "shutdown-timeout": { kind: "int" },
+  "layer-linger": { kind: "int" },
   "live-restore": { kind: "bool" },
   tls: { kind: "bool" },
   tlscacert: { kind: "string" },
@@ -375,6 +378,7 @@ function toConfig(values: Values): Config {
     seccompProfile: values.text("seccomp-profile") ?? "builtin",
     defaultShmSize: parseBytes(values.text("default-shm-size") ?? "64m"),
     cgroupParent: values.text("cgroup-parent") ?? "/bosun",
+    layerLingerS: values.number("layer-linger", 30, 0),
     shutdownTimeoutS: values.number("shutdown-timeout", 15, 0),
     tls: toTls(values),
   } satisfies Config);

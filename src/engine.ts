@@ -241,7 +241,9 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     log,
     findImage: (reference, platform) => images.get(reference, platform),
     released: (imageId) => images.released(imageId),
+    layerLingerMs: config.layerLingerS * 1000,
   });
+  stack.defer(() => launcher.releaseLayers());
   stack.use(containers);
   const commits = new Commits({
     containers,

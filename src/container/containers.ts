@@ -51,6 +51,8 @@ export interface ContainersOptions {
   readonly findImage: (reference: string, platform: Platform | undefined) => Promise<ContainerImage>;
   /** Told when a container no longer uses an image, which may have been removed by force before. */
   readonly released: (imageId: Digest) => Promise<void>;
+  /** How long layers stay mounted that no container needs. */
+  readonly layerLingerMs: number;
 }
 
 export type WaitCondition = "not-running" | "next-exit" | "removed";

@@ -22,6 +22,7 @@ export class Life {
   readonly removals = new Waits();
   readonly attachments: Attachments;
   readonly restarts: Restarts;
+  #release: Timer | undefined;
 
   /** Told when a container has begun or ended, stands still or goes on. */
   onPhase: (id: string) => void = () => {};
@@ -85,9 +86,14 @@ export class Life {
     await launcher.cleanup(id).catch((error) => log.error("clean-up failed", { id, error }));
   }
 
-  /** Nobody waits for it: a layer that stays mounted costs a little, and the next one that ends tries again. */
+  /** Some time after the last container has ended: the next one finds its layers mounted, and their pages in the cache. Nobody waits for it. */
   releaseLayers(): void {
-    const { launcher, log } = this.options;
-    void launcher.releaseLayers().catch((error) => log.warn("layers stay mounted", { error: messageOf(error) }));
+    const { launcher, log, layerLingerMs } = this.options;
+    clearTimeout(this.#release);
+    this.#release = setTimeout(() => {
+      // A layer that stays mounted costs a little, and the next one that ends tries again.
+      launcher.releaseLayers().catch((error) => log.warn("layers stay mounted", { error: messageOf(error) }));
+    }, layerLingerMs);
+    this.#release.unref();
   }
 }

@@ -1,8 +1,8 @@
 /**
  * `docker save`: images as one tar that is both an OCI layout and what `docker load` has always read (manifest.json over the layout's blobs).
  *
- * An image whose manifest and compressed layers are all here is saved as it came, digest for digest; any other with a manifest of its own, whose
- * layers are the raw tars. Kept blobs are a cache, so they are hashed before the first byte goes out. The same images give the same bytes:
+ * An image whose manifest and compressed layers are all here is saved as it came, digest for digest; any other with a manifest of its own, of
+ * compressed layers where they are here and of raw tars where not. Kept blobs are a cache, so they are hashed before the first byte goes out. The same images give the same bytes:
  * blobs in the order of their digests, each once, everything of 1970.
  * Source: OCI image-spec v1.1 image-layout.md; moby image/spec v1.2, "Combined Image JSON + Filesystem Changeset Format".
  */
@@ -19,6 +19,7 @@ import { tarEnd, tarHeader, tarPadding } from "../base/tar.ts";
 import type { ContentStore } from "../store/content.ts";
 import type { Snapshotter } from "../store/snapshot.ts";
 import { keptDocuments } from "./documents.ts";
+import { inFamily } from "./layer-types.ts";
 import type { Lookup } from "./lookup.ts";
 import { parseConfig } from "./manifest.ts";
 import type { ImageRecord, ImageRecords } from "./records.ts";
@@ -114,7 +115,7 @@ export class Saver {
     const { os, architecture, variant } = parseConfig(bytes);
     const platform = { architecture, os, ...(variant !== undefined && { variant }) };
     const parts = { platform, config: record.id };
-    return (await this.#asItCame(record, bytes, parts, holds)) ?? (await this.#ofRawTars(record, bytes, parts));
+    return (await this.#asItCame(record, bytes, parts, holds)) ?? (await this.#ofLayers(record, bytes, parts, holds));
   }
 
   /** @returns undefined when anything is missing or damaged */
@@ -148,13 +149,33 @@ export class Saver {
     return actual === digest ? { ...blob, digest } : undefined;
   }
 
-  async #ofRawTars(record: ImageRecord, config: Uint8Array, parts: Pick<Layout, "platform" | "config">) {
+  /** @returns a compressed form of a layer that is here and sound, or its raw tar */
+  async #layer(diffId: Digest, holds: DisposableStack): Promise<readonly [Descriptor, Content]> {
+    const kept = this.records.blobsOf(diffId).toSorted((one, other) => (one.digest < other.digest ? -1 : 1));
+    holds.use(await this.sweeper.hold({ blobs: kept.map(({ digest }) => digest) }));
+    for (const { digest, size, mediaType } of kept) {
+      const found = await this.#intact({ digest, size, mediaType });
+      if (found) return [inFamily("oci", { digest, size, mediaType }), found];
+    }
+    const { path, size } = await this.snapshotter.tar(diffId);
+    return [
+      { mediaType: ociLayer, digest: diffId, size },
+      { path, size, digest: diffId },
+    ];
+  }
+
+  async #ofLayers(
+    record: ImageRecord,
+    config: Uint8Array,
+    parts: Pick<Layout, "platform" | "config">,
+    holds: DisposableStack,
+  ) {
     const blobs = new Map<Digest, Content>([[record.id, config]]);
     const layers: Descriptor[] = [];
     for (const { diffId } of record.layers) {
-      const { path, size } = await this.snapshotter.tar(diffId);
-      blobs.set(diffId, { path, size, digest: diffId });
-      layers.push({ mediaType: ociLayer, digest: diffId, size });
+      const [descriptor, content] = await this.#layer(diffId, holds);
+      blobs.set(descriptor.digest, content);
+      layers.push(descriptor);
     }
     const manifest = jsonBytes({
       schemaVersion: 2,

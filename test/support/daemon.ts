@@ -77,7 +77,8 @@ export class TestDaemon implements AsyncDisposable {
     return [
       ...[process.execPath, PROGRAM, "daemon", "-H", this.host, "--pidfile", this.pidfile],
       ...["--data-root", this.dataRoot, "--exec-root", this.execRoot],
-      ...["--bridge", this.bridge, "--cgroup-parent", this.cgroupParent, "--debug", ...this.flags],
+      ...["--bridge", this.bridge, "--cgroup-parent", this.cgroupParent, "--debug"],
+      ...["--layer-linger", "0", ...this.flags], // what is left behind shows at once
     ];
   }
 

@@ -164,6 +164,7 @@ export class House implements AsyncDisposable {
         return image;
       },
       released: async (id) => void this.released.push(id),
+      layerLingerMs: 0,
     });
     this.execs = new Execs(this.containers, launcher, this.runtime, silent);
     this.#health = new HealthMonitor(this.containers, this.execs, silent);

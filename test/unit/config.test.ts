@@ -59,6 +59,7 @@ describe("parseConfig() without anything", () => {
       defaultShmSize: 64 << 20,
       cgroupParent: "/bosun",
       shutdownTimeoutS: 15,
+      layerLingerS: 30,
       tls: undefined,
     });
   });
