@@ -7,6 +7,7 @@ import { MASKED_PATHS, READONLY_PATHS } from "../container/isolation.ts";
 import type { Container } from "../container/records.ts";
 import { isLive, isUp, NEVER, statusText } from "../container/state.ts";
 import type { Filters } from "./filters.ts";
+import type { GraphData } from "./graph.ts";
 import { hasVolume, mountsOf } from "./mount-view.ts";
 
 /** What the projections need from elsewhere. */
@@ -342,7 +343,7 @@ export interface Sizes {
 }
 
 /** @param sizes  when they were asked for */
-export function inspect(container: Container, view: ViewContext, sizes: Sizes | undefined) {
+export function inspect(container: Container, view: ViewContext, graph: GraphData | null, sizes: Sizes | undefined) {
   const { id, name, created, imageId, config, restartCount } = container;
   const [path = "", ...args] = [...config.entrypoint, ...config.cmd];
   const folder = view.folder(id);
@@ -367,7 +368,7 @@ export function inspect(container: Container, view: ViewContext, sizes: Sizes | 
     AppArmorProfile: "",
     ExecIDs: execIds.length > 0 ? execIds : null,
     HostConfig: hostConfigOf(container),
-    GraphDriver: { Name: view.storageDriver, Data: null },
+    GraphDriver: { Name: view.storageDriver, Data: graph },
     ...(sizes && { SizeRw: sizes.rw, SizeRootFs: sizes.rootFs }),
     Mounts: mountsOf(container, view.volumePath),
     Config: configOf(container),

@@ -17,6 +17,7 @@ import { apiVersion, type Ctx, type Env, empty, flag, integer, json, jsonBody, j
 import { refuse, restartOf, toContainerRequest, toHostConfig } from "./create-request.ts";
 import { Document } from "./document.ts";
 import { parseFilters, untilOf } from "./filters.ts";
+import { containerGraph } from "./graph.ts";
 import { hijack, streamType } from "./hijack.ts";
 import { type LogReader, logs, replay } from "./logs.ts";
 import { RESOURCES_REFUSED, toResourceChange } from "./resources.ts";
@@ -130,11 +131,12 @@ async function remove(c: Ctx, { containers }: ContainersApi): Promise<Response> 
   return empty(204);
 }
 
-async function inspectOne(c: Ctx, { containers, view }: ContainersApi): Promise<Response> {
+async function inspectOne(c: Ctx, { containers, snapshotter, view }: ContainersApi): Promise<Response> {
   const container = containers.get(param(c, "id"));
-  if (!flag(c, "size")) return json(inspect(container, view, undefined));
+  const graph = await containerGraph(snapshotter, container);
+  if (!flag(c, "size")) return json(inspect(container, view, graph, undefined));
   const [{ bytes: rw }, image] = await Promise.all([view.usage(container.id), view.imageSize(container.imageId)]);
-  return json(inspect(container, view, { rw, rootFs: rw + image }));
+  return json(inspect(container, view, graph, { rw, rootFs: rw + image }));
 }
 
 async function prune(c: Ctx, { containers, snapshotter }: ContainersApi): Promise<Response> {

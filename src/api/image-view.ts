@@ -4,6 +4,7 @@ import type { Descriptor } from "../base/oci.ts";
 import type { ManifestSummary } from "../image/manifests.ts";
 import type { HistoryLine, ImageDetails, ImageSummary } from "../image/views.ts";
 import { type ApiVersion, apiVersion } from "./context.ts";
+import { imageGraph } from "./graph.ts";
 
 export interface SummaryOptions {
   readonly version: ApiVersion;
@@ -81,7 +82,7 @@ export function details(image: ImageDetails, version: ApiVersion) {
     Os: config.os,
     Size: size,
     ...(version < apiVersion(1, 44) && { VirtualSize: size }),
-    GraphDriver: { Name: driver, Data: null },
+    GraphDriver: { Name: driver, Data: imageGraph(image.directories) },
     RootFS: { Type: "layers", Layers: layers },
     Metadata: { LastTagTime: taggedAt?.toISOString() ?? "0001-01-01T00:00:00Z" },
     ...multiPlatform(image, version),

@@ -46,6 +46,8 @@ export interface ImageDetails extends Image {
   readonly repoTags: readonly string[];
   readonly repoDigests: readonly string[];
   readonly size: number;
+  /** Where its layers can be looked at, bottom first, if they can. */
+  readonly directories: readonly string[] | undefined;
   /** The snapshotter's name. */
   readonly driver: string;
   readonly taggedAt?: Date;
@@ -96,8 +98,10 @@ export class Views {
 
   async inspect(name: string, { platform, manifests = false }: ViewOptions = {}): Promise<ImageDetails> {
     const record = await this.lookup.pick(name, platform);
+    const image = await this.get(record.id);
     return {
-      ...(await this.get(record.id)),
+      ...image,
+      directories: await this.snapshotter.directories(image.layers),
       repoTags: tagsOf(record.references),
       repoDigests: digestsOf(record.references),
       size: sizesOf(this.records).of(record),

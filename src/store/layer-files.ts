@@ -162,6 +162,15 @@ export class LayerFiles implements Omit<Layers, "removeLayer"> {
     return { path, size: found.size };
   }
 
+  async directories(diffIds: readonly Digest[]): Promise<readonly string[] | undefined> {
+    const mounted = new Set(await this.mountedLayers());
+    const layers = await Promise.all(diffIds.map((diffId) => this.layerMount(diffId)));
+    const isThere = await Promise.all(
+      layers.map(({ lower, mount }) => (mount === undefined ? exists(lower) : mounted.has(lower))),
+    );
+    return isThere.every(Boolean) ? layers.map(({ lower }) => lower) : undefined;
+  }
+
   async layerBytes(diffId: Digest): Promise<number> {
     if (!(await this.has(diffId))) throw notFound(`There is no layer ${diffId}`);
     const bytes = this.#layerSizes.get(diffId) ?? (await diskUsageOf(this.#layer(diffId)));

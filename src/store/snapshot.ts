@@ -112,6 +112,9 @@ export interface Layers {
   /** The layer's raw tar: its digest is the diffId. @throws notFound */
   tar(diffId: Digest): Promise<{ readonly path: string; readonly size: number }>;
 
+  /** @returns where layers can be looked at by whoever may, in their order; undefined unless all of them can just now */
+  directories(diffIds: readonly Digest[]): Promise<readonly string[] | undefined>;
+
   /** What a layer takes on disk. @throws notFound */
   layerBytes(diffId: Digest): Promise<number>;
 

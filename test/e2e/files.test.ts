@@ -24,6 +24,26 @@ e2e("files and mounts", (engine) => {
     );
   });
 
+  test("inspect tells where a container's files are, as far as they are anywhere", async () => {
+    const data = async (...of: string[]): Promise<Record<string, string>> =>
+      JSON.parse(await ok(...of, "--format", "{{json .GraphDriver.Data}}"));
+    const id = await engine.sleeper();
+    await ok("exec", id, "sh", "-c", "echo mine > /mine");
+    const running = await data("inspect", id);
+    expect(Object.keys(running)).toEqual(["LowerDir", "MergedDir", "UpperDir", "WorkDir"]);
+    const { LowerDir = "", MergedDir = "", UpperDir = "", WorkDir = "" } = running;
+    for (const path of [join(UpperDir, "mine"), join(MergedDir, "mine")])
+      expect(readFileSync(path, "utf8")).toBe("mine\n");
+    expect(existsSync(join(LowerDir.split(":").at(-1) ?? "", "etc/motd"))).toBe(true);
+    expect(existsSync(WorkDir)).toBe(true);
+    const { UpperDir: top = "", LowerDir: lower } = await data("image", "inspect", "busybox");
+    expect([top, ...(lower?.split(":") ?? [])].join(":")).toBe(LowerDir);
+    await ok("stop", "-t", "0", id);
+    expect(await data("inspect", id)).toMatchObject({ UpperDir, WorkDir });
+    expect(Object.keys(await data("inspect", id))).not.toContain("MergedDir");
+    await ok("rm", id);
+  });
+
   test("--read-only leaves nothing of the root writable but what is mounted", async () => {
     const script =
       "for f in /new /etc/hosts /etc/resolv.conf; do (echo x > $f) 2>&1; done; echo ok > /dev/shm/a && echo ok > /cache/a && cat /cache/a";

@@ -87,6 +87,8 @@ export class FakeSnapshotter implements Snapshotter, AsyncDisposable {
     return { diffId, keep: () => this.unpack(path, diffId), [Symbol.asyncDispose]: async () => {} };
   }
 
+  async directories(): Promise<undefined> {}
+
   /** What `commit` finds changed. */
   committed: Uint8Array = new Uint8Array(1024);
 

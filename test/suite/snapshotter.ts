@@ -491,6 +491,26 @@ export function snapshotterSuite(
       }),
     );
 
+    test(
+      "directories() tells where layers can be seen while a container has them",
+      withSnapshotter(async ({ snapshotter, add, mount }) => {
+        await add(BASE);
+        await add(TOP);
+        const layers = [BASE.diffId, TOP.diffId];
+        await snapshotter.prepare("c", layers);
+        await using at = await mount("c");
+        const [base = "", top = ""] = (await snapshotter.directories(layers)) ?? [];
+        if (snapshotter.name === "erofs" || snapshotter.name === "overlay") {
+          expect(await readFile(join(base, "etc/passwd"), "utf8")).toBe(
+            await readFile(join(at.path, "etc/passwd"), "utf8"),
+          );
+          expect(existsSync(join(top, "new"))).toBe(true);
+        } else expect([base, top].every((path) => path !== "")).toBe(true);
+        expect(await snapshotter.directories([])).toEqual([]);
+        expect(await snapshotter.directories([digestOf(Buffer.from("none"))])).toBeUndefined();
+      }),
+    );
+
     for (const layers of [0, 1, 2])
       test(
         `read() shows what a container sees, with ${layers} layers, while it runs and after`,
