@@ -4,6 +4,7 @@ import { exportCommand, importCommand, loadCommand, saveCommand } from "./archiv
 import { Client } from "./client.ts";
 import { type Command, describe } from "./command.ts";
 import { execCommand, logsCommand, psCommand, rmCommand, stopCommand } from "./containers.ts";
+import { cpCommand } from "./cp.ts";
 import { helpText, parseFlags, type Specs, UsageError } from "./flags.ts";
 import { commitCommand, diffCommand, historyCommand, rmiCommand, tagCommand } from "./image-commands.ts";
 import { imagesCommand } from "./image-list.ts";
@@ -43,6 +44,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   import: importCommand,
   export: exportCommand,
   commit: commitCommand,
+  cp: cpCommand,
   diff: diffCommand,
   inspect: inspectCommand,
   events: eventsCommand,
@@ -73,6 +75,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Command>>>> = {
   },
   container: {
     commit: commitCommand,
+    cp: cpCommand,
     diff: diffCommand,
     exec: execCommand,
     export: exportCommand,
