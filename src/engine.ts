@@ -279,6 +279,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     runtime,
     cgroups: containerCgroups,
     snapshotter,
+    volumeMounts: () => volumes.mountPoints(),
     mountRoots: { layers: join(config.execRoot, "layers"), data: config.dataRoot },
   });
   const view: ViewContext = {

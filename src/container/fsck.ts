@@ -15,7 +15,9 @@ export interface ContainerCheckerOptions {
   readonly runtime: Runtime;
   readonly cgroups: ContainerCgroups;
   readonly snapshotter: Snapshotter;
-  /** Where layers are mounted, and where nothing is. */
+  /** Where volumes are mounted that somebody uses. */
+  readonly volumeMounts: () => ReadonlySet<string>;
+  /** Where layers are mounted, and where nothing is but volumes. */
   readonly mountRoots: { readonly layers: string; readonly data: string };
 }
 
@@ -108,15 +110,16 @@ export class ContainerChecker {
     }
   }
 
-  /** Layers stay mounted for running containers only, and nothing else of the daemon's side is ever mounted. */
+  /** Layers stay mounted for running containers only, volumes for whoever uses them, and nothing else of the daemon's side is ever mounted. */
   async *#mounts(): AsyncGenerator<Problem> {
     const { mountRoots, launcher } = this.#options;
     await launcher.releaseLayers();
     const used = await this.#usedMounts();
     for (const name of await mountsBelow(mountRoots.layers))
       if (!used.has(name)) yield { what: "mount", name, detail: "no running container needs it" };
+    const volumes = this.#options.volumeMounts();
     for (const name of await mountsBelow(mountRoots.data))
-      yield { what: "mount", name, detail: "somebody else has mounted it: unmount it" };
+      if (!volumes.has(name)) yield { what: "mount", name, detail: "somebody else has mounted it: unmount it" };
   }
 
   async #usedMounts(): Promise<ReadonlySet<string>> {

@@ -204,6 +204,12 @@ export class Volumes {
     }
   }
 
+  /** Where the files of mounted volumes are. */
+  mountPoints(): ReadonlySet<string> {
+    const volumes = [...this.#mounted.names()].flatMap((name) => this.find(name) ?? []);
+    return new Set(volumes.map((volume) => this.path(volume)));
+  }
+
   /** At start: who uses what. */
   restore(containerId: string, names: readonly string[], running: boolean): void {
     for (const name of names) {

@@ -13,12 +13,14 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
+import { bosunOf } from "../support/bosun.ts";
 import { e2e } from "../support/e2e.ts";
 import { leftovers } from "../support/leftovers.ts";
 import { file, folder, hardlink, symlink, tarOf } from "../support/tar.ts";
 
 e2e("copies", (engine) => {
   const { docker, ok } = engine;
+  const bosun = bosunOf(engine);
   let count = 0;
 
   /** A new folder of the host. */
@@ -109,6 +111,38 @@ e2e("copies", (engine) => {
       expect((await docker("cp", join(from, "a"), `${id}:/box/none/`)).code).toBe(1);
       expect((await docker("cp", join(from, "a"), `${id}:/none/b`)).stderr).toContain(
         `Could not find the file /none in container ${id}`,
+      );
+    }
+    await remove(ids);
+  });
+
+  test("bosun's cp does as docker's", async () => {
+    const ids = await containers();
+    const from = hostFolder();
+    writeFileSync(join(from, "a.b"), "host\n");
+    mkdirSync(join(from, "tree/deep"), { recursive: true });
+    writeFileSync(join(from, "tree/deep/x"), "x\n");
+    symlinkSync("tree", join(from, "link"));
+    for (const id of ids) {
+      await bosun.ok("cp", join(from, "a.b"), `${id}:/box/`);
+      await bosun.ok("cp", join(from, "a.b"), `${id}:/box/named,&`);
+      await bosun.ok("cp", join(from, "tree"), `${id}:/box/fresh`);
+      await bosun.ok("cp", `${join(from, "tree")}/.`, `${id}:/box/link`);
+      await bosun.ok("cp", `${join(from, "tree")}/.`, `${id}:/box/made`);
+      await bosun.ok("cp", "-L", join(from, "link"), `${id}:/box/followed`);
+      const to = hostFolder();
+      await bosun.ok("cp", `${id}:/box`, to);
+      await bosun.ok("cp", `${id}:/box/file`, join(to, "renamed"));
+      await bosun.ok("cp", `${id}:/box/dir/.`, join(to, "contents"));
+      await bosun.ok("cp", "-L", `${id}:/box/link`, join(to, "followed"));
+      const at = (path: string) => readFileSync(join(to, path), "utf8");
+      for (const path of ["box/a.b", "box/named,&"]) expect([path, at(path)]).toEqual([path, "host\n"]);
+      for (const name of ["fresh", "dir", "made", "followed"]) expect(at(`box/${name}/deep/x`)).toBe("x\n");
+      expect(at("renamed")).toBe("one\n");
+      for (const name of ["contents", "followed"]) expect(at(`${name}/deep/f`)).toBe("two\n");
+      expect((await bosun("cp", join(from, "tree"), `${id}:/box/file`)).stderr).toBe("cannot copy directory\n");
+      expect((await bosun("cp", `${id}:/box/none`, to)).stderr).toBe(
+        (await docker("cp", `${id}:/box/none`, to)).stderr,
       );
     }
     await remove(ids);
