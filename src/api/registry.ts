@@ -10,7 +10,7 @@ import { largestConfig, parseConfig, parseDocument } from "../image/manifest.ts"
 import type { Progress } from "../image/progress.ts";
 import type { Pushed } from "../image/push.ts";
 import type { Access, Found, Registry } from "../registry/registry.ts";
-import { type Ctx, type Env, integer, json, jsonBody, param } from "./context.ts";
+import { type Ctx, type Env, flag, integer, json, jsonBody, param } from "./context.ts";
 import { Document } from "./document.ts";
 import { type Filters, parseFilters } from "./filters.ts";
 import { jsonLines, streamError } from "./jsonl.ts";
@@ -74,7 +74,7 @@ const platformOf = ({ os, architecture, variant, "os.version": version }: Platfo
   ...(variant !== undefined && { variant }),
 });
 
-/** An index says its platforms; of a single image the configuration does. */
+/** An index says its platforms; of a single image the configuration does. `raw`: an extension, the document itself in base64. */
 async function inspect(c: Ctx, registry: Registry): Promise<Response> {
   const name = param(c, "name");
   const reference = withDefaultTag(parseReference(name));
@@ -86,7 +86,11 @@ async function inspect(c: Ctx, registry: Registry): Promise<Response> {
       ? document.index.manifests.flatMap(({ platform }) => platform ?? [])
       : [await configPlatform(registry, reference, document.manifest.config, access)];
   const mediaType = document.kind === "index" ? document.index.mediaType : document.manifest.mediaType;
-  return json({ Descriptor: { ...descriptor, mediaType }, Platforms: platforms.map(platformOf) });
+  return json({
+    Descriptor: { ...descriptor, mediaType },
+    Platforms: platforms.map(platformOf),
+    ...(flag(c, "raw") && { Raw: Buffer.from(bytes).toString("base64") }),
+  });
 }
 
 async function configPlatform(

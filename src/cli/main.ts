@@ -11,6 +11,7 @@ import { imagesCommand } from "./image-list.ts";
 import { pullCommand } from "./images.ts";
 import { containerInspectCommand, imageInspectCommand, inspectCommand } from "./inspect.ts";
 import { killCommand, pauseCommand, renameCommand, restartCommand, unpauseCommand, waitCommand } from "./lifecycle.ts";
+import { manifestInspectCommand } from "./manifest.ts";
 import { containerPruneCommand, imagePruneCommand, systemPruneCommand } from "./prune.ts";
 import { loginCommand, logoutCommand, pushCommand, searchCommand } from "./registry.ts";
 import { registryCommand } from "./registry-serve.ts";
@@ -96,6 +97,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Command>>>> = {
     update: updateCommand,
     wait: waitCommand,
   },
+  manifest: { inspect: manifestInspectCommand },
   system: {
     df: dfCommand,
     events: eventsCommand,

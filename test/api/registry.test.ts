@@ -48,6 +48,8 @@ test("GET /distribution says what a name stands for, and for which platforms", a
       ],
     });
     expect((await send(`GET /distribution/${host}/app:none/json`)).status).toBe(404);
+    const { Raw } = JSON.parse((await send(`GET /distribution/${host}/app:v1/json?raw=1`)).text);
+    expect(Buffer.from(Raw, "base64")).toEqual(Buffer.from(image.manifest.bytes));
   });
 });
 
