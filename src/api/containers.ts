@@ -21,6 +21,7 @@ import { containerGraph } from "./graph.ts";
 import { hijack, streamType } from "./hijack.ts";
 import { type LogReader, logs, replay } from "./logs.ts";
 import { RESOURCES_REFUSED, toResourceChange } from "./resources.ts";
+import { stats } from "./stats.ts";
 
 export interface ContainersApi {
   readonly containers: Containers;
@@ -204,6 +205,11 @@ export function containersRouter(api: ContainersApi): Hono<Env> {
     .post("/containers/:id/wait", (c) => wait(c, api))
     .post("/containers/:id/attach", (c) => attach(c, api))
     .get("/containers/:id/logs", (c) => logs(c, find(c), logReader))
+    .get("/containers/:id/stats", (c) => stats(c, containers))
+    .get("/containers/:id/top", async (c) => {
+      const { titles, rows } = await containers.top(param(c, "id"), c.req.query("ps_args") ?? "");
+      return json({ Titles: titles, Processes: rows });
+    })
     .get("/containers/:id/changes", (c) => changes(c, api))
     .delete("/containers/:id", (c) => remove(c, api));
 }

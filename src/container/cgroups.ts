@@ -3,7 +3,7 @@
 import { readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { hasCode } from "../base/errors.ts";
-import type { CgroupFeatures, CgroupLimits, Cgroups, DeviceRule } from "../runtime/cgroup.ts";
+import type { CgroupFeatures, CgroupLimits, CgroupStats, Cgroups, DeviceRule } from "../runtime/cgroup.ts";
 import type { Resources } from "./config.ts";
 import type { CgroupPlace } from "./plan.ts";
 
@@ -112,6 +112,15 @@ export class ContainerCgroups {
   /** @throws notFound */
   thaw(id: string): Promise<void> {
     return this.cgroups.thaw(this.#path(id));
+  }
+
+  /** @throws notFound */
+  stats(id: string): Promise<CgroupStats> {
+    return this.cgroups.stats(this.#path(id));
+  }
+
+  processes(id: string): Promise<readonly number[]> {
+    return this.cgroups.processes(this.#path(id));
   }
 
   /** Whether the kernel has killed a process of it for want of memory. */

@@ -7,7 +7,7 @@
 import type { Duplex } from "node:stream";
 import { bootId } from "../base/boot.ts";
 import type { Digest } from "../base/digest.ts";
-import { conflict, invalid, notModified } from "../base/errors.ts";
+import { conflict, invalid, kindOf, notModified } from "../base/errors.ts";
 import { newId } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
 import type { ImageConfig, Platform } from "../base/oci.ts";
@@ -22,15 +22,17 @@ import { checkPlatform, warningsOf } from "./image.ts";
 import type { Launcher } from "./launch.ts";
 import { Life } from "./life.ts";
 import { randomName } from "./names.ts";
-import { Pauses } from "./pause.ts";
+import { Pauses, phaseRefusals } from "./pause.ts";
 import { type Container, checkName, type Records } from "./records.ts";
 import { Removal } from "./removal.ts";
 import { startsAgain } from "./restart.ts";
 import { restoreContainers, started } from "./restore.ts";
 import { type ContainerRoot, Roots } from "./roots.ts";
 import { type Ended, isLive, isUp, NEVER, transition } from "./state.ts";
+import { type Sample, sample } from "./stats.ts";
 import type { CouplingEnd } from "./stdio.ts";
 import { type StopOptions, Stops } from "./stop.ts";
+import { listProcesses, type Processes } from "./top.ts";
 import { type Update, Updates } from "./update.ts";
 import type { ContainerVolumes } from "./volumes.ts";
 import type { WaitResult } from "./waits.ts";
@@ -370,6 +372,28 @@ export class Containers implements Disposable {
     this.records.checkFree(bare);
     const renamed = this.records.save({ ...container, name: bare });
     this.emit(renamed, "rename", { oldName: `/${container.name}` });
+  }
+
+  /** What it takes just now; undefined when it does not run. */
+  async sample(id: string): Promise<Sample | undefined> {
+    const container = this.records.find(id);
+    if (!container || !isLive(container.state)) return undefined;
+    const { pid } = container.state;
+    const hasOwnNetwork = container.host.namespaces.network !== "host";
+    return sample(() => this.#options.launcher.stats(id), pid, hasOwnNetwork).catch((error) => {
+      if (kindOf(error) === "notFound") return undefined; // it has just ended
+      throw error;
+    });
+  }
+
+  /** @param psArgs  of ps; empty for `-ef`. @throws conflict unless it runs, invalid */
+  async top(reference: string, psArgs: string): Promise<Processes> {
+    const { id, state } = this.get(reference);
+    if (state.phase === "restarting") throw phaseRefusals.restarting(id);
+    if (!isLive(state)) throw phaseRefusals.notRunning(id);
+    const processes = await listProcesses(psArgs, await this.#options.launcher.processes(id));
+    this.emit(this.get(id), "top");
+    return processes;
   }
 
   async resize(reference: string, rows: number, columns: number): Promise<void> {

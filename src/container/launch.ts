@@ -12,7 +12,7 @@ import { together } from "../base/together.ts";
 import type { LogDriver, LogTarget } from "../log/driver.ts";
 import type { Endpoint } from "../network/driver.ts";
 import type { NetworkName, Networks } from "../network/networks.ts";
-import type { DeviceRule } from "../runtime/cgroup.ts";
+import type { CgroupStats, DeviceRule } from "../runtime/cgroup.ts";
 import type { Runtime, Task } from "../runtime/runtime.ts";
 import type { SeccompFilter } from "../runtime/seccomp.ts";
 import type { Snapshotter } from "../store/snapshot.ts";
@@ -269,6 +269,16 @@ export class Launcher {
   /** What of these limits this host cannot keep. */
   resourceWarnings(resources: Resources): readonly string[] {
     return this.#options.cgroups.warnings(resources);
+  }
+
+  /** Of a running one. @throws notFound */
+  stats(id: string): Promise<CgroupStats> {
+    return this.#options.cgroups.stats(id);
+  }
+
+  /** Pids of all of its processes, as the host counts. */
+  processes(id: string): Promise<readonly number[]> {
+    return this.#options.cgroups.processes(id);
   }
 
   /** Whether the kernel has killed a process of it for want of memory; known until `cleanup`. */

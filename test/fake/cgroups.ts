@@ -1,7 +1,7 @@
 /** Cgroups that are only remembered. */
 
-import { invalid, notImplemented } from "../../src/base/errors.ts";
-import type { CgroupFeatures, CgroupLimits, Cgroups } from "../../src/runtime/cgroup.ts";
+import { invalid, notFound } from "../../src/base/errors.ts";
+import type { CgroupFeatures, CgroupLimits, CgroupStats, Cgroups } from "../../src/runtime/cgroup.ts";
 
 const ALL: CgroupFeatures = {
   memory: true,
@@ -39,8 +39,11 @@ export class FakeCgroups implements Cgroups {
     return [`/sys/fs/cgroup${path}/cgroup.procs`];
   }
 
+  /** Of whatever cgroup. */
+  pids: readonly number[] = [];
+
   async processes(): Promise<readonly number[]> {
-    return [];
+    return this.pids;
   }
 
   async kill(): Promise<void> {}
@@ -53,8 +56,20 @@ export class FakeCgroups implements Cgroups {
     this.frozen.delete(path);
   }
 
-  stats(): Promise<never> {
-    return Promise.reject(notImplemented("nothing is counted"));
+  async stats(path: string): Promise<CgroupStats> {
+    if (!this.limits.has(path)) throw notFound(`no cgroup ${path}`);
+    return {
+      cpu: { total: 900, user: 600, system: 300, periods: 3, throttledPeriods: 2, throttledNs: 1 },
+      memory: {
+        usage: 5000,
+        limit: this.limits.get(path)?.memory,
+        peak: 6000,
+        failures: 0,
+        detail: { inactive_file: 7 },
+      },
+      pids: { current: 1, limit: undefined },
+      block: [{ major: 8, minor: 0, readBytes: 10, writeBytes: 20, reads: 1, writes: 2 }],
+    };
   }
 
   async oomKills(path: string): Promise<number> {
