@@ -23,6 +23,7 @@ import { type Device, hostDevices, mappedDevices } from "./devices.ts";
 import { hostsFile, parseExtraHost, type Resolver, resolvFile } from "./etc-files.ts";
 import { DEVICE_RULES, NAMESPACED_SYSCTLS } from "./isolation.ts";
 import { type CgroupPlace, containerPlan, execPlan, holdPlan, type Isolation } from "./plan.ts";
+import { privateMountFor } from "./propagation.ts";
 import type { Container, Records } from "./records.ts";
 import { parseSecurity, type Security } from "./security.ts";
 import type { ContainerVolumes } from "./volumes.ts";
@@ -99,8 +100,7 @@ export class Launcher {
     for (const entry of host.extraHosts)
       if (parseExtraHost(entry).address === "host-gateway")
         throw notImplemented("--add-host host-gateway is not supported yet");
-    for (const { source, createSource, propagation } of host.binds) {
-      if (propagation.endsWith("shared")) throw notImplemented(`bind propagation ${propagation} is not supported yet`);
+    for (const { source, createSource } of host.binds) {
       if (!createSource && !(await exists(source)))
         throw invalid(`invalid mount config for type "bind": bind source path does not exist: ${source}`);
     }
@@ -135,8 +135,10 @@ export class Launcher {
       this.#writeEtc(container, endpoint),
       createSources(host),
     );
+    const privateMount = await privateMountFor(host.binds, rootfs);
     const plan = containerPlan({
       config,
+      privateMount,
       host,
       binds: [...host.binds, ...mounted],
       rootMounts,

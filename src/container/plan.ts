@@ -56,6 +56,8 @@ export interface PlanInput {
   readonly rootMounts: readonly Mount[];
   /** A directory of the host on which the root is mounted, inside the container's mount namespace only. */
   readonly rootfs: string;
+  /** The one mount of the host's that becomes private, when others have to stay shared; undefined for all of them. */
+  readonly privateMount: string | undefined;
   readonly log: LogTarget | undefined;
   readonly cgroups: readonly CgroupPlace[];
   readonly isolation: Isolation;
@@ -285,7 +287,7 @@ const identityOps = ({ config, host }: PlanInput): readonly Op[] =>
 
 /** @returns the plan of a container's first process */
 export function containerPlan(input: PlanInput): Plan {
-  const { config, host, rootMounts, rootfs, log, cgroups, isolation, ulimits, init } = input;
+  const { config, host, rootMounts, rootfs, privateMount, log, cgroups, isolation, ulimits, init } = input;
   const slave = host.binds.some(({ propagation }) => propagation.endsWith("slave"));
   const ownCgroup = host.namespaces.cgroup === "private" && cgroups.every(({ name }) => name === "");
   const env = fullEnv(config, config.hostname);
@@ -297,7 +299,9 @@ export function containerPlan(input: PlanInput): Plan {
     op.clone(cloneFlags(host)),
     ...enterCgroups(cgroups),
     ...(ownCgroup ? [op.unshare(CLONE.newCgroup)] : []),
-    op.propagation(MS.rec | (slave ? MS.slave : MS.private)),
+    privateMount === undefined
+      ? op.propagation(MS.rec | (slave ? MS.slave : MS.private))
+      : op.propagation(MS.private, privateMount),
     ...rootMounts.filter(({ type }) => type !== "layer").map(rootOp),
     op.root(rootfs),
     ...mountOps(input),

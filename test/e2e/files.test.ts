@@ -150,6 +150,32 @@ e2e("files and mounts", (engine) => {
     expect(await sh("cat /mnt/mark", "-v", `${join(path, "link")}:/mnt`)).toBe("real");
   });
 
+  test("bind propagation lets mounts travel as far as it says, and no further", async () => {
+    const path = hostFolder();
+    const mount = (...words: readonly string[]) => Bun.spawnSync(["mount", ...words]).exitCode;
+    expect(mount("-t", "tmpfs", "shared", path)).toBe(0);
+    for (const name of ["host", "container"]) mkdirSync(join(path, name));
+    const refused = await docker("run", "--rm", "-v", `${path}:/x:rshared`, "busybox", "true");
+    expect(refused.stderr).toContain(`path ${path} is mounted on ${path} but it is not a shared mount`);
+    expect(mount("--make-shared", path)).toBe(0);
+    const modes = ["rshared", "rslave", "rprivate"] as const;
+    const ids = await Promise.all(modes.map((mode) => engine.sleeper("--privileged", "-v", `${path}:/x:${mode}`)));
+    expect(mount("-t", "tmpfs", "late", join(path, "host"))).toBe(0);
+    const sees = (id: string, name: string) =>
+      ok("exec", id, "sh", "-c", `grep -c ' /x/${name} ' /proc/self/mountinfo || true`);
+    expect(await Promise.all(ids.map((id) => sees(id, "host")))).toEqual(["1", "1", "0"]);
+    const inside = readFileSync("/proc/self/mountinfo", "utf8").split("\n").length;
+    for (const id of ids.slice(1)) await ok("exec", id, "mount", "-t", "tmpfs", "own", "/x/container");
+    const onHost = () => readFileSync("/proc/self/mountinfo", "utf8").split("\n");
+    expect(onHost().length).toBe(inside);
+    await ok("exec", ids[0] ?? "", "mount", "-t", "tmpfs", "own", "/x/container");
+    expect(onHost().some((line) => line.includes(` ${path}/container `))).toBe(true);
+    await ok("rm", "-f", ...ids);
+    expect(onHost().some((line) => line.includes(` ${path} `))).toBe(true);
+    for (const name of ["container", "host", ""]) Bun.spawnSync(["umount", join(path, name)]);
+    expect(onHost().filter((line) => line.includes(path))).toEqual([]);
+  });
+
   test("mounts of a container do not show on the host", async () => {
     const path = hostFolder();
     const id = await engine.sleeper("-v", `${path}:/mnt`, "--tmpfs", "/mnt/inner");

@@ -34,6 +34,7 @@ export function planOf(body: Readonly<Record<string, unknown>> = {}, more: Parti
       { type: "overlay", target: "/run/rootfs", lower: ["/run/layers/a"], upper: "/snap/diff", work: "/snap/work" },
     ],
     rootfs: "/run/rootfs",
+    privateMount: undefined,
     log: { path: "/containers/id/id-json.log", maxSize: 0, maxFiles: 1 },
     cgroups: V1_TREES,
     isolation: { capabilities: 0b101n, seccomp: { filter: Uint8Array.of(1, 2, 3), flags: 0 }, noNewPrivileges: false },
