@@ -275,13 +275,9 @@ export class Images {
   /** Makes a tag mean what the name means; it may have meant something else. @throws notFound, invalid */
   async tag(name: string, target: Reference): Promise<void> {
     if (target.digest !== undefined) throw invalid("refusing to create a tag with a digest reference");
-    const records = this.#lookup.all(name);
+    const ids = this.#lookup.all(name).map(({ id }) => id);
     const tag = withDefaultTag(target);
-    this.#records.tag(
-      tag,
-      records.map(({ id }) => id),
-      new Date(),
-    );
+    this.#records.tag(tag, ids, new Date());
     const { id } = this.#lookup.find(name);
     this.#emit("tag", await this.#lookup.config(id), id, familiarReference(tag));
   }
