@@ -1,6 +1,7 @@
 /** The drop-in `docker` command: finds the engine, the command and its flags. It talks HTTP only, to any engine. */
 
 import { exportCommand, importCommand, loadCommand, saveCommand } from "./archives.ts";
+import { attachCommand, startCommand } from "./attach.ts";
 import { Client } from "./client.ts";
 import { type Command, describe } from "./command.ts";
 import { execCommand, logsCommand, psCommand, rmCommand, stopCommand } from "./containers.ts";
@@ -11,6 +12,7 @@ import { imagesCommand } from "./image-list.ts";
 import { pullCommand } from "./images.ts";
 import { containerInspectCommand, imageInspectCommand, inspectCommand } from "./inspect.ts";
 import { killCommand, pauseCommand, renameCommand, restartCommand, unpauseCommand, waitCommand } from "./lifecycle.ts";
+import { statsCommand, topCommand } from "./looking.ts";
 import { manifestInspectCommand } from "./manifest.ts";
 import { containerPruneCommand, imagePruneCommand, systemPruneCommand } from "./prune.ts";
 import { loginCommand, logoutCommand, pushCommand, searchCommand } from "./registry.ts";
@@ -27,6 +29,10 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   ps: psCommand,
   logs: logsCommand,
   stop: stopCommand,
+  start: startCommand,
+  attach: attachCommand,
+  top: topCommand,
+  stats: statsCommand,
   kill: killCommand,
   restart: restartCommand,
   pause: pauseCommand,
@@ -75,6 +81,10 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Command>>>> = {
     tag: tagCommand,
   },
   container: {
+    attach: attachCommand,
+    start: startCommand,
+    stats: statsCommand,
+    top: topCommand,
     commit: commitCommand,
     cp: cpCommand,
     diff: diffCommand,

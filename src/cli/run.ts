@@ -1,9 +1,9 @@
 /** `bosun run`: create (pulling what is missing), attach, wait, start, in the order that loses neither output nor exit code. */
 
 import { readFileSync, writeFileSync } from "node:fs";
-import type net from "node:net";
 import { messageOf } from "../base/errors.ts";
 import { parseBytes } from "../base/units.ts";
+import { attach, type Streams } from "./attach.ts";
 import { type Client, DaemonError } from "./client.ts";
 import type { Command } from "./command.ts";
 import { type Flags, type Specs, UsageError } from "./flags.ts";
@@ -12,7 +12,7 @@ import { pull } from "./images.ts";
 import { restartPolicy } from "./lifecycle.ts";
 import { parseMountFlag } from "./mount-flag.ts";
 import { pairs } from "./pairs.ts";
-import { followSize, printOutput, rawTerminal, sendInput, windowSize } from "./streams.ts";
+import { windowSize } from "./streams.ts";
 
 const FLAGS: Specs = {
   "add-host": { kind: "list", help: "Add a host-to-IP mapping (host:ip)" },
@@ -181,14 +181,8 @@ function hostConfig(flags: Flags): object {
   };
 }
 
-interface Attached {
-  readonly stdin: boolean;
-  readonly stdout: boolean;
-  readonly stderr: boolean;
-}
-
 /** With -d nothing; as -a says; else the outputs, and the input with -i. @throws UsageError */
-function attachedTo(flags: Flags): Attached {
+function attachedTo(flags: Flags): Streams {
   const asked = flags.list("attach").map((name) => name.toLowerCase());
   const wrong = asked.find((name) => !["stdin", "stdout", "stderr"].includes(name));
   if (wrong !== undefined) throw new UsageError("valid streams are STDIN, STDOUT and STDERR");
@@ -200,7 +194,7 @@ function attachedTo(flags: Flags): Attached {
   return { stdin: asked.includes("stdin"), stdout: asked.includes("stdout"), stderr: asked.includes("stderr") };
 }
 
-function createBody(flags: Flags, attached: Attached): object {
+function createBody(flags: Flags, attached: Streams): object {
   const [image, ...cmd] = flags.args;
   const entrypoint = flags.text("entrypoint");
   return {
@@ -256,11 +250,6 @@ async function create(client: Client, flags: Flags, body: object): Promise<Creat
   return client.post<Created>("/containers/create", { query, json: body });
 }
 
-interface Waited {
-  readonly StatusCode: number;
-  readonly Error?: { readonly Message: string };
-}
-
 /** docker's exit codes for a container that did not start. */
 function startFailureCode(message: string): number {
   if (/executable file not found|no such file or directory/i.test(message)) return 127;
@@ -268,66 +257,13 @@ function startFailureCode(message: string): number {
   return 125;
 }
 
-const FORWARDED: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGQUIT", "SIGUSR1", "SIGUSR2"];
-
-/** Signals to us are meant for the program. */
-function forwardSignals(client: Client, id: string): Disposable {
-  const forward = (signal: NodeJS.Signals) =>
-    void client.request("POST", `/containers/${id}/kill`, { query: { signal } }).catch(() => {}); // it may have ended
-  for (const signal of FORWARDED) process.on(signal, forward);
-  return {
-    [Symbol.dispose]() {
-      for (const signal of FORWARDED) process.off(signal, forward);
-    },
-  };
-}
-
-/** The order in which docker does it: attach and wait come before start, so that nothing is missed. */
-async function runAttached(client: Client, flags: Flags, id: string, attached: Attached): Promise<number> {
-  const tty = flags.on("tty");
-  const query = {
-    stream: "1",
-    stdin: attached.stdin ? "1" : "0",
-    stdout: attached.stdout ? "1" : "0",
-    stderr: attached.stderr ? "1" : "0",
-    detachKeys: flags.text("detach-keys"),
-  };
-  const stream: net.Socket = await client.hijack(`/containers/${id}/attach`, { query });
-  const condition = flags.on("rm") ? "removed" : "next-exit";
-  const waiting = await client.request("POST", `/containers/${id}/wait`, { query: { condition } });
-  using stack = new DisposableStack();
-  const output = printOutput(stream, tty);
-  if (tty && attached.stdin) stack.use(rawTerminal());
-  if (attached.stdin) stack.use(sendInput(stream));
-  if (!tty && flags.on("sig-proxy", true)) stack.use(forwardSignals(client, id));
-  await client.request("POST", `/containers/${id}/start`);
-  if (tty)
-    stack.use(
-      followSize((rows, columns) =>
-        client.request("POST", `/containers/${id}/resize`, { query: { h: `${rows}`, w: `${columns}` } }),
-      ),
-    );
-  await output;
-  stack.dispose();
-  stream.destroy();
-  const exit = await exitOf(client, id, waiting);
-  return exit;
-}
-
-/** After a detach the container runs on, and we leave with 0. */
-async function exitOf(client: Client, id: string, waiting: Response): Promise<number> {
-  const running = await client
-    .get<{ readonly State: { readonly Running: boolean } }>(`/containers/${id}/json`)
-    .then(({ State }) => State.Running)
-    .catch(() => false);
-  if (running) {
-    const soon = await Promise.race([waiting.clone().json() as Promise<Waited>, Bun.sleep(300).then(() => undefined)]);
-    if (!soon) return 0;
-  }
-  const { StatusCode, Error: failure } = (await waiting.json()) as Waited;
-  if (failure) process.stderr.write(`${failure.Message}\n`);
-  return StatusCode;
-}
+const runAttached = (client: Client, flags: Flags, id: string, streams: Streams): Promise<number> =>
+  attach(client, {
+    ...{ id, streams, tty: flags.on("tty"), detachKeys: flags.text("detach-keys") },
+    forwardsSignals: flags.on("sig-proxy", true),
+    condition: flags.on("rm") ? "removed" : "next-exit",
+    start: () => client.request("POST", `/containers/${id}/start`),
+  });
 
 export const runCommand: Command = {
   usage: "run [OPTIONS] IMAGE [COMMAND] [ARG...]",
