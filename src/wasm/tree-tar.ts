@@ -7,7 +7,7 @@ import type { PackOptions } from "./packer.ts";
 /** What is in the tar: all that is in a directory, or one thing in it. */
 export type TreeTarOptions = Pick<PackOptions, "only" | "rename">;
 
-/** The first message starts it; each one after that is a wish for the next piece. */
+/** The first message starts it; each one after that is a wish for the next piece. One is on its way while the one before is read. */
 export interface TreeTarOrder extends TreeTarOptions {
   readonly root: string;
 }
@@ -26,14 +26,17 @@ class TreeTar {
     this.#worker.onerror = ({ message }) =>
       this.#waiting.resolve({ type: "failed", kind: "internal", message: `Cannot read a tree: ${message}` });
     this.#worker.postMessage(order);
+    this.#worker.postMessage("next");
   }
 
   /** @returns undefined at the end */
   async next(): Promise<Uint8Array | undefined> {
-    this.#waiting = Promise.withResolvers();
-    this.#worker.postMessage("next");
     const reply = await this.#waiting.promise;
-    if (reply.type === "piece") return reply.piece;
+    if (reply.type === "piece") {
+      this.#waiting = Promise.withResolvers();
+      this.#worker.postMessage("next");
+      return reply.piece;
+    }
     this.end();
     if (reply.type === "failed") throw new BosunError(reply.kind, reply.message);
     return undefined;
