@@ -55,6 +55,8 @@ export interface ContainersOptions {
   readonly released: (imageId: Digest) => Promise<void>;
   /** How long layers stay mounted that no container needs. */
   readonly layerLingerMs: number;
+  /** The shortest wait before a start by policy, ms. Docker's, unless it is given. */
+  readonly firstRestartMs?: number;
 }
 
 export type WaitCondition = "not-running" | "next-exit" | "removed";

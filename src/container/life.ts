@@ -32,7 +32,7 @@ export class Life {
     readonly options: ContainersOptions,
     startAgain: (id: string) => Promise<void>,
   ) {
-    this.restarts = new Restarts(startAgain);
+    this.restarts = new Restarts(startAgain, options.firstRestartMs);
     this.attachments = new Attachments(options.log);
   }
 

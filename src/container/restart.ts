@@ -76,8 +76,8 @@ const LONGEST_MS = 60_000;
 const STEADY_MS = 10_000;
 
 /** @param before  the last delay, ms; 0 for none. @param ranMs  how long it ran since. @returns ms */
-export function nextDelay(before: number, ranMs: number): number {
-  return before === 0 || ranMs >= STEADY_MS ? FIRST_MS : Math.min(before * 2, LONGEST_MS);
+export function nextDelay(before: number, ranMs: number, firstMs = FIRST_MS): number {
+  return before === 0 || ranMs >= STEADY_MS ? firstMs : Math.min(before * 2, LONGEST_MS);
 }
 
 /** Containers that wait for their next start. Kept in memory: the next daemon begins with the shortest delay. */
@@ -86,11 +86,14 @@ export class Restarts {
   readonly #timers = new Map<string, Timer>();
 
   /** @param start  called when the time has come; never throws */
-  constructor(readonly start: (id: string) => Promise<void>) {}
+  constructor(
+    readonly start: (id: string) => Promise<void>,
+    readonly firstMs = FIRST_MS,
+  ) {}
 
   /** @param ranMs  how long it ran */
   schedule(id: string, ranMs: number): void {
-    const delay = nextDelay(this.#delays.get(id) ?? 0, ranMs);
+    const delay = nextDelay(this.#delays.get(id) ?? 0, ranMs, this.firstMs);
     this.#delays.set(id, delay);
     clearTimeout(this.#timers.get(id));
     const timer = setTimeout(() => {

@@ -51,11 +51,10 @@ e2e("health checks", (engine) => {
     const long = await checked("head -c 9000 /dev/zero | tr '\\0' x");
     await told(long, "health_status: healthy");
     expect(await inspect(long, "{{(index .State.Health.Log 0).Output}}")).toBe(`${"x".repeat(4096)}...`);
-    const slow = await checked("echo still; sleep 1000", "--health-timeout", "300ms", "--health-retries", "1");
+    const slow = await checked("echo still; sleep 1000", "--health-timeout", "500ms", "--health-retries", "1");
     await told(slow, "health_status: unhealthy");
-    expect(await inspect(slow, "{{(index .State.Health.Log 0).ExitCode}} {{(index .State.Health.Log 0).Output}}")).toBe(
-      "-1 Health check exceeded timeout (300ms): still\n",
-    );
+    const format = "{{with index .State.Health.Log 0}}{{.ExitCode}} {{.Output}}{{end}}";
+    expect(await inspect(slow, format)).toMatch(/^-1 Health check exceeded timeout \(500ms\)(: still\n)?$/);
     await ok("rm", "-f", long, slow);
   });
 

@@ -55,6 +55,17 @@ e2e("resources", (engine) => {
     const [code, killed] = (await inspect(id, "{{.State.ExitCode}} {{.State.OOMKilled}}")).split(" ");
     expect(killed).toBe("true");
     expect(code).toBe("137");
+    await using events = engine.session(
+      {},
+      "events",
+      "--since",
+      "1",
+      "--filter",
+      `container=${id}`,
+      "--filter",
+      "event=oom",
+    );
+    await events.until("oom");
   });
 
   test("--cpus, --cpu-shares and --cpuset-cpus reach the scheduler", async () => {

@@ -16,7 +16,7 @@ import { notFound } from "../../src/base/errors.ts";
 import { silent } from "../../src/base/logger.ts";
 import type { RunConfig } from "../../src/base/oci.ts";
 import { ContainerCgroups } from "../../src/container/cgroups.ts";
-import { type ContainerImage, Containers } from "../../src/container/containers.ts";
+import { type ContainerImage, Containers, type ContainersOptions } from "../../src/container/containers.ts";
 import { Execs } from "../../src/container/exec.ts";
 import { HealthMonitor } from "../../src/container/health-monitor.ts";
 import { Launcher } from "../../src/container/launch.ts";
@@ -119,6 +119,8 @@ export async function ask(
   };
 }
 
+export type HouseOptions = Pick<ContainersOptions, "firstRestartMs">;
+
 export class House implements AsyncDisposable {
   readonly runtime = new FakeRuntime();
   readonly cgroups = new FakeCgroups();
@@ -138,7 +140,10 @@ export class House implements AsyncDisposable {
   /** Images that containers have let go. */
   readonly released: string[] = [];
 
-  private constructor(readonly folder: Folder) {
+  private constructor(
+    readonly folder: Folder,
+    options: HouseOptions,
+  ) {
     this.records = new Records(this.database, `${folder.path}/containers`);
     this.volumes = new Volumes({
       database: this.database,
@@ -152,6 +157,7 @@ export class House implements AsyncDisposable {
     });
     const launcher = this.#launcher();
     this.containers = new Containers({
+      ...options,
       records: this.records,
       launcher,
       snapshotter: this.snapshotter,
@@ -172,8 +178,8 @@ export class House implements AsyncDisposable {
     this.snapshotter.layers.set(digestOf(LAYER), LAYER);
   }
 
-  static async open(): Promise<House> {
-    return new House(await makeFolder());
+  static async open(options: HouseOptions = {}): Promise<House> {
+    return new House(await makeFolder(), options);
   }
 
   #launcher(): Launcher {

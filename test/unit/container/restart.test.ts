@@ -4,6 +4,7 @@ import {
   comesUp,
   nextDelay,
   type RestartPolicyName,
+  Restarts,
   startsAgain,
   toRestartPolicy,
 } from "../../../src/container/restart.ts";
@@ -79,4 +80,17 @@ test("nextDelay() doubles from 100 ms to a minute, and begins anew after 10 s of
   expect(delays).toEqual([100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 51_200, 60_000, 60_000]);
   expect(nextDelay(60_000, 9_999)).toBe(60_000);
   expect(nextDelay(60_000, 10_000)).toBe(100);
+});
+
+test("Restarts start in their order, but none that was forgotten", async () => {
+  const started: string[] = [];
+  const last = Promise.withResolvers<void>();
+  using restarts = new Restarts(async (id) => {
+    started.push(id);
+    if (id === "last") last.resolve();
+  }, 1);
+  for (const id of ["one", "two", "last"]) restarts.schedule(id, 0);
+  restarts.forget("two");
+  await last.promise;
+  expect(started).toEqual(["one", "last"]);
 });
