@@ -84,6 +84,7 @@ export function nextDelay(before: number, ranMs: number, firstMs = FIRST_MS): nu
 export class Restarts {
   readonly #delays = new Map<string, number>();
   readonly #timers = new Map<string, Timer>();
+  #held: Map<string, number> | undefined;
 
   /** @param start  called when the time has come; never throws */
   constructor(
@@ -95,6 +96,11 @@ export class Restarts {
   schedule(id: string, ranMs: number): void {
     const delay = nextDelay(this.#delays.get(id) ?? 0, ranMs, this.firstMs);
     this.#delays.set(id, delay);
+    if (this.#held) this.#held.set(id, delay);
+    else this.#arm(id, delay);
+  }
+
+  #arm(id: string, delay: number): void {
     clearTimeout(this.#timers.get(id));
     const timer = setTimeout(() => {
       this.#timers.delete(id);
@@ -103,10 +109,22 @@ export class Restarts {
     this.#timers.set(id, timer);
   }
 
+  /** Nothing starts until `release`. */
+  hold(): void {
+    this.#held ??= new Map();
+  }
+
+  release(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const [id, delay] of held) this.#arm(id, delay);
+  }
+
   /** Somebody else has started, stopped or removed it. */
   forget(id: string): void {
     clearTimeout(this.#timers.get(id));
     this.#timers.delete(id);
+    this.#held?.delete(id);
     this.#delays.delete(id);
   }
 

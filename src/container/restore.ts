@@ -16,6 +16,7 @@ type Watch = (container: Container, task: Task) => void;
 /** Returns when every container is found again, and what belongs to none is gone. */
 export async function restoreContainers(life: Life, removal: Removal, watch: Watch): Promise<void> {
   const { records, launcher, volumes, log } = life.options;
+  life.restarts.hold(); // to the sweep, what starts meanwhile would look like what a crash has left
   for (const container of records.all()) volumes.restore(container);
   for (const container of records.all())
     await restoreOne(life, removal, watch, container).catch((error) =>
@@ -23,6 +24,7 @@ export async function restoreContainers(life: Life, removal: Removal, watch: Wat
     );
   await launcher.sweep(new Set(life.tasks.keys()));
   await volumes.sweep();
+  life.restarts.release();
 }
 
 async function restoreOne(life: Life, removal: Removal, watch: Watch, known: Container): Promise<void> {

@@ -82,6 +82,22 @@ test("nextDelay() doubles from 100 ms to a minute, and begins anew after 10 s of
   expect(nextDelay(60_000, 10_000)).toBe(100);
 });
 
+test("Restarts that are held begin when they are released", async () => {
+  let isReleased = false;
+  const started = Promise.withResolvers<[id: string, isReleased: boolean]>();
+  using held = new Restarts(async (id) => started.resolve([id, isReleased]), 1);
+  held.hold();
+  for (const id of ["gone", "one"]) held.schedule(id, 0);
+  held.forget("gone");
+  const other = Promise.withResolvers<void>();
+  using free = new Restarts(async () => other.resolve(), 2);
+  free.schedule("other", 0);
+  await other.promise;
+  isReleased = true;
+  held.release();
+  expect(await started.promise).toEqual(["one", true]);
+});
+
 test("Restarts start in their order, but none that was forgotten", async () => {
   const started: string[] = [];
   const last = Promise.withResolvers<void>();
