@@ -139,8 +139,10 @@ export class Containers implements Disposable {
     const image = await this.#options.findImage(request.image, platform);
     checkPlatform(request.image, image.config, platform);
     const id = newId();
-    const chosen = name === undefined ? randomName((taken) => records.isTaken(taken)) : checkName(name);
-    await using _ = await this.#life.locks.acquire(`name:${chosen}`);
+    const { locks } = this.#life;
+    const isTaken = (one: string) => records.isTaken(one) || locks.isHeld(`name:${one}`); // by who is about to take it
+    const chosen = name === undefined ? randomName(isTaken) : checkName(name);
+    await using _ = await locks.acquire(`name:${chosen}`);
     records.checkFree(chosen);
     const config = mergeConfig(image.config.config, request, launcher.defaultHostname(id, host));
     const asked: Container = {

@@ -1,6 +1,6 @@
 /** POST /containers/create and /start over made-up lower rooms: every refusal, and what is left after every failure. */
 
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { unavailable } from "../../src/base/errors.ts";
@@ -25,6 +25,14 @@ describe("POST /containers/create", () => {
     await using house = await House.open();
     const id = await house.create(["sleep"]);
     expect(house.containers.get(id).name).toMatch(/^[a-z]+_[a-z]+$/);
+  });
+
+  test("create gives no name that another one is just getting", async () => {
+    await using house = await House.open();
+    using _ = spyOn(Math, "random").mockReturnValue(0); // everybody's first choice is the same
+    const ids = await Promise.all([house.create(["sleep"]), house.create(["sleep"])]);
+    const names = ids.map((id) => house.containers.get(id).name).toSorted();
+    expect(names).toEqual(["able_amundsen", "able_amundsen0"]);
   });
 
   test.each<[name: string, query: string, body: unknown, status: number, words: string]>([
