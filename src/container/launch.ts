@@ -318,7 +318,9 @@ export class Launcher {
       const task = await runtime.find(id);
       if (task) await abandon(task);
     }
-    for (const id of await cgroups.list()) if (!running.has(id)) await cgroups.remove(id);
+    for (const id of await cgroups.list())
+      if (!running.has(id))
+        await cgroups.remove(id).catch((error) => log.warn("a cgroup stays", { id, error: messageOf(error) }));
     await this.releaseLayers();
   }
 }

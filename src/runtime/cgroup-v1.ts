@@ -2,7 +2,7 @@
 
 import { readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { internal, notFound } from "../base/errors.ts";
+import { internal, kindOf, notFound } from "../base/errors.ts";
 import type {
   BlockStats,
   CgroupFeatures,
@@ -171,8 +171,9 @@ export class CgroupsV1 implements Cgroups {
   /** What is frozen dies when it is thawed. */
   async kill(path: string): Promise<void> {
     await killBelow(this.#anyDirectory(path));
-    const freezer = this.#directory("freezer", path);
-    if (freezer !== undefined && (await exists(freezer))) await writeValue(freezer, "freezer.state", "THAWED");
+    await this.thaw(path).catch((error) => {
+      if (kindOf(error) !== "notFound") throw error; // somebody else has removed it
+    });
   }
 
   /** Tasks that start others while they are being frozen need the order again; there is no event for the end of it. */

@@ -71,6 +71,16 @@ describe.each(implementations)("%s", (_, cgroups) => {
     await Promise.all([parent, half].map((each) => cgroups.remove(each)));
   });
 
+  test("remove() by several at once is as by one", async () => {
+    for (let round = 0; round < 30; round++) {
+      const entrances = await cgroups.create(path("together"), {});
+      const child = await enter(entrances, "echo in; sleep 1000");
+      expect(await firstLine(child.stdout)).toBe("in\n");
+      await Promise.all(Array.from({ length: 4 }, () => cgroups.remove(path("together"))));
+      expect(await child.exited).toBe(137);
+    }
+  });
+
   test("remove() kills what is in it, below it, and is idempotent", async () => {
     const outer = await enter(await cgroups.create(path("tree"), {}), "echo in; sleep 1000");
     const inner = await enter(await cgroups.create(path("tree/inner"), {}), "echo in; sleep 1000");
