@@ -33,7 +33,7 @@ async function startEngine(): Promise<void> {
 const next = (): string => `
 The engine listens on ${SOCKET}, and its log is ${LOG}. Go on with
 
-  export DOCKER_HOST=${DEFAULT_HOST}     and use docker, compose, … as always; or our own client:
+  export DOCKER_HOST=${DEFAULT_HOST}     and use docker as always; or our own client:
   ./node_modules/.bin/bun src/main.ts run -it alpine sh
 
   kill $(cat /run/bosun.pid)                    stops the engine; containers run on without it
