@@ -40,6 +40,9 @@ EXPORT int bosun_pidfd_open (int pid);
 EXPORT int bosun_pidfd_kill (int pidfd, int signal);
 EXPORT int bosun_device_filter (const char *cgroup, const void *code, uint64_t size);
 
+/* lib-exhaustion.c */
+EXPORT int bosun_watch_exhaustion (const char *directory);
+
 /* lib-netlink.c */
 EXPORT int64_t bosun_netlink (int protocol, int netns_pid, const void *request, uint64_t size, void *out, uint64_t room);
 

@@ -10,6 +10,7 @@ import { LEVELS, type Level } from "./base/logger.ts";
 import { isObject } from "./base/objects.ts";
 import { parseBytes } from "./base/units.ts";
 import { parseUlimit, type Ulimit } from "./container/config.ts";
+import { toCgroupParent } from "./container/limits.ts";
 import type { BridgeOptions } from "./network/driver-bridge.ts";
 import type { ProxySettings } from "./registry/proxies.ts";
 
@@ -53,6 +54,11 @@ export interface Config {
   /** Bytes. */
   readonly defaultShmSize: number;
   readonly cgroupParent: string;
+  /** Microseconds that real-time tasks of all containers may run in a period. */
+  readonly realtime: { readonly cpuRealtimePeriod?: number; readonly cpuRealtimeRuntime?: number };
+  readonly defaultIpcMode: "private" | "shareable";
+  /** Undefined: as the host's generation of cgroups has it. */
+  readonly defaultCgroupnsMode: "private" | "host" | undefined;
   /** How long a stopping daemon waits for requests under way, seconds. */
   readonly shutdownTimeoutS: number;
   /** How long layers stay mounted after their last container has ended. */
@@ -117,6 +123,10 @@ const OPTIONS: Readonly<Record<string, Option>> = {
   "seccomp-profile": { kind: "string" },
   "default-shm-size": { kind: "string" },
   "cgroup-parent": { kind: "string" },
+  "cpu-rt-period": { kind: "int" },
+  "cpu-rt-runtime": { kind: "int" },
+  "default-ipc-mode": { kind: "string" },
+  "default-cgroupns-mode": { kind: "string" },
   "shutdown-timeout": { kind: "int" },
   "layer-linger": { kind: "int" },
   "live-restore": { kind: "bool" },
@@ -345,6 +355,19 @@ function toProxies(values: Values): Partial<ProxySettings> {
   };
 }
 
+/** What is in it is ours, and goes when no container of that name runs: so it is never the root. */
+function daemonsCgroupParent(text: string): string {
+  const parent = toCgroupParent(text);
+  if (parent === "" || parent === "/")
+    throw invalid(`invalid value for --cgroup-parent: ${text} (want a path below the root)`);
+  return parent;
+}
+
+function toRealtime(values: Values): Config["realtime"] {
+  const [period, runtime] = [values.number("cpu-rt-period", 0, 0), values.number("cpu-rt-runtime", 0, 0)];
+  return { ...(period > 0 && { cpuRealtimePeriod: period }), ...(runtime > 0 && { cpuRealtimeRuntime: runtime }) };
+}
+
 function toConfig(values: Values): Config {
   const hosts = values.list("host");
   return Object.freeze({
@@ -377,7 +400,12 @@ function toConfig(values: Values): Config {
     noNewPrivileges: values.flag("no-new-privileges", false),
     seccompProfile: values.text("seccomp-profile") ?? "builtin",
     defaultShmSize: parseBytes(values.text("default-shm-size") ?? "64m"),
-    cgroupParent: values.text("cgroup-parent") ?? "/bosun",
+    cgroupParent: daemonsCgroupParent(values.text("cgroup-parent") ?? "/bosun"),
+    realtime: toRealtime(values),
+    defaultIpcMode: values.choice("default-ipc-mode", "private", ["private", "shareable"]),
+    defaultCgroupnsMode: values.raw.has("default-cgroupns-mode")
+      ? values.choice("default-cgroupns-mode", "private", ["private", "host"])
+      : undefined,
     layerLingerS: values.number("layer-linger", 30, 0),
     shutdownTimeoutS: values.number("shutdown-timeout", 15, 0),
     tls: toTls(values),

@@ -188,7 +188,12 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     records,
     copyUp: (id, path, directory) => copyUp(snapshotter, id, path, directory),
   });
-  const containerCgroups = new ContainerCgroups(cgroups, config.cgroupParent);
+  const containerCgroups = new ContainerCgroups(
+    cgroups,
+    config.cgroupParent,
+    (id) => records.find(id)?.host.cgroupParent,
+    config.realtime,
+  );
   const launcher = new Launcher({
     records,
     runtime,
@@ -288,6 +293,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     logPath: (container) => launcher.logPath(container),
     execIds: (id) => execs.of(id),
     storageDriver: snapshotter.name,
+    canDisableOomKill: cgroups.features.oomKillDisable,
     volumePath: (name) => volumePath(volumes, name),
     usage: (id) => snapshotter.usage(id),
     imageSize: (id) => sizeOf(images, id),
@@ -305,7 +311,12 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
           path: (container) => launcher.logPath(container),
           changes: (container, signal) => containers.logChanges(container, signal),
         },
-        defaults: { shmSize: config.defaultShmSize, log: { driver: config.logDriver, options: config.logOptions } },
+        defaults: {
+          shmSize: config.defaultShmSize,
+          log: { driver: config.logDriver, options: config.logOptions },
+          ipc: config.defaultIpcMode,
+          cgroupns: config.defaultCgroupnsMode ?? (cgroups.version === 2 ? "private" : "host"),
+        },
       }),
       filesRouter(new Files(containers, join(config.dataRoot, "tmp"))),
       commitRouter({ commits, containers, snapshotter }),

@@ -92,7 +92,7 @@ async function info(sources: FactSources, host: SystemFacts["host"]): Promise<Re
     CPUShares: features.cpuShares,
     CPUSet: features.cpuset,
     PidsLimit: features.pids,
-    OomKillDisable: false,
+    OomKillDisable: features.oomKillDisable,
     IPv4Forwarding: readFlag("/proc/sys/net/ipv4/ip_forward"),
     Debug: config.logLevel === "debug",
     NFd: 0,
@@ -167,7 +167,17 @@ const registryConfig = ({ insecureRegistries, registryMirrors, mirrors }: Config
   Mirrors: registryMirrors,
 });
 
-function warnings({ config, cgroups: { features } }: FactSources): readonly string[] {
+/** By Docker's names, of version 1 and 2. */
+const DISK_LIMITS = [
+  ["blockWeight", "blkio weight", "io.weight"],
+  ["blockWeightDevice", "blkio weight_device", "io.weight (per device)"],
+  ["readBps", "blkio throttle.read_bps_device", "io.max (rbps)"],
+  ["writeBps", "blkio throttle.write_bps_device", "io.max (wbps)"],
+  ["readIops", "blkio throttle.read_iops_device", "io.max (riops)"],
+  ["writeIops", "blkio throttle.write_iops_device", "io.max (wiops)"],
+] as const;
+
+function warnings({ config, cgroups: { features, version } }: FactSources): readonly string[] {
   const open = config.hosts.filter((host) => host.startsWith("tcp://") && !config.tls?.verify);
   return [
     ...open.map(
@@ -175,10 +185,14 @@ function warnings({ config, cgroups: { features } }: FactSources): readonly stri
     ),
     ...(features.memory ? [] : ["WARNING: No memory limit support"]),
     ...(features.swap ? [] : ["WARNING: No swap limit support"]),
-    ...(features.cpuQuota ? [] : ["WARNING: No cpu cfs quota support"]),
+    ...(features.oomKillDisable || version === 2 ? [] : ["WARNING: No oom kill disable support"]),
+    ...(features.cpuQuota ? [] : ["WARNING: No cpu cfs quota support", "WARNING: No cpu cfs period support"]),
     ...(features.cpuShares ? [] : ["WARNING: No cpu shares support"]),
     ...(features.cpuset ? [] : ["WARNING: No cpuset support"]),
     ...(features.pids ? [] : ["WARNING: No pids limit support"]),
+    ...DISK_LIMITS.flatMap(([feature, ...names]) =>
+      features[feature] ? [] : [`WARNING: No ${names[version - 1]} support`],
+    ),
   ];
 }
 

@@ -2,6 +2,7 @@
 
 import { builtFile } from "../base/built.ts";
 import { internal, invalid, notFound } from "../base/errors.ts";
+import type { DiskValue, Resources } from "../container/config.ts";
 import type { Health } from "../container/health.ts";
 import { MASKED_PATHS, READONLY_PATHS } from "../container/isolation.ts";
 import type { Container } from "../container/records.ts";
@@ -18,6 +19,8 @@ export interface ViewContext {
   readonly logPath: (container: Container) => string;
   readonly execIds: (id: string) => readonly string[];
   readonly storageDriver: string;
+  /** Whether the host's cgroups can; else inspect has nothing to say of it. */
+  readonly canDisableOomKill: boolean;
   /** Where a volume's files are on the host; empty for one that is gone. */
   readonly volumePath: (name: string) => string;
   readonly usage: (id: string) => Promise<{ readonly bytes: number }>;
@@ -188,7 +191,7 @@ function stateOf({ state, health }: Container) {
     Running: isUp(state),
     Paused: state.phase === "paused",
     Restarting: state.phase === "restarting",
-    OOMKilled: !process && (last?.oomKilled ?? false),
+    OOMKilled: (process ? process.oomKilled : last?.oomKilled) ?? false,
     Dead: state.phase === "dead",
     Pid: process?.pid ?? 0,
     ExitCode: process ? 0 : (last?.code ?? 0),
@@ -230,7 +233,21 @@ function configOf({ config }: Container) {
 
 const orNull = <T>(items: readonly T[]): readonly T[] | null => (items.length > 0 ? items : null);
 
-function hostConfigOf({ host }: Container) {
+const disksOf = (resources: Resources) => {
+  const weights = (list: readonly DiskValue[]) =>
+    orNull(list.map(({ path, value }) => ({ Path: path, Weight: value })));
+  const rates = (list: readonly DiskValue[]) => orNull(list.map(({ path, value }) => ({ Path: path, Rate: value })));
+  return {
+    BlkioWeight: resources.blkioWeight,
+    BlkioWeightDevice: weights(resources.blkioWeightDevice),
+    BlkioDeviceReadBps: rates(resources.blkioDeviceReadBps),
+    BlkioDeviceWriteBps: rates(resources.blkioDeviceWriteBps),
+    BlkioDeviceReadIOps: rates(resources.blkioDeviceReadIops),
+    BlkioDeviceWriteIOps: rates(resources.blkioDeviceWriteIops),
+  };
+};
+
+function hostConfigOf({ host }: Container, view: ViewContext) {
   const { resources, namespaces } = host;
   const shown = (mode: string, hidden: string) => (mode === hidden ? "" : mode);
   return {
@@ -273,17 +290,12 @@ function hostConfigOf({ host }: Container) {
     CpuShares: resources.cpuShares,
     Memory: resources.memory,
     NanoCpus: resources.nanoCpus,
-    CgroupParent: "",
-    BlkioWeight: 0,
-    BlkioWeightDevice: null,
-    BlkioDeviceReadBps: null,
-    BlkioDeviceWriteBps: null,
-    BlkioDeviceReadIOps: null,
-    BlkioDeviceWriteIOps: null,
+    CgroupParent: host.cgroupParent,
+    ...disksOf(resources),
     CpuPeriod: resources.cpuPeriod,
     CpuQuota: resources.cpuQuota,
-    CpuRealtimePeriod: 0,
-    CpuRealtimeRuntime: 0,
+    CpuRealtimePeriod: resources.cpuRealtimePeriod,
+    CpuRealtimeRuntime: resources.cpuRealtimeRuntime,
     CpusetCpus: resources.cpusetCpus,
     CpusetMems: resources.cpusetMems,
     Devices: host.devices.map(({ hostPath, containerPath, permissions }) => ({
@@ -291,12 +303,12 @@ function hostConfigOf({ host }: Container) {
       PathInContainer: containerPath,
       CgroupPermissions: permissions,
     })),
-    DeviceCgroupRules: null,
+    DeviceCgroupRules: orNull(host.deviceCgroupRules),
     DeviceRequests: null,
     MemoryReservation: resources.memoryReservation,
     MemorySwap: resources.memorySwap,
-    MemorySwappiness: null,
-    OomKillDisable: null,
+    MemorySwappiness: resources.memorySwappiness < 0 ? null : resources.memorySwappiness,
+    OomKillDisable: view.canDisableOomKill ? resources.oomKillDisable : null,
     Init: host.init ?? null,
     PidsLimit: resources.pidsLimit > 0 ? resources.pidsLimit : null,
     Ulimits: host.ulimits.map(({ name, soft, hard }) => ({ Name: name, Soft: soft, Hard: hard })),
@@ -367,7 +379,7 @@ export function inspect(container: Container, view: ViewContext, graph: GraphDat
     ProcessLabel: "",
     AppArmorProfile: "",
     ExecIDs: execIds.length > 0 ? execIds : null,
-    HostConfig: hostConfigOf(container),
+    HostConfig: hostConfigOf(container, view),
     GraphDriver: { Name: view.storageDriver, Data: graph },
     ...(sizes && { SizeRw: sizes.rw, SizeRootFs: sizes.rootFs }),
     Mounts: mountsOf(container, view.volumePath),

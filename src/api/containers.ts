@@ -3,7 +3,6 @@
 import { Hono } from "hono";
 import { conflict, invalid, notImplemented } from "../base/errors.ts";
 import { Exclusive } from "../base/lock.ts";
-import type { LogConfig } from "../container/config.ts";
 import type { Containers, WaitCondition } from "../container/containers.ts";
 import { MOUNT_POINTS } from "../container/isolation.ts";
 import { phaseRefusals } from "../container/pause.ts";
@@ -14,13 +13,13 @@ import { parsePlatform } from "../image/platform.ts";
 import type { Snapshotter } from "../store/snapshot.ts";
 import { inspect, LIST_FILTERS, list, type ViewContext } from "./container-view.ts";
 import { apiVersion, type Ctx, type Env, empty, flag, integer, json, jsonBody, jsonText, param } from "./context.ts";
-import { refuse, restartOf, toContainerRequest, toHostConfig } from "./create-request.ts";
+import { type HostDefaults, restartOf, toContainerRequest, toHostConfig } from "./create-request.ts";
 import { Document } from "./document.ts";
 import { parseFilters, untilOf } from "./filters.ts";
 import { containerGraph } from "./graph.ts";
 import { hijack, streamType } from "./hijack.ts";
 import { type LogReader, logs, replay } from "./logs.ts";
-import { RESOURCES_REFUSED, toResourceChange } from "./resources.ts";
+import { toResourceChange } from "./resources.ts";
 import { stats } from "./stats.ts";
 
 export interface ContainersApi {
@@ -28,7 +27,7 @@ export interface ContainersApi {
   readonly snapshotter: Snapshotter;
   readonly view: ViewContext;
   readonly logReader: LogReader;
-  readonly defaults: { readonly shmSize: number; readonly log: LogConfig };
+  readonly defaults: HostDefaults;
 }
 
 async function create(c: Ctx, { containers, defaults }: ContainersApi): Promise<Response> {
@@ -97,7 +96,6 @@ async function changes(c: Ctx, { containers, snapshotter }: ContainersApi): Prom
 
 async function update(c: Ctx, { containers }: ContainersApi): Promise<Response> {
   const body = new Document(await jsonBody(c));
-  refuse(body, RESOURCES_REFUSED);
   const policy = body.document("RestartPolicy");
   const warnings = await containers.update(param(c, "id"), {
     resources: toResourceChange(body),

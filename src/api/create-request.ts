@@ -13,13 +13,15 @@ import {
   type LogConfig,
   type Namespaces,
 } from "../container/config.ts";
+import { parseDeviceRule } from "../container/device-rules.ts";
+import { toCgroupParent } from "../container/limits.ts";
 import { type RestartPolicy, toRestartPolicy } from "../container/restart.ts";
 import { type Document, isBlank } from "./document.ts";
 import { checkTarget, toMounts } from "./mount-request.ts";
-import { inRange, RESOURCES_REFUSED, toResources } from "./resources.ts";
+import { inRange, toResources } from "./resources.ts";
 
 const CONFIG_REFUSED = ["NetworkDisabled", "MacAddress", "Shell"];
-const HOST_REFUSED = [...["Cgroup", "CgroupParent", "Links", "PortBindings", "PublishAllPorts"], ...RESOURCES_REFUSED];
+const HOST_REFUSED = ["Cgroup", "Links", "PortBindings", "PublishAllPorts", "DeviceRequests"];
 const ENDPOINT_REFUSED = ["IPAMConfig", "Links", "Aliases", "MacAddress", "DriverOpts", "GwPriority"];
 
 export function refuse(document: Document, names: readonly string[]): void {
@@ -81,12 +83,18 @@ export function checkEnv(env: readonly string[]): readonly string[] {
   return env;
 }
 
-/** @param host  the body's HostConfig. @param defaults  what the daemon gives when the request is silent */
-export function toHostConfig(
-  host: Document,
-  networking: Document,
-  defaults: { readonly shmSize: number; readonly log: LogConfig },
-): HostConfig {
+/** What the daemon gives when a request is silent. */
+export interface HostDefaults {
+  /** Bytes. */
+  readonly shmSize: number;
+  readonly log: LogConfig;
+  readonly ipc: "private" | "shareable";
+  /** With privileged containers the host's, too, on cgroups of the first generation. */
+  readonly cgroupns: "private" | "host";
+}
+
+/** @param host  the body's HostConfig */
+export function toHostConfig(host: Document, networking: Document, defaults: HostDefaults): HostConfig {
   refuse(host, HOST_REFUSED);
   const restart = restartOf(host.document("RestartPolicy"));
   if (host.flag("AutoRemove") && restart.name !== "no")
@@ -98,7 +106,7 @@ export function toHostConfig(
   checkEndpoints(networking.document("EndpointsConfig"), networkMode);
   return {
     ...toMounts(host),
-    namespaces: toNamespaces(host, networkMode),
+    namespaces: toNamespaces(host, networkMode, defaults),
     networkMode,
     autoRemove: host.flag("AutoRemove"),
     restart,
@@ -109,6 +117,8 @@ export function toHostConfig(
       containerPath: device.text("PathInContainer") || device.text("PathOnHost"),
       permissions: checkPermissions(device.text("CgroupPermissions") || "rwm"),
     })),
+    deviceCgroupRules: checkDeviceRules(host.words("DeviceCgroupRules") ?? []),
+    cgroupParent: toCgroupParent(host.text("CgroupParent")),
     dns: host.words("Dns") ?? [],
     dnsOptions: host.words("DnsOptions") ?? [],
     dnsSearch: host.words("DnsSearch") ?? [],
@@ -150,6 +160,11 @@ function checkStorage(options: Readonly<Record<string, string>>): Readonly<Recor
 export const restartOf = (policy: Document): RestartPolicy =>
   toRestartPolicy(policy.text("Name"), policy.number("MaximumRetryCount"));
 
+function checkDeviceRules(rules: readonly string[]): readonly string[] {
+  for (const rule of rules) parseDeviceRule(rule);
+  return rules;
+}
+
 function checkRuntime(name: string): void {
   if (!["", "bosun"].includes(name)) throw invalid(`unknown or invalid runtime name: ${name}`);
 }
@@ -162,19 +177,23 @@ function checkEndpoints(endpoints: Document, networkMode: string): void {
   }
 }
 
-function toNamespaces(host: Document, networkMode: string): Namespaces {
+function toNamespaces(host: Document, networkMode: string, defaults: HostDefaults): Namespaces {
   return {
     network: choose("network", networkMode, { bridge: "bridge", host: "host", none: "none" }),
     pid: choose("PID", host.text("PidMode"), { "": "private", private: "private", host: "host" }),
     ipc: choose("IPC", host.text("IpcMode"), {
-      "": "private",
+      "": defaults.ipc,
       private: "private",
       shareable: "shareable",
       none: "none",
       host: "host",
     }),
     uts: choose("UTS", host.text("UTSMode"), { "": "private", private: "private", host: "host" }),
-    cgroup: choose("cgroup namespace", host.text("CgroupnsMode"), { "": "private", private: "private", host: "host" }),
+    cgroup: choose("cgroup namespace", host.text("CgroupnsMode"), {
+      "": defaults.cgroupns,
+      private: "private",
+      host: "host",
+    }),
   };
 }
 

@@ -12,10 +12,14 @@ import { jsonLines } from "./jsonl.ts";
 const INTERVAL_MS = 1000;
 
 const cpuOf = (sample: Sample | undefined) => {
-  if (!sample) return { ...usage(0, 0, 0), throttling_data: { periods: 0, throttled_periods: 0, throttled_time: 0 } };
+  if (!sample)
+    return { cpu_usage: usage(0, 0, 0), throttling_data: { periods: 0, throttled_periods: 0, throttled_time: 0 } };
   const { cpu } = sample.cgroup;
   return {
-    ...usage(cpu.total, cpu.system, cpu.user),
+    cpu_usage: {
+      ...usage(cpu.total, cpu.system, cpu.user),
+      ...(cpu.perCpu.length > 0 && { percpu_usage: cpu.perCpu }),
+    },
     system_cpu_usage: sample.systemCpuNs,
     online_cpus: sample.onlineCpus,
     throttling_data: {
@@ -27,7 +31,7 @@ const cpuOf = (sample: Sample | undefined) => {
 };
 
 const usage = (total: number, kernel: number, user: number) => ({
-  cpu_usage: { total_usage: total, usage_in_kernelmode: kernel, usage_in_usermode: user },
+  ...{ total_usage: total, usage_in_kernelmode: kernel, usage_in_usermode: user },
 });
 
 function memoryOf({ cgroup: { memory } }: Sample) {

@@ -9,3 +9,5 @@ export function newId(): string {
 }
 
 export const shortId = (id: string): string => id.replace(/^sha256:/, "").slice(0, 12);
+
+export const isId = (text: string): boolean => /^[0-9a-f]{64}$/.test(text);

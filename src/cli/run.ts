@@ -17,18 +17,29 @@ import { windowSize } from "./streams.ts";
 const FLAGS: Specs = {
   "add-host": { kind: "list", help: "Add a host-to-IP mapping (host:ip)" },
   attach: { kind: "list", short: "a", help: "Attach to STDIN, STDOUT or STDERR" },
+  "blkio-weight": { kind: "text", help: "Block IO (relative weight), between 10 and 1000" },
+  "blkio-weight-device": { kind: "list", help: "Block IO weight (relative device weight, path:weight)" },
   "cap-add": { kind: "list", help: "Add Linux capabilities" },
   "cap-drop": { kind: "list", help: "Drop Linux capabilities" },
+  "cgroup-parent": { kind: "text", help: "Optional parent cgroup for the container" },
   cgroupns: { kind: "text", help: "Cgroup namespace to use (host|private)" },
   cidfile: { kind: "text", help: "Write the container ID to the file" },
   "cpu-period": { kind: "text", help: "Limit CPU CFS period, microseconds" },
   "cpu-quota": { kind: "text", help: "Limit CPU CFS quota, microseconds" },
+  "cpu-rt-period": { kind: "text", help: "Limit CPU real-time period in microseconds" },
+  "cpu-rt-runtime": { kind: "text", help: "Limit CPU real-time runtime in microseconds" },
   "cpu-shares": { kind: "text", short: "c", help: "CPU shares (relative weight)" },
   cpus: { kind: "text", help: "Number of CPUs" },
   "cpuset-cpus": { kind: "text", help: "CPUs in which to allow execution (0-3, 0,1)" },
+  "cpuset-mems": { kind: "text", help: "MEMs in which to allow execution (0-3, 0,1)" },
   detach: { kind: "bool", short: "d", help: "Run container in background and print container ID" },
   "detach-keys": { kind: "text", help: "Override the key sequence for detaching" },
   device: { kind: "list", help: "Add a host device to the container" },
+  "device-cgroup-rule": { kind: "list", help: "Add a rule to the cgroup allowed devices list" },
+  "device-read-bps": { kind: "list", help: "Limit read rate (bytes per second) from a device (path:rate)" },
+  "device-read-iops": { kind: "list", help: "Limit read rate (IO per second) from a device (path:rate)" },
+  "device-write-bps": { kind: "list", help: "Limit write rate (bytes per second) to a device (path:rate)" },
+  "device-write-iops": { kind: "list", help: "Limit write rate (IO per second) to a device (path:rate)" },
   dns: { kind: "list", help: "Set custom DNS servers" },
   "dns-option": { kind: "list", help: "Set DNS options" },
   "dns-search": { kind: "list", help: "Set custom DNS search domains" },
@@ -45,11 +56,14 @@ const FLAGS: Specs = {
   "log-driver": { kind: "text", help: "Logging driver for the container" },
   "log-opt": { kind: "list", help: "Log driver options" },
   memory: { kind: "text", short: "m", help: "Memory limit, bytes" },
+  "memory-reservation": { kind: "text", help: "Memory soft limit, bytes" },
+  "memory-swappiness": { kind: "text", help: "Tune container memory swappiness (0 to 100)" },
   "memory-swap": { kind: "text", help: "Memory and swap limit, bytes; -1 for unlimited swap" },
   mount: { kind: "list", help: "Attach a filesystem mount to the container" },
   name: { kind: "text", help: "Assign a name to the container" },
   network: { kind: "text", help: "Connect a container to a network" },
   net: { kind: "text", help: "The same as --network" },
+  "oom-kill-disable": { kind: "bool", help: "Disable OOM Killer" },
   "oom-score-adj": { kind: "text", help: "Tune host's OOM preferences (-1000 to 1000)" },
   pid: { kind: "text", help: "PID namespace to use" },
   "pids-limit": { kind: "text", help: "Tune container pids limit (-1 for unlimited)" },
@@ -70,6 +84,7 @@ const FLAGS: Specs = {
   tty: { kind: "bool", short: "t", help: "Allocate a pseudo-TTY" },
   ulimit: { kind: "list", help: "Ulimit options" },
   user: { kind: "text", short: "u", help: "Username or UID (format: <name|uid>[:<group|gid>])" },
+  userns: { kind: "text", help: "User namespace to use" },
   uts: { kind: "text", help: "UTS namespace to use" },
   volume: { kind: "list", short: "v", help: "Bind mount a volume" },
   "volume-driver": { kind: "text", help: "Optional volume driver for the container" },
@@ -119,6 +134,41 @@ function device(text: string): object {
   };
 }
 
+/** `path:value`. @throws UsageError */
+function disks(flags: Flags, name: string, key: "Weight" | "Rate", read: (text: string) => number): readonly object[] {
+  return flags.list(name).map((text) => {
+    const [, path, value = ""] = /^(\/dev\/[^:]+):(\d.*)$/.exec(text) ?? [];
+    if (path === undefined)
+      throw new UsageError(`invalid argument "${text}" for "--${name}" flag: bad format for path: ${text}`);
+    return { Path: path, [key]: read(value) };
+  });
+}
+
+const limitsOf = (flags: Flags): object => ({
+  BlkioWeight: flags.number("blkio-weight"),
+  BlkioWeightDevice: disks(flags, "blkio-weight-device", "Weight", Number),
+  BlkioDeviceReadBps: disks(flags, "device-read-bps", "Rate", parseBytes),
+  BlkioDeviceWriteBps: disks(flags, "device-write-bps", "Rate", parseBytes),
+  BlkioDeviceReadIOps: disks(flags, "device-read-iops", "Rate", Number),
+  BlkioDeviceWriteIOps: disks(flags, "device-write-iops", "Rate", Number),
+  CgroupParent: flags.text("cgroup-parent"),
+  CpuPeriod: flags.number("cpu-period"),
+  CpuQuota: flags.number("cpu-quota"),
+  CpuRealtimePeriod: flags.number("cpu-rt-period"),
+  CpuRealtimeRuntime: flags.number("cpu-rt-runtime"),
+  CpuShares: flags.number("cpu-shares"),
+  CpusetCpus: flags.text("cpuset-cpus"),
+  CpusetMems: flags.text("cpuset-mems"),
+  DeviceCgroupRules: flags.list("device-cgroup-rule"),
+  Memory: bytes(flags, "memory"),
+  MemoryReservation: bytes(flags, "memory-reservation"),
+  MemorySwap: bytes(flags, "memory-swap"),
+  MemorySwappiness: flags.number("memory-swappiness"),
+  NanoCpus: flags.has("cpus") ? Math.round((flags.number("cpus") ?? 0) * 1e9) : undefined,
+  OomKillDisable: flags.on("oom-kill-disable"),
+  PidsLimit: flags.number("pids-limit"),
+});
+
 const securityOption = (text: string): string => {
   const [, path] = /^seccomp=(.+)$/.exec(text) ?? [];
   if (!path || ["unconfined", "builtin"].includes(path)) return text;
@@ -144,10 +194,7 @@ function hostConfig(flags: Flags): object {
     CgroupnsMode: flags.text("cgroupns"),
     ConsoleSize: windowSize(),
     ContainerIDFile: flags.text("cidfile"),
-    CpuPeriod: flags.number("cpu-period"),
-    CpuQuota: flags.number("cpu-quota"),
-    CpuShares: flags.number("cpu-shares"),
-    CpusetCpus: flags.text("cpuset-cpus"),
+    ...limitsOf(flags),
     Devices: flags.list("device").map(device),
     Dns: flags.list("dns"),
     DnsOptions: flags.list("dns-option"),
@@ -157,14 +204,10 @@ function hostConfig(flags: Flags): object {
     ...(flags.has("init") && { Init: flags.on("init") }),
     IpcMode: flags.text("ipc"),
     LogConfig: { Type: logDriver ?? "", Config: pairs(flags.list("log-opt")) },
-    Memory: bytes(flags, "memory"),
-    MemorySwap: bytes(flags, "memory-swap"),
     Mounts: flags.list("mount").map(parseMountFlag),
-    NanoCpus: flags.has("cpus") ? Math.round((flags.number("cpus") ?? 0) * 1e9) : undefined,
     NetworkMode: flags.text("network") ?? flags.text("net") ?? "default",
     OomScoreAdj: flags.number("oom-score-adj"),
     PidMode: flags.text("pid"),
-    PidsLimit: flags.number("pids-limit"),
     Privileged: flags.on("privileged"),
     ReadonlyRootfs: flags.on("read-only"),
     RestartPolicy: restartPolicy(flags.text("restart") ?? "no"),
@@ -175,6 +218,7 @@ function hostConfig(flags: Flags): object {
     Sysctls: pairs(flags.list("sysctl")),
     Tmpfs: Object.fromEntries(tmpfs),
     UTSMode: flags.text("uts"),
+    UsernsMode: flags.text("userns"),
     Ulimits: flags.list("ulimit").map(ulimit),
     VolumeDriver: flags.text("volume-driver"),
     VolumesFrom: flags.list("volumes-from"),

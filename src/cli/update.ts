@@ -7,8 +7,11 @@ import { restartPolicy } from "./lifecycle.ts";
 import { bytes } from "./run.ts";
 
 const FLAGS: Specs = {
+  "blkio-weight": { kind: "text", help: "Block IO (relative weight), between 10 and 1000, or 0 to disable" },
   "cpu-period": { kind: "text", help: "Limit CPU CFS (Completely Fair Scheduler) period" },
   "cpu-quota": { kind: "text", help: "Limit CPU CFS (Completely Fair Scheduler) quota" },
+  "cpu-rt-period": { kind: "text", help: "Limit the CPU real-time period in microseconds" },
+  "cpu-rt-runtime": { kind: "text", help: "Limit the CPU real-time runtime in microseconds" },
   "cpu-shares": { kind: "text", short: "c", help: "CPU shares (relative weight)" },
   cpus: { kind: "text", help: "Number of CPUs" },
   "cpuset-cpus": { kind: "text", help: "CPUs in which to allow execution (0-3, 0,1)" },
@@ -23,6 +26,9 @@ const FLAGS: Specs = {
 function body(flags: Flags): object {
   const restart = flags.text("restart");
   return {
+    BlkioWeight: flags.number("blkio-weight"),
+    CpuRealtimePeriod: flags.number("cpu-rt-period"),
+    CpuRealtimeRuntime: flags.number("cpu-rt-runtime"),
     CpuPeriod: flags.number("cpu-period"),
     CpuQuota: flags.number("cpu-quota"),
     CpuShares: flags.number("cpu-shares"),

@@ -1,103 +1,76 @@
-/** A container's cgroup: one below the engine's parent, with the limits that Docker's resources mean. */
+/** A container's cgroup: one below the engine's parent, or its own, with the limits that Docker's resources mean. */
 
 import { readdir } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, posix } from "node:path";
 import { hasCode } from "../base/errors.ts";
-import type { CgroupFeatures, CgroupLimits, CgroupStats, Cgroups, DeviceRule } from "../runtime/cgroup.ts";
+import { isId } from "../base/ids.ts";
+import type { CgroupLimits, CgroupStats, Cgroups, DeviceRule } from "../runtime/cgroup.ts";
+import { lineage } from "../runtime/cgroup-files.ts";
 import type { Resources } from "./config.ts";
+import { disksOf } from "./disks.ts";
+import { changeOf, checkRealtime, disksChange, limitsOf, NO_DISKS, possible, resourceWarnings } from "./limits.ts";
 import type { CgroupPlace } from "./plan.ts";
 
-/** Microseconds; what `--cpus` is a share of. */
-const CPU_PERIOD = 100_000;
-
-const set = <K extends string>(name: K, value: number): { [key in K]?: number } =>
-  value === 0 ? {} : ({ [name]: value } as { [key in K]: number });
-
-/** Zeros and empty texts mean no limit; memory without a word on swap allows as much swap again, as Docker documents. Pure. */
-export function limitsOf(resources: Resources, devices: readonly DeviceRule[], hasSwap: boolean): CgroupLimits {
-  const { memory, memorySwap, memoryReservation, cpuShares, nanoCpus, cpusetCpus, cpusetMems, pidsLimit } = resources;
-  const quota = nanoCpus > 0 ? Math.round((nanoCpus * CPU_PERIOD) / 1e9) : resources.cpuQuota;
-  const period = nanoCpus > 0 ? CPU_PERIOD : resources.cpuPeriod;
-  const both = memorySwap === 0 && memory > 0 ? memory * 2 : memorySwap;
-  return {
-    ...set("memory", memory),
-    ...(hasSwap && set("memorySwap", both)),
-    ...set("memoryReservation", memoryReservation),
-    ...set("cpuShares", cpuShares),
-    ...set("cpuQuota", quota),
-    ...set("cpuPeriod", period),
-    ...(cpusetCpus !== "" && { cpusetCpus }),
-    ...(cpusetMems !== "" && { cpusetMems }),
-    ...set("pidsLimit", pidsLimit),
-    devices,
-  };
-}
-
-/** What lifts a limit that there was and is no more. Shares and CPU sets always have some value, and so are never lifted. */
-const LIFTED = { memory: -1, memorySwap: -1, memoryReservation: -1, cpuQuota: -1, pidsLimit: -1 } as const;
-
-/** From one set of limits to another, in a cgroup that exists. Pure. */
-export function changeOf(before: Resources, after: Resources, hasSwap: boolean): CgroupLimits {
-  const { devices: _before, ...had } = limitsOf(before, [], hasSwap);
-  const { devices: _after, ...has } = limitsOf(after, [], hasSwap);
-  const lifted = Object.entries(LIFTED).filter(([name]) => name in had && !(name in has));
-  return { ...Object.fromEntries(lifted), ...has };
-}
-
-/** What is asked for and this host cannot do, in Docker's words. Pure. */
-export function resourceWarnings(resources: Resources, features: CgroupFeatures): readonly string[] {
-  const { memory, memorySwap, cpuShares, cpuQuota, cpuPeriod, nanoCpus, cpusetCpus, cpusetMems, pidsLimit } = resources;
-  const lacks = (asked: boolean, feature: keyof CgroupFeatures, what: string, then: string): string[] =>
-    asked && !features[feature] ? [`Your kernel does not support ${what} or the cgroup is not mounted. ${then}`] : [];
-  return [
-    ...lacks(memory > 0, "memory", "memory limit capabilities", "Limitation discarded."),
-    ...lacks(memory > 0 && memorySwap !== -1, "swap", "swap limit capabilities", "Memory limited without swap."),
-    ...lacks(cpuShares > 0, "cpuShares", "CPU shares", "Shares discarded."),
-    ...lacks(cpuQuota > 0 || cpuPeriod > 0 || nanoCpus > 0, "cpuQuota", "CPU CFS scheduler", "Quota discarded."),
-    ...lacks(cpusetCpus !== "" || cpusetMems !== "", "cpuset", "cpuset", "Cpuset discarded."),
-    ...lacks(pidsLimit > 0, "pids", "PIDs limit capabilities", "PIDs limit discarded."),
-  ];
-}
-
 export class ContainerCgroups {
-  /** @param parent  as `/bosun` */
+  /**
+   * @param parent    as `/bosun`
+   * @param parentOf  what a container has in its place; undefined or empty for nothing
+   * @param realtime  of the cgroups above containers that ask for real-time scheduling: theirs is a part of it
+   */
   constructor(
     readonly cgroups: Cgroups,
     readonly parent: string,
+    readonly parentOf: (id: string) => string | undefined = () => undefined,
+    readonly realtime: Pick<CgroupLimits, "cpuRealtimePeriod" | "cpuRealtimeRuntime"> = {},
   ) {}
 
   #path(id: string): string {
-    return join(this.parent, id);
+    return join(this.parentOf(id) || this.parent, id);
   }
 
   /** `…/cgroup.procs` of every tree → where the container is in it, and what the tree is called. */
-  #places(id: string, entrances: readonly string[]): readonly CgroupPlace[] {
+  #places(entrances: readonly string[]): readonly CgroupPlace[] {
     return entrances.map((entrance) => {
       const directory = dirname(entrance);
-      const mount = directory.slice(0, -this.#path(id).length);
+      const mount = this.cgroups.mounts.find((one) => directory.startsWith(`${one}/`)) ?? "";
       return { directory, name: this.cgroups.version === 2 ? "" : basename(mount) };
     });
   }
 
   /** @returns where the container's processes have to enter. @throws invalid when a limit is refused */
   async create(id: string, resources: Resources, devices: readonly DeviceRule[]): Promise<readonly CgroupPlace[]> {
-    const limits = limitsOf(resources, devices, this.cgroups.features.swap);
-    return this.#places(id, await this.cgroups.create(this.#path(id), limits));
+    const limits = limitsOf(resources, devices, this.cgroups.features.swap, await disksOf(resources));
+    const path = this.#path(id);
+    if (limits.cpuRealtimeRuntime) await this.#grantRealtime(posix.dirname(path));
+    return this.#places(await this.cgroups.create(path, limits));
+  }
+
+  /** From the outside in: the kernel gives no cgroup more than the one above it has. */
+  async #grantRealtime(parent: string): Promise<void> {
+    for (const path of lineage(parent)) await this.cgroups.create(path, this.realtime);
   }
 
   async places(id: string): Promise<readonly CgroupPlace[]> {
-    return this.#places(id, await this.cgroups.entrances(this.#path(id)));
+    return this.#places(await this.cgroups.entrances(this.#path(id)));
   }
 
   /** Takes other limits while it runs; where one is refused the old ones stay. @throws invalid, notFound */
   async update(id: string, before: Resources, after: Resources): Promise<void> {
     const { swap } = this.cgroups.features;
+    const [had, has] = [await disksOf(before).catch(() => NO_DISKS), await disksOf(after)]; // a disk may be gone
     try {
-      await this.cgroups.update(this.#path(id), changeOf(before, after, swap));
+      await this.cgroups.update(this.#path(id), changeOf(before, after, swap, disksChange(had, has)));
     } catch (error) {
-      await this.cgroups.update(this.#path(id), changeOf(after, before, swap)).catch(() => {}); // the first failure is the one to tell
+      const back = changeOf(after, before, swap, disksChange(has, had));
+      await this.cgroups.update(this.#path(id), back).catch(() => {}); // the first failure is the one to tell
       throw error;
     }
+  }
+
+  /** The part of what is asked for that this host can do. @throws invalid where there is no less than all */
+  possible(resources: Resources): Resources {
+    checkRealtime(resources, this.cgroups.features);
+    return possible(resources, this.cgroups.features);
   }
 
   warnings(resources: Resources): readonly string[] {
@@ -128,12 +101,17 @@ export class ContainerCgroups {
     return (await this.cgroups.oomKills(this.#path(id))) > 0;
   }
 
+  /** Tells when it has no memory left, until it is disposed of. @see Cgroups.watchMemory */
+  watchMemory(id: string, onExhausted: () => void): Disposable {
+    return this.cgroups.watchMemory(this.#path(id), onExhausted);
+  }
+
   /** Kills what is left in it and removes it. Idempotent. */
   remove(id: string): Promise<void> {
     return this.cgroups.remove(this.#path(id));
   }
 
-  /** Ids of all that there are. */
+  /** Ids of all that there are below the daemon's parent. */
   async list(): Promise<readonly string[]> {
     const ids = new Set<string>();
     for (const entrance of await this.cgroups.entrances(this.parent)) {
@@ -141,7 +119,8 @@ export class ContainerCgroups {
         if (hasCode(error, "ENOENT")) return [];
         throw error;
       });
-      for (const entry of entries) if (entry.isDirectory()) ids.add(entry.name);
+      // what else is there may be a parent of somebody's own containers
+      for (const entry of entries) if (entry.isDirectory() && isId(entry.name)) ids.add(entry.name);
     }
     return [...ids];
   }

@@ -46,6 +46,13 @@ export interface Bind {
 export const PROPAGATIONS = ["private", "rprivate", "shared", "rshared", "slave", "rslave"] as const;
 export type Propagation = (typeof PROPAGATIONS)[number];
 
+/** A limit or a weight of one disk. */
+export interface DiskValue {
+  /** Of its node, on the host. */
+  readonly path: string;
+  readonly value: number;
+}
+
 export interface Resources {
   /** Bytes; 0 for no limit. So are the others. */
   readonly memory: number;
@@ -61,7 +68,29 @@ export interface Resources {
   readonly cpusetCpus: string;
   readonly cpusetMems: string;
   readonly pidsLimit: number;
+  /** 0..100; -1 for the host's. */
+  readonly memorySwappiness: number;
+  readonly oomKillDisable: boolean;
+  /** Microseconds. */
+  readonly cpuRealtimePeriod: number;
+  readonly cpuRealtimeRuntime: number;
+  /** Of all disks: 10..1000. */
+  readonly blkioWeight: number;
+  readonly blkioWeightDevice: readonly DiskValue[];
+  /** Bytes per second. */
+  readonly blkioDeviceReadBps: readonly DiskValue[];
+  readonly blkioDeviceWriteBps: readonly DiskValue[];
+  /** Transfers per second. */
+  readonly blkioDeviceReadIops: readonly DiskValue[];
+  readonly blkioDeviceWriteIops: readonly DiskValue[];
 }
+
+export const UNLIMITED: Resources = {
+  ...{ memory: 0, memorySwap: 0, memoryReservation: 0, memorySwappiness: -1, oomKillDisable: false, pidsLimit: 0 },
+  ...{ cpuShares: 0, cpuQuota: 0, cpuPeriod: 0, nanoCpus: 0, cpuRealtimePeriod: 0, cpuRealtimeRuntime: 0 },
+  ...{ cpusetCpus: "", cpusetMems: "", blkioWeight: 0, blkioWeightDevice: [], blkioDeviceReadBps: [] },
+  ...{ blkioDeviceWriteBps: [], blkioDeviceReadIops: [], blkioDeviceWriteIops: [] },
+};
 
 /** Only with the host, in place of the container's own. */
 export interface Namespaces {
@@ -133,6 +162,10 @@ export interface HostConfig {
   readonly capAdd: readonly string[];
   readonly capDrop: readonly string[];
   readonly devices: readonly DeviceMapping[];
+  /** As `c 7:* rmw`: what is allowed beside the default. */
+  readonly deviceCgroupRules: readonly string[];
+  /** The cgroup above its own; empty for the daemon's. */
+  readonly cgroupParent: string;
   readonly dns: readonly string[];
   readonly dnsOptions: readonly string[];
   readonly dnsSearch: readonly string[];

@@ -21,6 +21,7 @@ import type { Health } from "./health.ts";
 import { checkPlatform, warningsOf } from "./image.ts";
 import type { Launcher } from "./launch.ts";
 import { Life } from "./life.ts";
+import { MemoryWatch } from "./memory-watch.ts";
 import { randomName } from "./names.ts";
 import { Pauses, phaseRefusals } from "./pause.ts";
 import { type Container, checkName, type Records } from "./records.ts";
@@ -68,6 +69,7 @@ export class Containers implements Disposable {
   readonly #stops: Stops;
   readonly #removal: Removal;
   readonly #updates: Updates;
+  readonly #memory: MemoryWatch;
   /** Being created: files of theirs are there, and no record yet. */
   readonly #creating = new Set<string>();
   /** Being restarted: their end does not remove them, though they were created with --rm. */
@@ -79,6 +81,7 @@ export class Containers implements Disposable {
     this.#pauses = new Pauses(this.#life);
     this.#stops = new Stops(this.#life, this.#pauses);
     this.#updates = new Updates(this.#life);
+    this.#memory = new MemoryWatch(this.#life);
     this.#removal = new Removal(this.#life, this.#stops);
   }
 
@@ -132,7 +135,7 @@ export class Containers implements Disposable {
   async create(
     name: string | undefined,
     request: ContainerRequest,
-    host: HostConfig,
+    wanted: HostConfig,
     platform?: Platform,
   ): Promise<{ readonly id: string; readonly warnings: readonly string[] }> {
     const { records, snapshotter, launcher, volumes } = this.#options;
@@ -144,7 +147,8 @@ export class Containers implements Disposable {
     const chosen = name === undefined ? randomName(isTaken) : checkName(name);
     await using _ = await locks.acquire(`name:${chosen}`);
     records.checkFree(chosen);
-    const config = mergeConfig(image.config.config, request, launcher.defaultHostname(id, host));
+    const config = mergeConfig(image.config.config, request, launcher.defaultHostname(id, wanted));
+    const host = { ...wanted, resources: launcher.possibleLimits(wanted.resources) };
     const asked: Container = {
       id,
       name: chosen,
@@ -173,7 +177,7 @@ export class Containers implements Disposable {
     volumes.settle(id);
     this.#creating.delete(id);
     this.emit(container, "create");
-    return { id, warnings: [...warningsOf(image.config, platform), ...launcher.resourceWarnings(host.resources)] };
+    return { id, warnings: [...warningsOf(image.config, platform), ...launcher.resourceWarnings(wanted.resources)] };
   }
 
   /** @throws notModified when it runs already; invalid, internal when its process cannot be made: nothing is left behind then */
@@ -250,6 +254,7 @@ export class Containers implements Disposable {
   #watch(container: Container, task: Task): void {
     this.#life.tasks.set(container.id, task);
     this.#life.onPhase(container.id);
+    this.#memory.begin(container);
     const { id } = container;
     const { log } = this.#options;
     void task.exited
@@ -265,10 +270,12 @@ export class Containers implements Disposable {
       const container = this.records.find(id);
       if (!container || this.#life.tasks.get(id) !== task) return;
       this.#life.tasks.delete(id);
-      const oomKilled = await launcher.oomKilled(id);
+      this.#memory.end(id);
+      const wasTold = isLive(container.state) && container.state.oomKilled === true;
+      const oomKilled = wasTold || (await launcher.oomKilled(id));
       const startedAt = isLive(container.state) ? container.state.startedAt : NEVER;
       const last: Ended = { code: exit.code, startedAt, finishedAt: exit.at.toISOString(), oomKilled, error: "" };
-      if (oomKilled) this.emit(container, "oom");
+      if (oomKilled && !wasTold) this.emit(container, "oom");
       const isAgain = startsAgain(container, exit.code);
       const state = transition(container.state, { phase: isAgain ? "restarting" : "exited", last });
       const restartCount = container.restartCount + Number(isAgain);
@@ -313,7 +320,7 @@ export class Containers implements Disposable {
     return this.#pauses.pause(reference);
   }
 
-  /** @throws conflict unless it is paused */
+  /** @throws internal unless it is paused */
   unpause(reference: string): Promise<void> {
     return this.#pauses.unpause(reference);
   }
@@ -420,6 +427,7 @@ export class Containers implements Disposable {
   /** Containers run on; those that wait for their next start are the next daemon's. */
   [Symbol.dispose](): void {
     this.#life.restarts[Symbol.dispose]();
+    this.#memory[Symbol.dispose]();
   }
 
   /** At start, before the API answers: finds what ran on without a daemon, and what ended meanwhile. */

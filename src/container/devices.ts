@@ -35,6 +35,16 @@ async function nodesBelow(hostPath: string, path: string): Promise<DeviceNode[]>
   return found;
 }
 
+/** A disk by its numbers. @throws invalid in Docker's words when the host has no such node */
+export async function diskAt(path: string): Promise<{ readonly major: number; readonly minor: number }> {
+  const node = await nodeAt(path, path).catch((error) => {
+    if (!hasCode(error, "ENOENT", "ENOTDIR")) throw error;
+    throw invalid(`stat ${path}: no such file or directory`);
+  });
+  if (node?.type !== "b") throw invalid(`${path} is not a block device`);
+  return { major: node.major, minor: node.minor };
+}
+
 /** For `--privileged`: all that the host has. */
 export const hostDevices = (): Promise<readonly DeviceNode[]> => nodesBelow("/dev", "/dev");
 

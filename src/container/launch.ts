@@ -19,6 +19,7 @@ import type { Snapshotter } from "../store/snapshot.ts";
 import { type CapabilitySet, capabilityNames, capabilitySet } from "./capabilities.ts";
 import type { ContainerCgroups } from "./cgroups.ts";
 import type { Bind, HostConfig, ProcessConfig, Resources, Ulimit } from "./config.ts";
+import { parseDeviceRule } from "./device-rules.ts";
 import { type Device, hostDevices, mappedDevices } from "./devices.ts";
 import { hostsFile, parseExtraHost, type Resolver, resolvFile } from "./etc-files.ts";
 import { DEVICE_RULES, NAMESPACED_SYSCTLS } from "./isolation.ts";
@@ -164,7 +165,8 @@ export class Launcher {
 
   #createCgroups({ id, host }: Container, devices: readonly Device[]): Promise<readonly CgroupPlace[]> {
     const all: DeviceRule = { allow: true, type: "a", major: -1, minor: -1, access: "rwm" };
-    const rules = host.privileged ? [all] : [...DEVICE_RULES, ...devices.map(({ rule }) => rule)];
+    const own = [...devices.map(({ rule }) => rule), ...host.deviceCgroupRules.flatMap(parseDeviceRule)];
+    const rules = host.privileged ? [all] : [...DEVICE_RULES, ...own];
     return this.#options.cgroups.create(id, host.resources, rules);
   }
 
@@ -268,6 +270,16 @@ export class Launcher {
     return this.#options.cgroups.update(id, before, after);
   }
 
+  /** The part of these limits that this host can keep. @throws invalid where nothing less would do */
+  possibleLimits(resources: Resources): Resources {
+    return this.#options.cgroups.possible(resources);
+  }
+
+  /** Of a running one: tells when it has no memory left, until it is disposed of. */
+  watchMemory(id: string, onExhausted: () => void): Disposable {
+    return this.#options.cgroups.watchMemory(id, onExhausted);
+  }
+
   /** What of these limits this host cannot keep. */
   resourceWarnings(resources: Resources): readonly string[] {
     return this.#options.cgroups.warnings(resources);
@@ -310,7 +322,7 @@ export class Launcher {
 
   /** At start: what a crash left of containers that do not run. */
   async sweep(running: ReadonlySet<string>): Promise<void> {
-    const { runtime, cgroups, log } = this.#options;
+    const { runtime, cgroups, records, log } = this.#options;
     for (const id of await runtime.list()) {
       const [container = ""] = id.split("/");
       if (running.has(container)) continue;
@@ -318,9 +330,10 @@ export class Launcher {
       const task = await runtime.find(id);
       if (task) await abandon(task);
     }
-    for (const id of await cgroups.list())
-      if (!running.has(id))
-        await cgroups.remove(id).catch((error) => log.warn("a cgroup stays", { id, error: messageOf(error) }));
+    const remove = (id: string) =>
+      cgroups.remove(id).catch((error) => log.warn("a cgroup stays", { id, error: messageOf(error) }));
+    for (const id of await cgroups.list()) if (!running.has(id)) await remove(id);
+    for (const { id, host } of records.all()) if (host.cgroupParent !== "" && !running.has(id)) await remove(id); // not in the list: elsewhere others have theirs, too
     await this.releaseLayers();
   }
 }

@@ -1,6 +1,6 @@
 /** Pause and unpause: the processes of a container stand still in its cgroup's freezer. Source of the words: Moby, daemon/errors.go. */
 
-import { conflict } from "../base/errors.ts";
+import { conflict, internal } from "../base/errors.ts";
 import type { Life } from "./life.ts";
 import type { Container } from "./records.ts";
 
@@ -40,12 +40,12 @@ export class Pauses {
     this.#life.onPhase(id);
   }
 
-  /** @throws conflict unless it is paused */
+  /** @throws internal, as Docker has it, unless it is paused */
   async unpause(reference: string): Promise<void> {
     const { id } = this.#life.get(reference);
     await using _ = await this.#life.locks.acquire(id);
     const container = this.#life.get(id);
-    if (container.state.phase !== "paused") throw conflict(`Container ${id} is not paused`);
+    if (container.state.phase !== "paused") throw internal(`Container ${id} is not paused`);
     await this.#resume(container);
   }
 

@@ -289,7 +289,7 @@ const identityOps = ({ config, host }: PlanInput): readonly Op[] =>
 export function containerPlan(input: PlanInput): Plan {
   const { config, host, rootMounts, rootfs, privateMount, log, cgroups, isolation, ulimits, init } = input;
   const slave = host.binds.some(({ propagation }) => propagation.endsWith("slave"));
-  const ownCgroup = host.namespaces.cgroup === "private" && cgroups.every(({ name }) => name === "");
+  const ownCgroup = host.namespaces.cgroup === "private";
   const env = fullEnv(config, config.hostname);
   const argv = init === undefined ? argvOf(config) : [INIT_PATH, "--", ...argvOf(config)];
   return [

@@ -7,7 +7,7 @@ import type { Digest } from "../base/digest.ts";
 import { conflict, ifMissing, invalid, notFound, toldOf } from "../base/errors.ts";
 import type { Endpoint } from "../network/driver.ts";
 import type { Database, Migration } from "../store/database.ts";
-import type { ContainerConfig, HostConfig } from "./config.ts";
+import { type ContainerConfig, type HostConfig, UNLIMITED } from "./config.ts";
 import type { Health } from "./health.ts";
 import type { MountedVolume } from "./mounts.ts";
 import { NO_RESTART } from "./restart.ts";
@@ -69,7 +69,14 @@ export function checkName(name: string): string {
 }
 
 /** What records did not have from the first. */
-const YOUNGER_PARTS = { restart: NO_RESTART, volumes: [], volumesFrom: [], volumeDriver: "" } as const;
+const YOUNGER_PARTS = {
+  restart: NO_RESTART,
+  volumes: [],
+  volumesFrom: [],
+  volumeDriver: "",
+  deviceCgroupRules: [],
+  cgroupParent: "",
+} as const;
 
 export class Records {
   readonly #byId = new Map<string, Container>();
@@ -82,7 +89,8 @@ export class Records {
   ) {
     for (const row of database.all<Row>("SELECT id, name, record FROM containers")) {
       const container: Container = JSON.parse(row.record); // written by this file only
-      const host = { ...YOUNGER_PARTS, ...container.host };
+      const resources = { ...UNLIMITED, ...container.host.resources };
+      const host = { ...YOUNGER_PARTS, ...container.host, resources };
       this.#remember({ ...container, host, id: row.id, name: row.name });
     }
   }

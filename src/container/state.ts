@@ -14,10 +14,19 @@ export interface Ended {
   readonly error: string;
 }
 
+/** Of one that has a process. */
+interface Run {
+  readonly pid: number;
+  readonly startedAt: string;
+  /** It has had no memory left, and lives on. */
+  readonly oomKilled?: true;
+  readonly last?: Ended;
+}
+
 export type State =
   | { readonly phase: "created"; readonly last?: Ended }
-  | { readonly phase: "running"; readonly pid: number; readonly startedAt: string; readonly last?: Ended }
-  | { readonly phase: "paused"; readonly pid: number; readonly startedAt: string; readonly last?: Ended }
+  | ({ readonly phase: "running" } & Run)
+  | ({ readonly phase: "paused" } & Run)
   /** Has ended, and waits until its policy starts it again. */
   | { readonly phase: "restarting"; readonly last: Ended }
   | { readonly phase: "exited"; readonly last: Ended }

@@ -62,8 +62,9 @@ export class Updates {
     const { state, host } = container;
     if (state.phase === "removing" || state.phase === "dead")
       throw conflict(`Cannot update container ${id}: container is marked for removal and cannot be "update"`);
-    const updated = updatedHost(host, update);
     const { launcher, records } = this.#life.options;
+    const asked = updatedHost(host, update);
+    const updated = { ...asked, resources: launcher.possibleLimits(asked.resources) };
     if (isLive(state))
       await launcher.updateLimits(id, host.resources, updated.resources).catch((error: unknown) => {
         if (kindOf(error) !== "notFound") throw error; // it has just ended
@@ -71,6 +72,6 @@ export class Updates {
     const changed = records.save({ ...container, host: updated });
     await records.writeFiles(id, { "hostconfig.json": updated });
     this.#life.emit(changed, "update");
-    return launcher.resourceWarnings(updated.resources);
+    return launcher.resourceWarnings(asked.resources);
   }
 }

@@ -7,19 +7,32 @@ import { hasCode, ifMissing, internal, invalid, messageOf, notFound } from "../b
 const REMOVE_TIMEOUT_MS = 5000;
 const REMOVE_PAUSE_MS = 2;
 
-/** @throws invalid unless `path` is absolute, below the root and without `..` */
+/** @throws invalid unless `path` is below the root, or below our own place when it is relative, and without `..` */
 export function checkPath(path: string): string {
-  if (!/^(\/[^/\0]+)+$/.test(path) || path.split("/").some((part) => part === "." || part === ".."))
-    throw invalid(`invalid cgroup ${JSON.stringify(path)}: want an absolute path below the root`);
+  if (!/^\/?[^/\0]+(\/[^/\0]+)*$/.test(path) || path.split("/").some((part) => part === "." || part === ".."))
+    throw invalid(`invalid cgroup ${JSON.stringify(path)}: want a path below the root, without ..`);
   return path;
 }
 
-/** `/a/b/c` → `/a`, `/a/b`, `/a/b/c` */
+/** `/a/b/c` → `/a`, `/a/b`, `/a/b/c`; `a/b` → `a`, `a/b` */
 export const lineage = (path: string): string[] =>
-  path
-    .split("/")
-    .slice(1)
-    .map((_, index, parts) => `/${parts.slice(0, index + 1).join("/")}`);
+  path.split("/").flatMap((part, index, parts) => (part === "" ? [] : [parts.slice(0, index + 1).join("/")]));
+
+/**
+ * Where a process is in every tree, by controller; that of version 2 has no name.
+ * @param text  of /proc/<pid>/cgroup; see cgroups(7)
+ */
+export function ownPlaces(text: string): ReadonlyMap<string, string> {
+  const places = text.split("\n").flatMap((line): [string, string][] => {
+    const [, names, path] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
+    return names === undefined || path === undefined ? [] : names.split(",").map((name) => [name, path]);
+  });
+  return new Map(places);
+}
+
+/** The directory of a cgroup in a tree. @param own  where this process is in it. @throws invalid */
+export const directoryIn = (mount: string, own: string, path: string): string =>
+  checkPath(path).startsWith("/") ? join(mount, path) : join(mount, own, path);
 
 /** Makes one directory. @returns whether it was missing */
 export async function makeDirectory(path: string): Promise<boolean> {

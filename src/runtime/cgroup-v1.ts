@@ -1,9 +1,11 @@
 /** cgroups of the first generation: a tree per controller. A container gets a cgroup of the same path in every tree. */
 
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { internal, kindOf, notFound } from "../base/errors.ts";
+import { watchExhaustion } from "../base/exhaustion.ts";
 import type {
+  BlockLimit,
   BlockStats,
   CgroupFeatures,
   CgroupLayout,
@@ -14,10 +16,12 @@ import type {
 } from "./cgroup.ts";
 import {
   checkPath,
+  directoryIn,
   exists,
   killBelow,
   lineage,
   makeDirectory,
+  ownPlaces,
   processesBelow,
   readLimit,
   readNumber,
@@ -54,22 +58,67 @@ function blockTable(text: string | undefined): Map<string, { read: number; write
   return table;
 }
 
+/** Files of the throttling, by the limit. */
+const THROTTLES = {
+  readBps: "blkio.throttle.read_bps_device",
+  writeBps: "blkio.throttle.write_bps_device",
+  readIops: "blkio.throttle.read_iops_device",
+  writeIops: "blkio.throttle.write_iops_device",
+} as const;
+
+/** Weights belong to a scheduler, which names its files. Of BFQ the root of a tree has others than weights. */
+const WEIGHTS = [
+  { of: "blkio.weight", file: "blkio.weight", devices: "blkio.weight_device" },
+  { of: "blkio.bfq.io_serviced", file: "blkio.bfq.weight", devices: "blkio.bfq.weight_device" },
+] as const;
+
+type Has = (controller: string, file?: string) => boolean;
+
+const blockFeatures = (has: Has) => {
+  const weights = WEIGHTS.some(({ of }) => has("blkio", of));
+  return {
+    blockWeight: weights,
+    blockWeightDevice: weights,
+    readBps: has("blkio", THROTTLES.readBps),
+    writeBps: has("blkio", THROTTLES.writeBps),
+    readIops: has("blkio", THROTTLES.readIops),
+    writeIops: has("blkio", THROTTLES.writeIops),
+  };
+};
+
+/** A tree, and where this process is in it. */
+interface Place {
+  readonly mount: string;
+  readonly own: string;
+}
+
 export class CgroupsV1 implements Cgroups {
   readonly version = 1;
   readonly features: CgroupFeatures;
-  readonly #roots: readonly string[];
-  readonly #byController: ReadonlyMap<string, string>;
+  readonly #places: readonly Place[];
+  readonly #byController: ReadonlyMap<string, Place>;
+  readonly #weights: (typeof WEIGHTS)[number] | undefined;
 
-  constructor({ hierarchies, unified }: Layout) {
-    this.#roots = [...hierarchies.map(({ mount }) => mount), ...(unified === undefined ? [] : [unified])];
+  /** @param self  text of /proc/self/cgroup */
+  constructor({ hierarchies, unified }: Layout, self = readFileSync("/proc/self/cgroup", "utf8")) {
+    const own = ownPlaces(self);
+    const at = (mount: string, controller: string): Place => ({ mount, own: own.get(controller) ?? "/" });
+    const all = hierarchies.map(({ mount, controllers }) => ({ place: at(mount, controllers[0] ?? ""), controllers }));
+    this.#places = [...all.map(({ place }) => place), ...(unified === undefined ? [] : [at(unified, "")])];
     this.#byController = new Map(
-      hierarchies.flatMap(({ mount, controllers }) => controllers.map((name) => [name, mount] as const)),
+      all.flatMap(({ place, controllers }) => controllers.map((name): [string, Place] => [name, place])),
     );
-    const has = (controller: string, file?: string): boolean => {
-      const mount = this.#byController.get(controller);
-      return mount !== undefined && (file === undefined || readdirSync(mount).includes(file));
+    const has: Has = (controller, file) => {
+      const place = this.#byController.get(controller);
+      return place !== undefined && (file === undefined || readdirSync(place.mount).includes(file));
     };
+    this.#weights = WEIGHTS.find(({ of }) => has("blkio", of));
     this.features = {
+      ...blockFeatures(has),
+      memoryReservation: has("memory", "memory.soft_limit_in_bytes"),
+      memorySwappiness: has("memory", "memory.swappiness"),
+      oomKillDisable: has("memory", "memory.oom_control"),
+      cpuRealtime: has("cpu", "cpu.rt_runtime_us"),
       memory: has("memory"),
       swap: has("memory", "memory.memsw.limit_in_bytes"),
       cpuShares: has("cpu", "cpu.shares"),
@@ -81,22 +130,27 @@ export class CgroupsV1 implements Cgroups {
     };
   }
 
+  get mounts(): readonly string[] {
+    return this.#places.map(({ mount }) => mount);
+  }
+
   #directories(path: string): string[] {
-    return this.#roots.map((root) => join(root, checkPath(path)));
+    return this.#places.map(({ mount, own }) => directoryIn(mount, own, path));
   }
 
   /** @returns undefined when the controller is not there */
   #directory(controller: string, path: string): string | undefined {
-    const mount = this.#byController.get(controller);
-    return mount === undefined ? undefined : join(mount, checkPath(path));
+    const place = this.#byController.get(controller);
+    return place && directoryIn(place.mount, place.own, path);
   }
 
   async create(path: string, limits: CgroupLimits): Promise<readonly string[]> {
     await using undo = new AsyncDisposableStack();
-    for (const root of this.#roots)
+    for (const { mount, own } of this.#places)
       for (const each of lineage(checkPath(path))) {
-        const isNew = await makeDirectory(join(root, each));
-        if (isNew && each === path) undo.defer(() => removeTree(join(root, each)));
+        const directory = directoryIn(mount, own, each);
+        const isNew = await makeDirectory(directory);
+        if (isNew && each === path) undo.defer(() => removeTree(directory));
       }
     const cpuset = this.#directory("cpuset", path);
     if (cpuset !== undefined) await this.#inheritCpuset(cpuset);
@@ -108,7 +162,7 @@ export class CgroupsV1 implements Cgroups {
 
   /** A new cpuset is empty, and lets no process in. So may be one above: it was made this very moment, or by a daemon that died then. */
   async #inheritCpuset(directory: string): Promise<void> {
-    if (this.#roots.includes(directory)) return;
+    if (this.mounts.includes(directory)) return;
     const above = dirname(directory);
     for (const name of ["cpuset.cpus", "cpuset.mems"]) {
       if (await readValue(directory, name)) continue;
@@ -130,14 +184,41 @@ export class CgroupsV1 implements Cgroups {
     };
     await this.#setMemory(path, limits);
     await set("memory", "memory.soft_limit_in_bytes", limits.memoryReservation);
+    await set("memory", "memory.swappiness", limits.memorySwappiness);
+    await set(
+      "memory",
+      "memory.oom_control",
+      limits.oomKillDisable === undefined ? undefined : Number(limits.oomKillDisable),
+    );
+    await set("cpu", "cpu.rt_period_us", limits.cpuRealtimePeriod);
+    await set("cpu", "cpu.rt_runtime_us", limits.cpuRealtimeRuntime);
     await set("cpu", "cpu.shares", limits.cpuShares);
     await set("cpu", "cpu.cfs_period_us", limits.cpuPeriod);
     await set("cpu", "cpu.cfs_quota_us", limits.cpuQuota);
     await set("cpuset", "cpuset.cpus", limits.cpusetCpus || undefined);
     await set("cpuset", "cpuset.mems", limits.cpusetMems || undefined);
-    await set("blkio", "blkio.weight", limits.blkioWeight);
+    for (const [name, value] of this.blockSettings(limits)) await set("blkio", name, value);
     const { pidsLimit } = limits;
     await set("pids", "pids.max", pidsLimit !== undefined && pidsLimit <= 0 ? "max" : pidsLimit);
+  }
+
+  /** The files of the blkio controller that say `limits`: a line at a time, as `8:0 1048576`. */
+  blockSettings(limits: CgroupLimits): readonly (readonly [file: string, value: string])[] {
+    const of = (file: string, list: readonly BlockLimit[] = [], lifted = "0") =>
+      list.map(({ major, minor, value }): readonly [string, string] => [
+        file,
+        `${major}:${minor} ${value === 0 ? lifted : value}`,
+      ]);
+    const weights = this.#weights;
+    const usual = weights?.file === "blkio.bfq.weight" ? "default" : "0";
+    return [
+      ...(weights && limits.blkioWeight ? [[weights.file, String(limits.blkioWeight)] as const] : []),
+      ...(weights ? of(weights.devices, limits.blockWeights, usual) : []),
+      ...of(THROTTLES.readBps, limits.readBps),
+      ...of(THROTTLES.writeBps, limits.writeBps),
+      ...of(THROTTLES.readIops, limits.readIops),
+      ...of(THROTTLES.writeIops, limits.writeIops),
+    ];
   }
 
   /** Memory never exceeds memory with swap, so what grows is set from the outside in, what shrinks from the inside out. */
@@ -205,6 +286,7 @@ export class CgroupsV1 implements Cgroups {
     return {
       cpu: {
         total: await readNumber(at("cpuacct"), "cpuacct.usage"),
+        perCpu: ((await readValue(at("cpuacct"), "cpuacct.usage_percpu")) ?? "").split(" ").filter(Boolean).map(Number),
         user: (ticks.user ?? 0) * TICK_NS,
         system: (ticks.system ?? 0) * TICK_NS,
         periods: throttling.nr_periods ?? 0,
@@ -236,6 +318,13 @@ export class CgroupsV1 implements Cgroups {
   async oomKills(path: string): Promise<number> {
     const table = await readTable(this.#directory("memory", path) ?? "/nonexistent", "memory.oom_control");
     return table.oom_kill ?? 0;
+  }
+
+  /** @see Cgroups. The kernel signals once more when the cgroup goes, which says nothing of memory. */
+  watchMemory(path: string, onExhausted: () => void): Disposable {
+    const directory = this.#directory("memory", path);
+    if (directory === undefined) return { [Symbol.dispose]: () => {} };
+    return watchExhaustion(directory, () => void exists(directory).then((isThere) => isThere && onExhausted()));
   }
 
   async remove(path: string): Promise<void> {

@@ -3,17 +3,19 @@
  * device-filter.ts.
  */
 
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync, watch } from "node:fs";
 import { join } from "node:path";
 import { hasCode, internal, notFound } from "../base/errors.ts";
 import { attachDeviceFilter } from "../base/processes.ts";
-import type { BlockStats, CgroupFeatures, CgroupLimits, CgroupStats, Cgroups } from "./cgroup.ts";
+import type { BlockLimit, BlockStats, CgroupFeatures, CgroupLimits, CgroupStats, Cgroups } from "./cgroup.ts";
 import {
   checkPath,
+  directoryIn,
   exists,
   killBelow,
   lineage,
   makeDirectory,
+  ownPlaces,
   processesBelow,
   readLimit,
   readNumber,
@@ -33,13 +35,50 @@ const DEFAULT_PERIOD_US = 100_000;
 export const weightOf = (shares: number): number =>
   Math.min(10_000, Math.max(1, 1 + Math.floor(((shares - 2) * 9999) / 262_142)));
 
+/** v1's weight of disks, 10..1000, as v2's, 1..10000. Source: runc's libcontainer uses this line. */
+export const diskWeightOf = (weight: number): number => 1 + Math.floor(((weight - 10) * 9999) / 990);
+
 const limit = (value: number): string => (value <= 0 ? "max" : String(value));
+
+/** Keys of io.max. */
+const IO_MAX = { readBps: "rbps", writeBps: "wbps", readIops: "riops", writeIops: "wiops" } as const;
+
+/**
+ * @param bfq  whether weights are BFQ's, which has a file of its own with v1's range
+ */
+function diskSettings(limits: CgroupLimits, bfq: boolean): readonly (readonly [file: string, value: string])[] {
+  const file = bfq ? "io.bfq.weight" : "io.weight";
+  const weight = (value: number) => (bfq ? value : diskWeightOf(value));
+  const most = (key: keyof typeof IO_MAX) =>
+    (limits[key] ?? []).map(({ major, minor, value }: BlockLimit): readonly [string, string] => [
+      "io.max",
+      `${major}:${minor} ${IO_MAX[key]}=${limit(value)}`,
+    ]);
+  return [
+    ...(limits.blkioWeight
+      ? [[file, bfq ? String(limits.blkioWeight) : `default ${weight(limits.blkioWeight)}`] as const]
+      : []),
+    ...(limits.blockWeights ?? []).map(({ major, minor, value }): readonly [string, string] => [
+      file,
+      `${major}:${minor} ${value === 0 ? "default" : weight(value)}`,
+    ]),
+    ...most("readBps"),
+    ...most("writeBps"),
+    ...most("readIops"),
+    ...most("writeIops"),
+  ];
+}
 
 /**
  * The files that say `limits`, in the order in which they are to be written.
  * @param memoryNow  bytes that memory is limited to already; swap is counted beside it, not on top
+ * @param bfq        whether the weights of disks are BFQ's
  */
-export function settings(limits: CgroupLimits, memoryNow = 0): readonly (readonly [file: string, value: string])[] {
+export function settings(
+  limits: CgroupLimits,
+  memoryNow = 0,
+  bfq = false,
+): readonly (readonly [file: string, value: string])[] {
   const { memory, memorySwap, memoryReservation, cpuShares, cpuQuota, cpuPeriod, pidsLimit } = limits;
   const files: (readonly [string, string])[] = [];
   if (memory !== undefined) files.push(["memory.max", limit(memory)]);
@@ -51,7 +90,7 @@ export function settings(limits: CgroupLimits, memoryNow = 0): readonly (readonl
     files.push(["cpu.max", `${limit(cpuQuota ?? -1)} ${cpuPeriod || DEFAULT_PERIOD_US}`]);
   if (limits.cpusetCpus) files.push(["cpuset.cpus", limits.cpusetCpus]);
   if (limits.cpusetMems) files.push(["cpuset.mems", limits.cpusetMems]);
-  if (limits.blkioWeight) files.push(["io.weight", `default ${limits.blkioWeight}`]);
+  files.push(...diskSettings(limits, bfq));
   if (pidsLimit !== undefined) files.push(["pids.max", limit(pidsLimit)]);
   return files;
 }
@@ -81,12 +120,23 @@ export class CgroupsV2 implements Cgroups {
   readonly version = 2;
   readonly features: CgroupFeatures;
   readonly #mount: string;
+  readonly #own: string;
 
-  constructor(mount: string) {
+  /** @param self  text of /proc/self/cgroup */
+  constructor(mount: string, self = readFileSync("/proc/self/cgroup", "utf8")) {
     this.#mount = mount;
+    this.#own = ownPlaces(self).get("") ?? "/";
     const available = readFileSync(join(mount, "cgroup.controllers"), "utf8").split(/\s+/);
     const has = (controller: string): boolean => available.includes(controller);
+    const io = has("io");
     this.features = {
+      memoryReservation: has("memory"),
+      memorySwappiness: false,
+      oomKillDisable: false,
+      cpuRealtime: false,
+      blockWeight: io,
+      blockWeightDevice: io,
+      ...{ readBps: io, writeBps: io, readIops: io, writeIops: io },
       memory: has("memory"),
       swap: has("memory"),
       cpuShares: has("cpu"),
@@ -98,8 +148,12 @@ export class CgroupsV2 implements Cgroups {
     };
   }
 
+  get mounts(): readonly string[] {
+    return [this.#mount];
+  }
+
   #directory(path: string): string {
-    return join(this.#mount, checkPath(path));
+    return directoryIn(this.#mount, this.#own, path);
   }
 
   /** Controllers reach a cgroup only when every one above it passes them on. */
@@ -114,10 +168,10 @@ export class CgroupsV2 implements Cgroups {
     await using undo = new AsyncDisposableStack();
     const directory = this.#directory(path);
     await this.#passOn(this.#mount);
-    for (const each of lineage(path)) {
-      const isNew = await makeDirectory(join(this.#mount, each));
+    for (const each of lineage(checkPath(path))) {
+      const isNew = await makeDirectory(this.#directory(each));
       if (isNew && each === path) undo.defer(() => removeTree(directory));
-      if (each !== path) await this.#passOn(join(this.#mount, each));
+      if (each !== path) await this.#passOn(this.#directory(each));
     }
     await this.update(path, limits);
     if (limits.devices) attachDeviceFilter(directory, deviceFilter(limits.devices));
@@ -128,7 +182,8 @@ export class CgroupsV2 implements Cgroups {
   async update(path: string, limits: CgroupLimits): Promise<void> {
     const directory = this.#directory(path);
     const memoryNow = await readLimit(directory, "memory.max");
-    for (const [name, value] of settings(limits, memoryNow)) await writeValue(directory, name, value);
+    const bfq = (await readValue(directory, "io.bfq.weight")) !== undefined;
+    for (const [name, value] of settings(limits, memoryNow, bfq)) await writeValue(directory, name, value);
   }
 
   async entrances(path: string): Promise<readonly string[]> {
@@ -177,6 +232,7 @@ export class CgroupsV2 implements Cgroups {
     return {
       cpu: {
         total: ns("usage_usec"),
+        perCpu: [],
         user: ns("user_usec"),
         system: ns("system_usec"),
         periods: cpu.nr_periods ?? 0,
@@ -197,6 +253,20 @@ export class CgroupsV2 implements Cgroups {
 
   async oomKills(path: string): Promise<number> {
     return (await readTable(this.#directory(path), "memory.events")).oom_kill ?? 0;
+  }
+
+  /** memory.events changes when there is less memory, too; what counts is that the killer was called. */
+  watchMemory(path: string, onExhausted: () => void): Disposable {
+    const directory = this.#directory(path);
+    if (!readdirSync(directory).includes("memory.events")) return { [Symbol.dispose]: () => {} };
+    const count = () => readTable(directory, "memory.events").then(({ oom = 0 }) => oom);
+    let seen = 0;
+    const watcher = watch(join(directory, "memory.events"), async () => {
+      const now = await count();
+      if (now > seen) onExhausted();
+      seen = Math.max(seen, now);
+    });
+    return { [Symbol.dispose]: () => watcher.close() };
   }
 
   async remove(path: string): Promise<void> {

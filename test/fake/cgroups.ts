@@ -3,7 +3,8 @@
 import { invalid, notFound } from "../../src/base/errors.ts";
 import type { CgroupFeatures, CgroupLimits, CgroupStats, Cgroups } from "../../src/runtime/cgroup.ts";
 
-const ALL: CgroupFeatures = {
+/** A host that lacks nothing. */
+export const ALL: CgroupFeatures = {
   memory: true,
   swap: true,
   cpuShares: true,
@@ -12,11 +13,15 @@ const ALL: CgroupFeatures = {
   pids: true,
   devices: true,
   freezer: true,
+  ...{ memoryReservation: true, memorySwappiness: true, oomKillDisable: true, cpuRealtime: true },
+  ...{ blockWeight: true, blockWeightDevice: true, readBps: true, writeBps: true, readIops: true, writeIops: true },
 };
 
 export class FakeCgroups implements Cgroups {
   readonly version = 2;
   readonly features = ALL;
+  readonly mounts = ["/sys/fs/cgroup"];
+  readonly #watchers = new Map<string, () => void>();
   readonly limits = new Map<string, CgroupLimits>();
   /** Paths whose processes were killed for want of memory. */
   readonly outOfMemory = new Set<string>();
@@ -59,7 +64,7 @@ export class FakeCgroups implements Cgroups {
   async stats(path: string): Promise<CgroupStats> {
     if (!this.limits.has(path)) throw notFound(`no cgroup ${path}`);
     return {
-      cpu: { total: 900, user: 600, system: 300, periods: 3, throttledPeriods: 2, throttledNs: 1 },
+      cpu: { total: 900, perCpu: [500, 400], user: 600, system: 300, periods: 3, throttledPeriods: 2, throttledNs: 1 },
       memory: {
         usage: 5000,
         limit: this.limits.get(path)?.memory,
@@ -74,6 +79,17 @@ export class FakeCgroups implements Cgroups {
 
   async oomKills(path: string): Promise<number> {
     return this.outOfMemory.has(path) ? 1 : 0;
+  }
+
+  watchMemory(path: string, onExhausted: () => void): Disposable {
+    this.#watchers.set(path, onExhausted);
+    return { [Symbol.dispose]: () => void this.#watchers.delete(path) };
+  }
+
+  /** A cgroup has no memory left. */
+  exhaust(path: string): void {
+    this.outOfMemory.add(path);
+    this.#watchers.get(path)?.();
   }
 
   async remove(path: string): Promise<void> {

@@ -27,6 +27,7 @@ const DEVICES: readonly DeviceRule[] = [
 /** A shell in the cgroup; says a line when it is in. */
 async function enter(entrances: readonly string[], script: string) {
   const child = Bun.spawn(["sh", "-c", `for f in "$@"; do echo 0 > "$f"; done; ${script}`, "sh", ...entrances], {
+    stdin: "pipe",
     stdout: "pipe",
     stderr: "pipe",
   });
@@ -112,6 +113,40 @@ describe.each(implementations)("%s", (_, cgroups) => {
     await cgroups.kill(path("kill"));
     expect(await child.exited).toBe(137);
     await cgroups.remove(path("kill"));
+  });
+
+  test("create() takes a path that is relative to our own place", async () => {
+    const name = PARENT.slice(1);
+    const entrances = await cgroups.create(`${name}/relative`, {});
+    const own = readFileSync("/proc/self/cgroup", "utf8").split("\n");
+    for (const entrance of entrances) {
+      const mount = cgroups.mounts.find((one) => entrance.startsWith(`${one}/`)) ?? "";
+      const path = entrance.slice(mount.length, -`/${name}/relative/cgroup.procs`.length);
+      expect(own.some((line) => line.endsWith(`:${path === "" ? "/" : path}`))).toBe(true);
+    }
+    await cgroups.remove(name);
+  });
+
+  test("watchMemory() tells of memory that is used up, and of nothing else", async () => {
+    if (!cgroups.features.memory) return; // v2 beside v1 has no controllers
+    const limits = { memory: 8 << 20, ...(cgroups.features.swap && { memorySwap: 8 << 20 }) };
+    const entrances = await cgroups.create(path("memory"), limits);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    let told = 0;
+    using _watch = cgroups.watchMemory(path("memory"), () => {
+      told++;
+      resolve();
+    });
+    const child = await enter(entrances, "echo in; read go; tail /dev/zero; read end");
+    expect(await firstLine(child.stdout)).toBe("in\n");
+    expect(told).toBe(0);
+    child.stdin.write("go\n");
+    await child.stdin.flush();
+    await promise;
+    expect(child.exitCode).toBeNull();
+    child.kill("SIGKILL");
+    await cgroups.remove(path("memory"));
+    expect(told).toBe(1);
   });
 
   test("create() with device rules refuses other devices", async () => {

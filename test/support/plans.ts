@@ -6,7 +6,12 @@ import { type ContainerConfig, type HostConfig, mergeConfig } from "../../src/co
 import { containerPlan, type PlanInput } from "../../src/container/plan.ts";
 import type { Op, Plan } from "../../src/runtime/ops.ts";
 
-const DEFAULTS = { shmSize: 64 << 20, log: { driver: "json-file", options: {} } } as const;
+const DEFAULTS = {
+  shmSize: 64 << 20,
+  log: { driver: "json-file", options: {} },
+  ipc: "private",
+  cgroupns: "private",
+} as const;
 
 /** @param body  of POST /containers/create; the image is `busybox` unless it says otherwise */
 export function requested(body: Readonly<Record<string, unknown>> = {}): {

@@ -5,7 +5,12 @@ import { toContainerRequest, toHostConfig } from "../../../src/api/create-reques
 import { Document } from "../../../src/api/document.ts";
 import { kindOf } from "../../../src/base/errors.ts";
 
-const DEFAULTS = { shmSize: 64 << 20, log: { driver: "json-file", options: { "max-size": "1m" } } } as const;
+const DEFAULTS = {
+  shmSize: 64 << 20,
+  log: { driver: "json-file", options: { "max-size": "1m" } },
+  ipc: "private",
+  cgroupns: "private",
+} as const;
 const request = (body: object) => toContainerRequest(new Document({ Image: "x", ...body }));
 const host = (document: object, networking: object = {}) =>
   toHostConfig(new Document(document, "HostConfig."), new Document(networking), DEFAULTS);
@@ -114,9 +119,23 @@ describe("toHostConfig()", () => {
       "notImplemented: HostConfig.PortBindings is not supported yet",
     ],
     [{ PublishAllPorts: true }, "notImplemented: HostConfig.PublishAllPorts is not supported yet"],
-    [{ OomKillDisable: true }, "notImplemented: HostConfig.OomKillDisable is not supported yet"],
-    [{ MemorySwappiness: 10 }, "notImplemented: HostConfig.MemorySwappiness is not supported yet"],
-    [{ DeviceCgroupRules: ["c 1:1 r"] }, "notImplemented: HostConfig.DeviceCgroupRules is not supported yet"],
+    [{ MemorySwappiness: 101 }, "invalid: Invalid value: 101, valid memory swappiness range is 0-100"],
+    [{ DeviceCgroupRules: ["c 1:1"] }, "invalid: invalid device cgroup rule format: 'c 1:1'"],
+    [{ BlkioWeight: 1001 }, "invalid: Range of blkio weight is from 10 to 1000"],
+    [{ BlkioWeightDevice: [{ Path: "/dev/x", Weight: 1 }] }, "invalid: Range of blkio weight is from 10 to 1000"],
+    [
+      { CpuRealtimePeriod: 10, CpuRealtimeRuntime: 20 },
+      "invalid: cpu real-time runtime cannot be higher than cpu real-time period",
+    ],
+    [
+      { IOMaximumIOps: 1 },
+      "invalid: Invalid QoS settings: linux does not support Maximum IO Bandwidth or Maximum IO IOps",
+    ],
+    [
+      { Memory: 64 << 20, MemoryReservation: 65 << 20 },
+      "invalid: Minimum memory limit can not be less than memory reservation limit, see usage",
+    ],
+    [{ CgroupParent: "a/../../b" }, "invalid: invalid cgroup parent a/../../b: want a path without .."],
     [
       { RestartPolicy: { Name: "always" }, AutoRemove: true },
       "invalid: can't create 'AutoRemove' container with restart policy",

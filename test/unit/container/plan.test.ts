@@ -81,9 +81,10 @@ describe("containerPlan() and namespaces", () => {
     expect(flags(host)).toBe(all & ~shared);
   });
 
-  test("containerPlan() makes a cgroup namespace on v2 only, and not when the host's is asked for", () => {
+  test("containerPlan() makes a cgroup namespace, and not when the host's is asked for", () => {
     expect(argsOf(planOf({}, { cgroups: V2_TREE }), "unshare")).toEqual([[String(CLONE.newCgroup)]]);
-    expect(argsOf(DEFAULT, "unshare")).toEqual([]);
+    expect(argsOf(planOf({ HostConfig: { CgroupnsMode: "private" } }), "unshare")).toEqual([[String(CLONE.newCgroup)]]);
+    expect(argsOf(planOf({ HostConfig: { CgroupnsMode: "host" } }), "unshare")).toEqual([]);
     expect(argsOf(planOf({ HostConfig: { CgroupnsMode: "host" } }, { cgroups: V2_TREE }), "unshare")).toEqual([]);
   });
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import { changeOf, resourceWarnings } from "../../../src/container/cgroups.ts";
+import { changeOf, resourceWarnings } from "../../../src/container/limits.ts";
 import { type ResourceChange, updatedResources } from "../../../src/container/update.ts";
+import { ALL } from "../../fake/cgroups.ts";
 import { requested } from "../../support/plans.ts";
 
 const resources = (HostConfig: object) => requested({ HostConfig }).host.resources;
@@ -40,8 +41,7 @@ test("changeOf() lifts what there was and is no more", () => {
 });
 
 test("resourceWarnings() names what the host cannot limit", () => {
-  const all = { memory: true, swap: false, cpuShares: true, cpuQuota: true, cpuset: true, pids: false };
-  const features = { ...all, devices: true, freezer: true };
+  const features = { ...ALL, swap: false, pids: false };
   expect(resourceWarnings(resources({ Memory: 64 * MB, PidsLimit: 9, CpuShares: 5 }), features)).toEqual([
     "Your kernel does not support swap limit capabilities or the cgroup is not mounted. Memory limited without swap.",
     "Your kernel does not support PIDs limit capabilities or the cgroup is not mounted. PIDs limit discarded.",

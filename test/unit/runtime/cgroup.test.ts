@@ -1,7 +1,7 @@
-import { expect, test } from "bun:test";
-import { cgroupLayout } from "../../../src/runtime/cgroup.ts";
-import { checkPath, lineage } from "../../../src/runtime/cgroup-files.ts";
-import { parseIoStat, settings, weightOf } from "../../../src/runtime/cgroup-v2.ts";
+import { describe, expect, test } from "bun:test";
+import { type CgroupLimits, cgroupLayout } from "../../../src/runtime/cgroup.ts";
+import { checkPath, directoryIn, lineage, ownPlaces } from "../../../src/runtime/cgroup-files.ts";
+import { diskWeightOf, parseIoStat, settings, weightOf } from "../../../src/runtime/cgroup-v2.ts";
 
 const V1 = `27 1 254:0 / / rw,relatime - ext4 /dev/vda rw
 31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
@@ -71,10 +71,52 @@ test("parseIoStat() reads a line per device", () => {
 
 test("checkPath() takes only what lies below the root", () => {
   expect(checkPath("/bosun/a")).toBe("/bosun/a");
-  for (const path of ["", "/", "bosun", "/bosun/../x", "/bosun/", "/a//b", "/./a"])
+  expect(checkPath("bosun/a")).toBe("bosun/a");
+  for (const path of ["", "/", "..", "a/../b", "/bosun/../x", "/bosun/", "/a//b", "/./a"])
     expect(() => checkPath(path)).toThrow("invalid cgroup");
 });
 
 test("lineage() lists a path from the outside in", () => {
   expect(lineage("/a/b/c")).toEqual(["/a", "/a/b", "/a/b/c"]);
+  expect(lineage("a/b")).toEqual(["a", "a/b"]);
+  expect(lineage("/")).toEqual([]);
+});
+
+test("directoryIn() puts relative paths below our own place, which is another in every tree", () => {
+  const own = ownPlaces("4:memory:/daemon.service\n1:cpu,cpuacct:/\n0::/user\n");
+  const place = (controller: string) => own.get(controller) ?? "";
+  expect(directoryIn("/cg/memory", place("memory"), "a/b")).toBe("/cg/memory/daemon.service/a/b");
+  expect(directoryIn("/cg/cpu", place("cpuacct"), "a")).toBe("/cg/cpu/a");
+  expect(directoryIn("/cg/unified", place(""), "a")).toBe("/cg/unified/user/a");
+  expect(directoryIn("/cg/memory", place("memory"), "/a")).toBe("/cg/memory/a");
+});
+
+describe("limits of disks", () => {
+  const disk = (value: number) => [{ major: 8, minor: 16, value }];
+  const written = (limits: CgroupLimits, bfq = false) => settings(limits, 0, bfq).map((pair) => pair.join("="));
+
+  test.each([
+    [10, 1],
+    [500, 4950],
+    [1000, 10_000],
+  ])("diskWeightOf(%d) is %d", (weight, expected) => {
+    expect(diskWeightOf(weight)).toBe(expected);
+  });
+
+  test("settings() writes a line per disk and limit on v2", () => {
+    expect(written({ readBps: disk(1), writeBps: disk(2), readIops: disk(3), writeIops: disk(0) })).toEqual([
+      "io.max=8:16 rbps=1",
+      "io.max=8:16 wbps=2",
+      "io.max=8:16 riops=3",
+      "io.max=8:16 wiops=max",
+    ]);
+    expect(written({ blkioWeight: 1000, blockWeights: disk(10) })).toEqual([
+      "io.weight=default 10000",
+      "io.weight=8:16 1",
+    ]);
+    expect(written({ blkioWeight: 1000, blockWeights: disk(0) }, true)).toEqual([
+      "io.bfq.weight=1000",
+      "io.bfq.weight=8:16 default",
+    ]);
+  });
 });
