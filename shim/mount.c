@@ -207,6 +207,27 @@ op_bind (struct run *run, int argc, char **argv)
   return error < 0 ? error : move_onto (tree, target);
 }
 
+/* share NAMESPACE SOURCE TARGET: what is mounted at SOURCE in another mount namespace, out of whose root nothing leads. */
+int
+op_share (struct run *run, int, char **argv)
+{
+  cleanup_close int own = open ("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+  cleanup_close int other = open (argv[0], O_RDONLY | O_CLOEXEC);
+  if (own < 0 || other < 0 || setns (other, CLONE_NEWNS) < 0)
+    return -errno;
+  cleanup_close int tree = checked (open_tree (AT_FDCWD, argv[1], OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW));
+  if (setns (own, CLONE_NEWNS) < 0)
+    return -errno;
+  if (tree < 0)
+    {
+      explain (run, "source %s", argv[1]);
+      return tree;
+    }
+  cleanup_close int target = path_make (run->root, argv[2], S_IFDIR, 0755);
+  int error = target < 0 ? target : set_attributes (tree, MS_PRIVATE, false);
+  return error < 0 ? error : move_onto (tree, target);
+}
+
 /* Splits "a,b=c" at its commas and sets each. Flags that belong to a superblock have names of their own. */
 static int
 set_data (struct run *run, int context, unsigned long flags, char *data)

@@ -19,6 +19,7 @@ static const struct operation operations[] = {
   { "propagation", op_propagation, 1, 2, EITHER },
   { "overlay", op_overlay, 4, -1, EITHER },
   { "bind", op_bind, 5, 6, EITHER },
+  { "share", op_share, 3, 3, IN_CHILD },
   { "mount", op_mount, 5, 5, EITHER },
   { "root", op_root, 1, 1, IN_CHILD },
   { "mkdir", op_mkdir, 2, 2, EITHER },

@@ -281,7 +281,7 @@ function hostConfigOf({ host }: Container, view: ViewContext) {
     SecurityOpt: orNull(host.securityOpt),
     ...(Object.keys(host.tmpfs).length > 0 && { Tmpfs: host.tmpfs }),
     UTSMode: shown(namespaces.uts, "private"),
-    UsernsMode: "",
+    UsernsMode: host.usernsMode,
     ShmSize: host.shmSize,
     ...(Object.keys(host.storageOpt).length > 0 && { StorageOpt: host.storageOpt }),
     Sysctls: host.sysctls,

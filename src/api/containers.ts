@@ -34,9 +34,12 @@ async function create(c: Ctx, { containers, defaults }: ContainersApi): Promise<
   const body = new Document(await jsonBody(c));
   const platform = c.req.query("platform");
   const host = toHostConfig(body.document("HostConfig"), body.document("NetworkingConfig"), defaults);
+  const request = toContainerRequest(body);
+  if (host.namespaces.uts === "host" && request.hostname)
+    throw invalid("conflicting options: hostname and the UTS mode");
   const { id, warnings } = await containers.create(
     c.req.query("name") || undefined,
-    toContainerRequest(body),
+    request,
     host,
     platform ? parsePlatform(platform) : undefined,
   );

@@ -9,9 +9,11 @@ import { parseBytes } from "../base/units.ts";
 import {
   type ContainerRequest,
   checkUlimit,
+  containerOf,
   type HostConfig,
   type LogConfig,
   type Namespaces,
+  type OfContainer,
 } from "../container/config.ts";
 import { parseDeviceRule } from "../container/device-rules.ts";
 import { toCgroupParent } from "../container/limits.ts";
@@ -100,7 +102,6 @@ export function toHostConfig(host: Document, networking: Document, defaults: Hos
   if (host.flag("AutoRemove") && restart.name !== "no")
     throw invalid("can't create 'AutoRemove' container with restart policy");
   checkRuntime(host.text("Runtime"));
-  if (!["", "host"].includes(host.text("UsernsMode"))) throw invalid(`invalid userns mode: ${host.text("UsernsMode")}`);
   if (!["", "default"].includes(host.text("Isolation"))) throw invalid(`invalid isolation: ${host.text("Isolation")}`);
   const networkMode = host.text("NetworkMode").replace(/^(default)?$/, "bridge"); // so inspect names the network itself
   checkEndpoints(networking.document("EndpointsConfig"), networkMode);
@@ -118,6 +119,7 @@ export function toHostConfig(host: Document, networking: Document, defaults: Hos
       permissions: checkPermissions(device.text("CgroupPermissions") || "rwm"),
     })),
     deviceCgroupRules: checkDeviceRules(host.words("DeviceCgroupRules") ?? []),
+    usernsMode: toUserns(host.text("UsernsMode")),
     cgroupParent: toCgroupParent(host.text("CgroupParent")),
     dns: host.words("Dns") ?? [],
     dnsOptions: host.words("DnsOptions") ?? [],
@@ -165,6 +167,11 @@ function checkDeviceRules(rules: readonly string[]): readonly string[] {
   return rules;
 }
 
+function toUserns(mode: string): "" | "host" {
+  if (mode === "" || mode === "host") return mode;
+  throw invalid(`invalid userns mode: ${mode}`);
+}
+
 function checkRuntime(name: string): void {
   if (!["", "bosun"].includes(name)) throw invalid(`unknown or invalid runtime name: ${name}`);
 }
@@ -180,8 +187,8 @@ function checkEndpoints(endpoints: Document, networkMode: string): void {
 function toNamespaces(host: Document, networkMode: string, defaults: HostDefaults): Namespaces {
   return {
     network: choose("network", networkMode, { bridge: "bridge", host: "host", none: "none" }),
-    pid: choose("PID", host.text("PidMode"), { "": "private", private: "private", host: "host" }),
-    ipc: choose("IPC", host.text("IpcMode"), {
+    pid: joinable("PID", host.text("PidMode"), { "": "private", private: "private", host: "host" }),
+    ipc: joinable("IPC", host.text("IpcMode"), {
       "": defaults.ipc,
       private: "private",
       shareable: "shareable",
@@ -197,11 +204,17 @@ function toNamespaces(host: Document, networkMode: string, defaults: HostDefault
   };
 }
 
+const joinable = <T extends string>(
+  what: string,
+  text: string,
+  choices: Readonly<Record<string, T>>,
+): T | OfContainer =>
+  containerOf(text) === undefined ? choose(what, text, choices) : `container:${containerOf(text)}`;
+
 function choose<T extends string>(what: string, text: string, choices: Readonly<Record<string, T>>): T {
   const choice = Object.hasOwn(choices, text) ? choices[text] : undefined;
   if (choice !== undefined) return choice;
-  if (text.startsWith("container:") || what === "network")
-    throw notImplemented(`${what} mode '${text}' is not supported yet`);
+  if (what === "network") throw notImplemented(`${what} mode '${text}' is not supported yet`);
   throw invalid(`invalid ${what} mode: ${text}`);
 }
 

@@ -92,11 +92,16 @@ export const UNLIMITED: Resources = {
   ...{ blkioDeviceWriteBps: [], blkioDeviceReadIops: [], blkioDeviceWriteIops: [] },
 };
 
-/** Only with the host, in place of the container's own. */
+/** With another container, by its id; one that does not exist stays as it was named. */
+export type OfContainer = `container:${string}`;
+
+export const containerOf = (mode: string): string | undefined => /^container:(.+)$/s.exec(mode)?.[1];
+
+/** With the host or another container, in place of the container's own. */
 export interface Namespaces {
   readonly network: "none" | "host" | "bridge";
-  readonly pid: "private" | "host";
-  readonly ipc: "private" | "shareable" | "none" | "host";
+  readonly pid: "private" | "host" | OfContainer;
+  readonly ipc: "private" | "shareable" | "none" | "host" | OfContainer;
   readonly uts: "private" | "host";
   readonly cgroup: "private" | "host";
 }
@@ -166,6 +171,8 @@ export interface HostConfig {
   readonly deviceCgroupRules: readonly string[];
   /** The cgroup above its own; empty for the daemon's. */
   readonly cgroupParent: string;
+  /** Containers are in the host's user namespace in either case. */
+  readonly usernsMode: "" | "host";
   readonly dns: readonly string[];
   readonly dnsOptions: readonly string[];
   readonly dnsSearch: readonly string[];

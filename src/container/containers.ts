@@ -23,6 +23,7 @@ import type { Launcher } from "./launch.ts";
 import { Life } from "./life.ts";
 import { MemoryWatch } from "./memory-watch.ts";
 import { randomName } from "./names.ts";
+import { settled } from "./namespaces.ts";
 import { Pauses, phaseRefusals } from "./pause.ts";
 import { type Container, checkName, type Records } from "./records.ts";
 import { Removal } from "./removal.ts";
@@ -148,7 +149,11 @@ export class Containers implements Disposable {
     await using _ = await locks.acquire(`name:${chosen}`);
     records.checkFree(chosen);
     const config = mergeConfig(image.config.config, request, launcher.defaultHostname(id, wanted));
-    const host = { ...wanted, resources: launcher.possibleLimits(wanted.resources) };
+    const host = {
+      ...wanted,
+      resources: launcher.possibleLimits(wanted.resources),
+      namespaces: settled(wanted.namespaces, records),
+    };
     const asked: Container = {
       id,
       name: chosen,

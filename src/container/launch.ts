@@ -23,6 +23,7 @@ import { parseDeviceRule } from "./device-rules.ts";
 import { type Device, hostDevices, mappedDevices } from "./devices.ts";
 import { hostsFile, parseExtraHost, type Resolver, resolvFile } from "./etc-files.ts";
 import { DEVICE_RULES, NAMESPACED_SYSCTLS } from "./isolation.ts";
+import { isOwn, joinedBy } from "./namespaces.ts";
 import { type CgroupPlace, containerPlan, execPlan, holdPlan, type Isolation } from "./plan.ts";
 import { privateMountFor } from "./propagation.ts";
 import type { Container, Records } from "./records.ts";
@@ -126,6 +127,7 @@ export class Launcher {
     const { id, config, host } = container;
     const { networks, snapshotter, runtime, rootfs, initPath, defaults, records, volumes } = this.#options;
     this.#live.add(id);
+    const joined = joinedBy(host.namespaces, records);
     const mounted = await volumes.mount(container);
     const devices = (await Promise.all(host.devices.map(mappedDevices))).flat();
     const endpoint = await networks.reserve(host.namespaces.network, id);
@@ -146,6 +148,7 @@ export class Launcher {
       rootfs,
       log: this.#logTarget(container),
       cgroups,
+      joined,
       isolation: this.#isolation(host),
       devices: [...nodes, ...devices.map(({ node }) => node)],
       ulimits: mergeUlimits(defaults.ulimits, host.ulimits),
@@ -379,7 +382,7 @@ const mergeUlimits = (defaults: readonly Ulimit[], own: readonly Ulimit[]): read
 function checkSysctls({ sysctls, namespaces }: HostConfig): void {
   for (const name of Object.keys(sysctls)) {
     const allowed =
-      (namespaces.ipc !== "host" && NAMESPACED_SYSCTLS.ipc.test(name)) ||
+      (isOwn(namespaces.ipc) && NAMESPACED_SYSCTLS.ipc.test(name)) ||
       (namespaces.network !== "host" && NAMESPACED_SYSCTLS.net.test(name)) ||
       (namespaces.uts !== "host" && name === "kernel.domainname");
     if (!allowed) throw invalid(`sysctl ${JSON.stringify(name)} is not in a separate kernel namespace`);

@@ -30,6 +30,7 @@ import {
   MASKED_PATHS,
   READONLY_PATHS,
 } from "./isolation.ts";
+import { isOwn } from "./namespaces.ts";
 
 /** A cgroup tree of the host, and the container's place in it. */
 export interface CgroupPlace {
@@ -46,6 +47,12 @@ export interface Isolation {
   readonly noNewPrivileges: boolean;
 }
 
+/** Processes of other containers whose namespaces are joined, as the host counts; undefined for none. */
+export interface Joined {
+  readonly pid?: number;
+  readonly ipc?: number;
+}
+
 /** What the plan is made from: everything that had to be found out first. */
 export interface PlanInput {
   readonly config: ContainerConfig;
@@ -60,6 +67,7 @@ export interface PlanInput {
   readonly privateMount: string | undefined;
   readonly log: LogTarget | undefined;
   readonly cgroups: readonly CgroupPlace[];
+  readonly joined: Joined;
   readonly isolation: Isolation;
   /** Host nodes of `--device`, or all of them when privileged. */
   readonly devices: readonly DeviceNode[];
@@ -75,10 +83,13 @@ const SYSTEM_FLAGS = MS.nosuid | MS.noexec | MS.nodev;
 const stdioOf = ({ tty, openStdin, stdinOnce }: ProcessConfig): Op =>
   op.stdio(tty ? "pty" : "pipe", { stdin: openStdin, once: stdinOnce });
 
+/** The file of a process's namespace, on the host. */
+const namespaceOf = (pid: number, name: string): string => `/proc/${pid}/ns/${name}`;
+
 const cloneFlags = ({ namespaces }: HostConfig): number =>
   CLONE.newNs |
-  (namespaces.pid === "host" ? 0 : CLONE.newPid) |
-  (namespaces.ipc === "host" ? 0 : CLONE.newIpc) |
+  (isOwn(namespaces.pid) ? CLONE.newPid : 0) |
+  (isOwn(namespaces.ipc) ? CLONE.newIpc : 0) |
   (namespaces.uts === "host" ? 0 : CLONE.newUts) |
   (namespaces.network === "host" ? 0 : CLONE.newNet);
 
@@ -99,7 +110,7 @@ function rootOp(mount: Mount): Op {
 }
 
 /** The file systems that every container has, by their target, in order. */
-function systemMounts({ host, config, cgroups }: PlanInput): Map<string, readonly Op[]> {
+function systemMounts({ host, config, cgroups, joined }: PlanInput): Map<string, readonly Op[]> {
   const { namespaces, privileged, shmSize } = host;
   const mounts = new Map<string, readonly Op[]>([
     ["/proc", [op.mount("proc", "proc", "/proc", SYSTEM_FLAGS)]],
@@ -117,15 +128,18 @@ function systemMounts({ host, config, cgroups }: PlanInput): Map<string, readonl
     ["/dev/mqueue", [op.mkdir("/dev/mqueue"), op.mount("mqueue", "mqueue", "/dev/mqueue", SYSTEM_FLAGS)]],
   ]);
   if (namespaces.ipc !== "none")
-    mounts.set("/dev/shm", [op.mkdir("/dev/shm", 0o1777), sharedMemory(namespaces.ipc, shmSize)]);
+    mounts.set("/dev/shm", [op.mkdir("/dev/shm", 0o1777), sharedMemory(namespaces.ipc, shmSize, joined.ipc)]);
   if (config.tty) mounts.set("/dev/console", [op.console(true)]);
   return mounts;
 }
 
-const sharedMemory = (ipc: string, size: number): Op =>
-  ipc === "host"
-    ? op.bind("/dev/shm", "/dev/shm")
+/** Shared memory belongs to the namespace: who joins one gets its files, too. */
+const sharedMemory = (ipc: string, size: number, joined: number | undefined): Op => {
+  if (ipc === "host") return op.bind("/dev/shm", "/dev/shm");
+  return joined !== undefined
+    ? op.share(namespaceOf(joined, "mnt"), "/dev/shm", "/dev/shm")
     : op.mount("tmpfs", "shm", "/dev/shm", SYSTEM_FLAGS, `mode=1777,size=${size}`);
+};
 
 /** Version 2 is mounted as it is in the container's namespace; of version 1 it sees its own place in each tree. */
 function cgroupMounts(places: readonly CgroupPlace[], { privileged }: HostConfig): readonly Op[] {
@@ -287,7 +301,7 @@ const identityOps = ({ config, host }: PlanInput): readonly Op[] =>
 
 /** @returns the plan of a container's first process */
 export function containerPlan(input: PlanInput): Plan {
-  const { config, host, rootMounts, rootfs, privateMount, log, cgroups, isolation, ulimits, init } = input;
+  const { config, host, rootMounts, rootfs, privateMount, log, cgroups, joined, isolation, ulimits, init } = input;
   const slave = host.binds.some(({ propagation }) => propagation.endsWith("slave"));
   const ownCgroup = host.namespaces.cgroup === "private";
   const env = fullEnv(config, config.hostname);
@@ -296,8 +310,10 @@ export function containerPlan(input: PlanInput): Plan {
     stdioOf(config),
     ...(log ? [op.log(log.path, { ...log, maxFile: log.maxFiles })] : []),
     ...rootMounts.filter(({ type }) => type === "layer").map(rootOp),
+    ...(joined.pid === undefined ? [] : [op.join(namespaceOf(joined.pid, "pid"), CLONE.newPid)]),
     op.clone(cloneFlags(host)),
     ...enterCgroups(cgroups),
+    ...(joined.ipc === undefined ? [] : [op.join(namespaceOf(joined.ipc, "ipc"), CLONE.newIpc)]),
     ...(ownCgroup ? [op.unshare(CLONE.newCgroup)] : []),
     privateMount === undefined
       ? op.propagation(MS.rec | (slave ? MS.slave : MS.private))
@@ -364,13 +380,12 @@ const JOINED = [
 
 /** @returns the plan of a process that joins a running container */
 export function execPlan({ process, hostname, pid, groups, cgroups, isolation }: ExecPlanInput): Plan {
-  const namespace = (name: string) => `/proc/${pid}/ns/${name}`;
   return [
     stdioOf(process),
-    op.join(namespace("pid"), CLONE.newPid),
+    op.join(namespaceOf(pid, "pid"), CLONE.newPid),
     op.clone(0),
     ...enterCgroups(cgroups),
-    ...JOINED.map(([name, flag]) => op.join(namespace(name), flag)),
+    ...JOINED.map(([name, flag]) => op.join(namespaceOf(pid, name), flag)),
     ...(process.tty ? [op.console(false)] : []),
     op.session(),
     op.umask(0o022),

@@ -76,6 +76,7 @@ const YOUNGER_PARTS = {
   volumeDriver: "",
   deviceCgroupRules: [],
   cgroupParent: "",
+  usernsMode: "",
 } as const;
 
 export class Records {

@@ -173,6 +173,9 @@ export const bind = (source: string, target: string, options: BindOptions = {}):
   ...(options.below === undefined ? [] : [options.below]),
 ];
 
+/** @param namespace  file of a mount namespace. @param source  what is mounted there, in it */
+export const share = (namespace: string, source: string, target: string): Op => ["share", namespace, source, target];
+
 /** A new file system. @param data  its options, `a,b=c` */
 export const mount = (type: string, source: string, target: string, flags = 0, data = ""): Op => [
   "mount",

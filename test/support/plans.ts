@@ -42,6 +42,7 @@ export function planOf(body: Readonly<Record<string, unknown>> = {}, more: Parti
     privateMount: undefined,
     log: { path: "/containers/id/id-json.log", maxSize: 0, maxFiles: 1 },
     cgroups: V1_TREES,
+    joined: {},
     isolation: { capabilities: 0b101n, seccomp: { filter: Uint8Array.of(1, 2, 3), flags: 0 }, noNewPrivileges: false },
     devices: [],
     ulimits: [],

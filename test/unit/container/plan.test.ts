@@ -81,6 +81,17 @@ describe("containerPlan() and namespaces", () => {
     expect(flags(host)).toBe(all & ~shared);
   });
 
+  test("containerPlan() joins the namespaces of another container, and its shared memory", () => {
+    const HostConfig = { PidMode: "container:x", IpcMode: "container:x" };
+    const plan = planOf({ HostConfig }, { joined: { pid: 7, ipc: 8 } });
+    expect(flags(HostConfig)).toBe(all & ~CLONE.newPid & ~CLONE.newIpc);
+    const names = namesOf(plan);
+    expect(plan.findIndex(([, path]) => path === "/proc/7/ns/pid")).toBeLessThan(names.indexOf("clone"));
+    expect(plan.findIndex(([, path]) => path === "/proc/8/ns/ipc")).toBeGreaterThan(names.indexOf("clone"));
+    expect(plan.findIndex(([, path]) => path === "/proc/8/ns/ipc")).toBeLessThan(names.indexOf("mount"));
+    expect(argsOf(plan, "share")).toEqual([["/proc/8/ns/mnt", "/dev/shm", "/dev/shm"]]);
+  });
+
   test("containerPlan() makes a cgroup namespace, and not when the host's is asked for", () => {
     expect(argsOf(planOf({}, { cgroups: V2_TREE }), "unshare")).toEqual([[String(CLONE.newCgroup)]]);
     expect(argsOf(planOf({ HostConfig: { CgroupnsMode: "private" } }), "unshare")).toEqual([[String(CLONE.newCgroup)]]);
