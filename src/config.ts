@@ -53,6 +53,8 @@ export interface Config {
   readonly seccompProfile: string;
   /** Bytes. */
   readonly defaultShmSize: number;
+  /** Where CDI's files are, the weakest first. */
+  readonly cdiSpecDirs: readonly string[];
   readonly cgroupParent: string;
   /** Microseconds that real-time tasks of all containers may run in a period. */
   readonly realtime: { readonly cpuRealtimePeriod?: number; readonly cpuRealtimeRuntime?: number };
@@ -122,6 +124,7 @@ const OPTIONS: Readonly<Record<string, Option>> = {
   "no-new-privileges": { kind: "bool" },
   "seccomp-profile": { kind: "string" },
   "default-shm-size": { kind: "string" },
+  "cdi-spec-dir": { kind: "list", key: "cdi-spec-dirs" },
   "cgroup-parent": { kind: "string" },
   "cpu-rt-period": { kind: "int" },
   "cpu-rt-runtime": { kind: "int" },
@@ -363,6 +366,12 @@ function daemonsCgroupParent(text: string): string {
   return parent;
 }
 
+/** One empty text turns CDI off, as with dockerd. */
+function toSpecDirs(values: Values): readonly string[] {
+  const directories = values.raw.has("cdi-spec-dir") ? values.list("cdi-spec-dir") : ["/etc/cdi", "/var/run/cdi"];
+  return directories.filter((directory) => directory !== "");
+}
+
 function toRealtime(values: Values): Config["realtime"] {
   const [period, runtime] = [values.number("cpu-rt-period", 0, 0), values.number("cpu-rt-runtime", 0, 0)];
   return { ...(period > 0 && { cpuRealtimePeriod: period }), ...(runtime > 0 && { cpuRealtimeRuntime: runtime }) };
@@ -400,6 +409,7 @@ function toConfig(values: Values): Config {
     noNewPrivileges: values.flag("no-new-privileges", false),
     seccompProfile: values.text("seccomp-profile") ?? "builtin",
     defaultShmSize: parseBytes(values.text("default-shm-size") ?? "64m"),
+    cdiSpecDirs: toSpecDirs(values),
     cgroupParent: daemonsCgroupParent(values.text("cgroup-parent") ?? "/bosun"),
     realtime: toRealtime(values),
     defaultIpcMode: values.choice("default-ipc-mode", "private", ["private", "shareable"]),

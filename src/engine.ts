@@ -24,6 +24,7 @@ import { newId } from "./base/ids.ts";
 import type { Logger } from "./base/logger.ts";
 import { exchangeNetlink, NETLINK } from "./base/netlink.ts";
 import type { Config } from "./config.ts";
+import { CdiDevices } from "./container/cdi.ts";
 import { ContainerCgroups } from "./container/cgroups.ts";
 import { Commits } from "./container/commit.ts";
 import { Containers } from "./container/containers.ts";
@@ -188,6 +189,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     records,
     copyUp: (id, path, directory) => copyUp(snapshotter, id, path, directory),
   });
+  const cdi = new CdiDevices(config.cdiSpecDirs);
   const containerCgroups = new ContainerCgroups(
     cgroups,
     config.cgroupParent,
@@ -201,6 +203,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     snapshotter,
     networks,
     volumes: containerVolumes,
+    cdi,
     logs: LOGS,
     log,
     defaults: {
@@ -273,6 +276,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     containers,
     images,
     cgroups,
+    cdi,
     storageDriver: snapshotter.name,
     seccomp: config.seccompProfile,
     listeners: () => events.watchers,

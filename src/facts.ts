@@ -5,6 +5,7 @@ import { cpus, hostname, release, totalmem } from "node:os";
 import type { SystemFacts } from "./api/system.ts";
 import { fileSystemOf } from "./base/files.ts";
 import type { Config } from "./config.ts";
+import type { CdiDevices } from "./container/cdi.ts";
 import type { Containers } from "./container/containers.ts";
 import { isUp } from "./container/state.ts";
 import type { Images } from "./image/images.ts";
@@ -28,6 +29,7 @@ export interface FactSources {
   readonly containers: Containers;
   readonly images: Images;
   readonly cgroups: Cgroups;
+  readonly cdi: CdiDevices;
   readonly storageDriver: string;
   readonly seccomp: string;
   readonly listeners: () => number;
@@ -65,7 +67,7 @@ function backingFileSystem(path: string): string {
 const readFlag = (path: string): boolean => existsSync(path) && readFileSync(path, "utf8").trim() === "1";
 
 async function info(sources: FactSources, host: SystemFacts["host"]): Promise<Readonly<Record<string, unknown>>> {
-  const { config, id, containers, images, cgroups, storageDriver, seccomp } = sources;
+  const { config, id, containers, images, cgroups, cdi, storageDriver, seccomp } = sources;
   const all = containers.records.all();
   const running = all.filter(({ state }) => isUp(state)).length;
   const paused = all.filter(({ state }) => state.phase === "paused").length;
@@ -139,7 +141,8 @@ async function info(sources: FactSources, host: SystemFacts["host"]): Promise<Re
       ...(seccomp === "unconfined" ? [] : [`name=seccomp,profile=${seccomp}`]),
       ...(cgroups.version === 2 ? ["name=cgroupns"] : []),
     ],
-    CDISpecDirs: [],
+    CDISpecDirs: cdi.directories,
+    DiscoveredDevices: (await cdi.list()).map((name) => ({ Source: "cdi", ID: name })),
     Warnings: warnings(sources),
   };
 }

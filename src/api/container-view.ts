@@ -304,7 +304,15 @@ function hostConfigOf({ host }: Container, view: ViewContext) {
       CgroupPermissions: permissions,
     })),
     DeviceCgroupRules: orNull(host.deviceCgroupRules),
-    DeviceRequests: null,
+    DeviceRequests: orNull(
+      host.deviceRequests.map(({ driver, count, ids, capabilities, options }) => ({
+        Driver: driver,
+        Count: count,
+        DeviceIDs: orNull(ids),
+        Capabilities: orNull(capabilities),
+        Options: options,
+      })),
+    ),
     MemoryReservation: resources.memoryReservation,
     MemorySwap: resources.memorySwap,
     MemorySwappiness: resources.memorySwappiness < 0 ? null : resources.memorySwappiness,

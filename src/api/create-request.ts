@@ -10,6 +10,7 @@ import {
   type ContainerRequest,
   checkUlimit,
   containerOf,
+  type DeviceRequest,
   type HostConfig,
   type LogConfig,
   type Namespaces,
@@ -23,7 +24,7 @@ import { checkTarget, toMounts } from "./mount-request.ts";
 import { inRange, toResources } from "./resources.ts";
 
 const CONFIG_REFUSED = ["NetworkDisabled", "MacAddress", "Shell"];
-const HOST_REFUSED = ["Cgroup", "Links", "PortBindings", "PublishAllPorts", "DeviceRequests"];
+const HOST_REFUSED = ["Cgroup", "Links", "PortBindings", "PublishAllPorts"];
 const ENDPOINT_REFUSED = ["IPAMConfig", "Links", "Aliases", "MacAddress", "DriverOpts", "GwPriority"];
 
 export function refuse(document: Document, names: readonly string[]): void {
@@ -118,6 +119,7 @@ export function toHostConfig(host: Document, networking: Document, defaults: Hos
       containerPath: device.text("PathInContainer") || device.text("PathOnHost"),
       permissions: checkPermissions(device.text("CgroupPermissions") || "rwm"),
     })),
+    deviceRequests: host.documents("DeviceRequests").map(toDeviceRequest),
     deviceCgroupRules: checkDeviceRules(host.words("DeviceCgroupRules") ?? []),
     usernsMode: toUserns(host.text("UsernsMode")),
     cgroupParent: toCgroupParent(host.text("CgroupParent")),
@@ -161,6 +163,21 @@ function checkStorage(options: Readonly<Record<string, string>>): Readonly<Recor
 /** @throws invalid */
 export const restartOf = (policy: Document): RestartPolicy =>
   toRestartPolicy(policy.text("Name"), policy.number("MaximumRetryCount"));
+
+function toDeviceRequest(request: Document): DeviceRequest {
+  const capabilities = request.get("Capabilities") ?? [];
+  const isSet = (value: unknown): value is readonly string[] =>
+    Array.isArray(value) && value.every((word) => typeof word === "string");
+  if (!Array.isArray(capabilities) || !capabilities.every(isSet))
+    throw invalid("invalid JSON: Capabilities must be a list of lists of strings");
+  return {
+    driver: request.text("Driver"),
+    count: request.number("Count"),
+    ids: request.words("DeviceIDs") ?? [],
+    capabilities,
+    options: request.texts("Options"),
+  };
+}
 
 function checkDeviceRules(rules: readonly string[]): readonly string[] {
   for (const rule of rules) parseDeviceRule(rule);

@@ -5,7 +5,7 @@
 
 import { posix } from "node:path";
 import { invalid, notImplemented } from "../base/errors.ts";
-import { type Bind, PROPAGATIONS, type Propagation } from "../container/config.ts";
+import { type Bind, isPropagation, type Propagation } from "../container/config.ts";
 import type { VolumeMount } from "../container/mounts.ts";
 import { checkVolumeName } from "../volume/volumes.ts";
 import type { Document } from "./document.ts";
@@ -26,8 +26,6 @@ type Parsed =
   | { readonly type: "bind"; readonly bind: Bind }
   | { readonly type: "volume"; readonly volume: VolumeMount }
   | { readonly type: "tmpfs"; readonly target: string; readonly options: string };
-
-const isPropagation = (text: string): text is Propagation => PROPAGATIONS.some((one) => one === text);
 
 export function checkTarget(spec: string, target: string): string {
   if (!target.startsWith("/"))

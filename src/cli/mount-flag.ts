@@ -26,7 +26,7 @@ const merged = (one: Parts, other: Parts): Parts => ({
 });
 
 /** Fields of a line of comma-separated values; in quotes, commas and doubled quotes are meant. */
-function fieldsOf(line: string): readonly string[] {
+export function fieldsOf(line: string): readonly string[] {
   return [...line.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^,]*))/g)].map(([, quoted, plain = ""]) =>
     quoted === undefined ? plain : quoted.replaceAll('""', '"'),
   );

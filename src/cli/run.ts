@@ -10,7 +10,7 @@ import { type Flags, type Specs, UsageError } from "./flags.ts";
 import { HEALTH_FLAGS, healthcheck } from "./health.ts";
 import { pull } from "./images.ts";
 import { restartPolicy } from "./lifecycle.ts";
-import { parseMountFlag } from "./mount-flag.ts";
+import { fieldsOf, parseMountFlag } from "./mount-flag.ts";
 import { pairs } from "./pairs.ts";
 import { windowSize } from "./streams.ts";
 
@@ -32,6 +32,7 @@ const FLAGS: Specs = {
   cpus: { kind: "text", help: "Number of CPUs" },
   "cpuset-cpus": { kind: "text", help: "CPUs in which to allow execution (0-3, 0,1)" },
   "cpuset-mems": { kind: "text", help: "MEMs in which to allow execution (0-3, 0,1)" },
+  gpus: { kind: "list", help: "GPU devices to add to the container ('all' to pass all GPUs)" },
   detach: { kind: "bool", short: "d", help: "Run container in background and print container ID" },
   "detach-keys": { kind: "text", help: "Override the key sequence for detaching" },
   device: { kind: "list", help: "Add a host device to the container" },
@@ -169,6 +170,36 @@ const limitsOf = (flags: Flags): object => ({
   PidsLimit: flags.number("pids-limit"),
 });
 
+/** `vendor.com/class=name`. */
+const isCdi = (text: string): boolean => /^[A-Za-z][\w.-]*\/[A-Za-z][\w-]*=.+$/.test(text);
+
+/** `all`, `2`, `device=0,1`, `"device=0,1",capabilities=utility`, `driver=nvidia`. @throws UsageError */
+function gpuRequest(text: string): object {
+  const fields = fieldsOf(/^(all|\d+)$/.test(text) ? `count=${text}` : text).map((field) => field.split(/=(.*)/s, 2));
+  const given = new Map(fields.map(([key = "", value = ""]) => [key, value]));
+  const wrong = [...given.keys()].find(
+    (key) => !["count", "device", "driver", "capabilities", "options"].includes(key),
+  );
+  if (wrong !== undefined)
+    throw new UsageError(`invalid argument "${text}" for "--gpus" flag: unexpected key '${wrong}' in '${text}'`);
+  const [devices, count] = [given.get("device")?.split(","), given.get("count")];
+  return {
+    Driver: given.get("driver") ?? "",
+    Count: count === "all" ? -1 : count === undefined ? (devices ? 0 : 1) : Number(count),
+    DeviceIDs: devices ?? null,
+    Capabilities: [["gpu", ...(given.get("capabilities")?.split(",") ?? [])]],
+    Options: pairs(given.get("options")?.split(",") ?? []),
+  };
+}
+
+function deviceRequests(flags: Flags): readonly object[] {
+  const named = flags.list("device").filter(isCdi);
+  return [
+    ...flags.list("gpus").map(gpuRequest),
+    ...(named.length > 0 ? [{ Driver: "cdi", Count: 0, DeviceIDs: named, Capabilities: null, Options: {} }] : []),
+  ];
+}
+
 const securityOption = (text: string): string => {
   const [, path] = /^seccomp=(.+)$/.exec(text) ?? [];
   if (!path || ["unconfined", "builtin"].includes(path)) return text;
@@ -195,7 +226,11 @@ function hostConfig(flags: Flags): object {
     ConsoleSize: windowSize(),
     ContainerIDFile: flags.text("cidfile"),
     ...limitsOf(flags),
-    Devices: flags.list("device").map(device),
+    Devices: flags
+      .list("device")
+      .filter((text) => !isCdi(text))
+      .map(device),
+    DeviceRequests: deviceRequests(flags),
     Dns: flags.list("dns"),
     DnsOptions: flags.list("dns-option"),
     DnsSearch: flags.list("dns-search"),

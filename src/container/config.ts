@@ -27,6 +27,18 @@ export interface DeviceMapping {
   readonly permissions: string;
 }
 
+/** What is asked of whoever knows a kind of device. */
+export interface DeviceRequest {
+  /** `cdi`, `nvidia`, `amd`; empty for whoever can. */
+  readonly driver: string;
+  /** -1 for all. */
+  readonly count: number;
+  readonly ids: readonly string[];
+  /** Sets of which one has to be met. */
+  readonly capabilities: readonly (readonly string[])[];
+  readonly options: Readonly<Record<string, string>>;
+}
+
 export interface Bind {
   readonly source: string;
   readonly target: string;
@@ -41,10 +53,14 @@ export interface Bind {
   readonly readonlyShallow?: true;
   /** What of the source is bound: no link in it leads out. */
   readonly below?: string;
+  /** What cannot be done with its files. */
+  readonly less?: readonly ("nosuid" | "nodev" | "noexec")[];
 }
 
 export const PROPAGATIONS = ["private", "rprivate", "shared", "rshared", "slave", "rslave"] as const;
 export type Propagation = (typeof PROPAGATIONS)[number];
+
+export const isPropagation = (text: string): text is Propagation => PROPAGATIONS.some((one) => one === text);
 
 /** A limit or a weight of one disk. */
 export interface DiskValue {
@@ -167,6 +183,7 @@ export interface HostConfig {
   readonly capAdd: readonly string[];
   readonly capDrop: readonly string[];
   readonly devices: readonly DeviceMapping[];
+  readonly deviceRequests: readonly DeviceRequest[];
   /** As `c 7:* rmw`: what is allowed beside the default. */
   readonly deviceCgroupRules: readonly string[];
   /** The cgroup above its own; empty for the daemon's. */

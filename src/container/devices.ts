@@ -4,6 +4,7 @@ import { lstat, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { hasCode, invalid } from "../base/errors.ts";
 import type { DeviceRule } from "../runtime/cgroup.ts";
+import type { CdiNode } from "./cdi-spec.ts";
 import type { DeviceMapping } from "./config.ts";
 import type { DeviceNode } from "./isolation.ts";
 
@@ -51,6 +52,19 @@ export const hostDevices = (): Promise<readonly DeviceNode[]> => nodesBelow("/de
 export interface Device {
   readonly node: DeviceNode;
   readonly rule: DeviceRule;
+}
+
+/** A vendor's node, as the host has it but for what the vendor says. @throws invalid when the host has no such device */
+export async function cdiDevice(node: CdiNode): Promise<Device> {
+  const { path, hostPath, permissions, mode, uid, gid } = node;
+  const [device] = await mappedDevices({ hostPath, containerPath: path, permissions });
+  if (device === undefined) throw invalid(`CDI device injection failed: ${hostPath} is not a device node`);
+  const own = {
+    ...(mode !== undefined && { mode }),
+    ...(uid !== undefined && { uid }),
+    ...(gid !== undefined && { gid }),
+  };
+  return { ...device, node: { ...device.node, ...own } };
 }
 
 /** @throws invalid in Docker's words when the host has no such device */

@@ -105,6 +105,9 @@ export interface DeviceNode {
   readonly minor: number;
   /** Permission bits. */
   readonly mode: number;
+  /** Root's unless they are given. */
+  readonly uid?: number;
+  readonly gid?: number;
 }
 
 export const DEVICE_NODES: readonly DeviceNode[] = [

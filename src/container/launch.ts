@@ -17,11 +17,13 @@ import type { Runtime, Task } from "../runtime/runtime.ts";
 import type { SeccompFilter } from "../runtime/seccomp.ts";
 import type { Snapshotter } from "../store/snapshot.ts";
 import { type CapabilitySet, capabilityNames, capabilitySet } from "./capabilities.ts";
+import type { CdiDevices } from "./cdi.ts";
 import type { ContainerCgroups } from "./cgroups.ts";
-import type { Bind, HostConfig, ProcessConfig, Resources, Ulimit } from "./config.ts";
+import { type Bind, type HostConfig, mergeEnv, type ProcessConfig, type Resources, type Ulimit } from "./config.ts";
 import { parseDeviceRule } from "./device-rules.ts";
 import { type Device, hostDevices, mappedDevices } from "./devices.ts";
 import { hostsFile, parseExtraHost, type Resolver, resolvFile } from "./etc-files.ts";
+import { injectionOf } from "./injection.ts";
 import { DEVICE_RULES, NAMESPACED_SYSCTLS } from "./isolation.ts";
 import { isOwn, joinedBy } from "./namespaces.ts";
 import { type CgroupPlace, containerPlan, execPlan, holdPlan, type Isolation } from "./plan.ts";
@@ -45,6 +47,7 @@ export interface LauncherOptions {
   readonly snapshotter: Snapshotter;
   readonly networks: Networks;
   readonly volumes: ContainerVolumes;
+  readonly cdi: CdiDevices;
   readonly logs: Readonly<Record<HostConfig["log"]["driver"], LogDriver>>;
   readonly log: Logger;
   readonly defaults: LaunchDefaults;
@@ -125,11 +128,12 @@ export class Launcher {
   /** Makes the task, connected and ready to go. After a throw, `cleanup` gives back what there is. */
   async create(container: Container): Promise<{ readonly task: Task; readonly endpoint: Endpoint }> {
     const { id, config, host } = container;
-    const { networks, snapshotter, runtime, rootfs, initPath, defaults, records, volumes } = this.#options;
+    const { networks, snapshotter, runtime, rootfs, initPath, defaults, records, volumes, cdi } = this.#options;
     this.#live.add(id);
     const joined = joinedBy(host.namespaces, records);
     const mounted = await volumes.mount(container);
-    const devices = (await Promise.all(host.devices.map(mappedDevices))).flat();
+    const injection = await injectionOf(host, cdi);
+    const devices = [...(await Promise.all(host.devices.map(mappedDevices))).flat(), ...injection.devices];
     const endpoint = await networks.reserve(host.namespaces.network, id);
     const [cgroups, rootMounts, nodes] = await together(
       this.#createCgroups(container, devices),
@@ -140,10 +144,10 @@ export class Launcher {
     );
     const privateMount = await privateMountFor(host.binds, rootfs);
     const plan = containerPlan({
-      config,
+      config: { ...config, env: mergeEnv(config.env, injection.env) },
       privateMount,
-      host,
-      binds: [...host.binds, ...mounted],
+      host: { ...host, groupAdd: [...host.groupAdd, ...injection.groups] },
+      binds: [...host.binds, ...mounted, ...injection.binds],
       rootMounts,
       rootfs,
       log: this.#logTarget(container),

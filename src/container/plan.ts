@@ -157,12 +157,15 @@ function cgroupMounts(places: readonly CgroupPlace[], { privileged }: HostConfig
   ];
 }
 
-const nodeOp = ({ path, type, major, minor, mode }: DeviceNode): Op =>
-  op.mknod(path, { mode: (type === "c" ? S_IF.chr : S_IF.blk) | mode, major, minor });
+const nodeOp = ({ path, type, mode, ...rest }: DeviceNode): Op =>
+  op.mknod(path, { ...rest, mode: (type === "c" ? S_IF.chr : S_IF.blk) | mode });
 
 const PROPAGATION_FLAGS = { private: MS.private, slave: MS.slave, shared: MS.shared } as const;
 
-function bindOp({ source, target, readonly, propagation, nonRecursive, readonlyShallow, below }: Bind): Op {
+const lessOf = (less: Bind["less"] = []): number => less.reduce((mask, name) => mask | MS[name], 0);
+
+function bindOp(bind: Bind): Op {
+  const { source, target, readonly, propagation, nonRecursive, readonlyShallow, below, less } = bind;
   const deep = propagation.startsWith("r");
   const name = propagation.replace(/^r(?=private|slave|shared)/, "");
   const flag =
@@ -172,7 +175,8 @@ function bindOp({ source, target, readonly, propagation, nonRecursive, readonlyS
         ? PROPAGATION_FLAGS.shared
         : PROPAGATION_FLAGS.private;
   return op.bind(source, target, {
-    flags: (nonRecursive ? 0 : MS.rec) | (deep ? 0 : flag) | (readonly && readonlyShallow ? MS.rdonly : 0),
+    flags:
+      (nonRecursive ? 0 : MS.rec) | (deep ? 0 : flag) | (readonly && readonlyShallow ? MS.rdonly : 0) | lessOf(less),
     recursive: (readonly && !readonlyShallow ? MS.rdonly : 0) | (deep ? flag : 0),
     create: true,
     ...(below !== undefined && { below }),

@@ -75,6 +75,7 @@ const YOUNGER_PARTS = {
   volumesFrom: [],
   volumeDriver: "",
   deviceCgroupRules: [],
+  deviceRequests: [],
   cgroupParent: "",
   usernsMode: "",
 } as const;

@@ -15,6 +15,7 @@ import { digestOf } from "../../src/base/digest.ts";
 import { notFound } from "../../src/base/errors.ts";
 import { silent } from "../../src/base/logger.ts";
 import type { RunConfig } from "../../src/base/oci.ts";
+import { CdiDevices } from "../../src/container/cdi.ts";
 import { ContainerCgroups } from "../../src/container/cgroups.ts";
 import { type ContainerImage, Containers, type ContainersOptions } from "../../src/container/containers.ts";
 import { Execs } from "../../src/container/exec.ts";
@@ -190,6 +191,7 @@ export class House implements AsyncDisposable {
       snapshotter: this.snapshotter,
       networks: this.networks,
       volumes: this.#containerVolumes,
+      cdi: new CdiDevices([]),
       logs: { "json-file": jsonFileLog, none: noLog },
       log: silent,
       defaults: {

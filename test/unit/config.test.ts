@@ -58,6 +58,7 @@ describe("parseConfig() without anything", () => {
       seccompProfile: "builtin",
       defaultShmSize: 64 << 20,
       cgroupParent: "/bosun",
+      cdiSpecDirs: ["/etc/cdi", "/var/run/cdi"],
       realtime: {},
       defaultIpcMode: "private",
       defaultCgroupnsMode: undefined,

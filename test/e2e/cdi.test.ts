@@ -1,0 +1,104 @@
+/** CDI: devices by a vendor's name, from files that lie about as a driver's installation leaves them. */
+
+import { afterAll, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { e2e } from "../support/e2e.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "bosun-cdi-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+const [weak, strong] = [join(folder, "etc"), join(folder, "run")];
+mkdirSync(weak);
+mkdirSync(strong);
+
+const YAML = `---
+cdiVersion: "0.6.0"
+kind: nvidia.com/gpu
+devices:
+- name: "0"
+  containerEdits:
+    deviceNodes:
+    - path: /dev/graphics
+      hostPath: /dev/full
+      permissions: rw
+      fileMode: 416
+      uid: 33
+      gid: 44
+- name: "hooked"
+  containerEdits:
+    hooks:
+    - hookName: createContainer
+      path: /bin/true
+containerEdits:
+  env:
+  - DRIVER=weak
+  additionalGids: [4321]
+  mounts:
+  - hostPath: ${weak}
+    containerPath: /driver
+    options: [ro, nosuid, nodev, rbind]
+`;
+
+const json = (kind: string, name: string, env: string) =>
+  JSON.stringify({ cdiVersion: "1.0.0", kind, devices: [{ name, containerEdits: { env: [env] } }] });
+
+writeFileSync(join(weak, "nvidia.yaml"), YAML);
+writeFileSync(join(weak, "other.json"), json("vendor.com/thing", "one", "THING=weak"));
+writeFileSync(join(strong, "other.json"), json("vendor.com/thing", "one", "THING=strong"));
+writeFileSync(join(weak, "twice-a.json"), json("vendor.com/twice", "x", "A=1"));
+writeFileSync(join(weak, "twice-b.json"), json("vendor.com/twice", "x", "A=2"));
+writeFileSync(join(weak, "broken.json"), "{");
+
+e2e(
+  "cdi",
+  (engine) => {
+    const { docker, ok, sh, inspect } = engine;
+
+    test("--device vendor.com/class=name gives nodes, mounts, environment and groups", async () => {
+      const script = "stat -c '%a %u %g %t:%T' /dev/graphics; echo $DRIVER; id -G; ls /driver; touch /driver/x || true";
+      const { stdout, stderr } = await docker(
+        ...["run", "--rm", "--device", "nvidia.com/gpu=0", "busybox", "sh", "-c", script],
+      );
+      const [node, driver, groups, ...files] = stdout.trim().split("\n");
+      expect([node, driver, groups?.split(" ").at(-1)]).toEqual(["640 33 44 1:7", "weak", "4321"]);
+      expect(files).toContain("nvidia.yaml");
+      expect(stderr).toContain("Read-only file system");
+    });
+
+    test("the cgroup allows what the file says", async () => {
+      const read = "head -c1 /dev/graphics | wc -c";
+      expect(await sh(read, "--device", "nvidia.com/gpu=0")).toBe("1");
+    });
+
+    test("a later directory is stronger, and info lists what there is", async () => {
+      expect(await sh("echo $THING", "--device", "vendor.com/thing=one")).toBe("strong");
+      const { CDISpecDirs, DiscoveredDevices } = JSON.parse(await ok("info", "-f", "{{json .}}"));
+      expect(CDISpecDirs).toEqual([weak, strong]);
+      const { DiscoveredDevices: found } = await engine.daemon.json<{ DiscoveredDevices: { ID: string }[] }>("/info");
+      expect(DiscoveredDevices ?? found).toEqual(found);
+      expect(found).toEqual(
+        ["nvidia.com/gpu=0", "nvidia.com/gpu=hooked", "vendor.com/thing=one"].map((ID) => ({ Source: "cdi", ID })),
+      );
+    });
+
+    test("--gpus finds the vendor's devices", async () => {
+      expect(await sh("echo $DRIVER", "--gpus", "1")).toBe("weak");
+      expect(await sh("echo $DRIVER", "--gpus", '"device=0"')).toBe("weak");
+      const id = await ok("create", "--gpus", "all", "busybox");
+      expect(await inspect(id, "{{(index .HostConfig.DeviceRequests 0).Count}}")).toBe("-1");
+    });
+
+    test.each([
+      [["--device", "vendor.com/thing=two"], "unresolvable CDI devices vendor.com/thing=two"],
+      [["--device", "vendor.com/twice=x"], "in several files of one directory"],
+      [["--device", "nvidia.com/gpu=hooked"], "hooks cannot be applied by this engine"],
+      [["--gpus", "driver=tpu"], 'could not select device driver "tpu" with capabilities: [[gpu]]'],
+    ])("run %p is refused in words", async (flags, words) => {
+      const { code, stderr } = await docker("run", "--rm", ...flags, "busybox", "true");
+      expect(stderr).toContain(words);
+      expect(code).toBe(125);
+    });
+  },
+  ["--cdi-spec-dir", weak, "--cdi-spec-dir", strong],
+);
