@@ -11,7 +11,9 @@ import { isObject } from "./base/objects.ts";
 import { parseBytes } from "./base/units.ts";
 import { parseUlimit, type Ulimit } from "./container/config.ts";
 import { toCgroupParent } from "./container/limits.ts";
-import type { BridgeOptions } from "./network/driver-bridge.ts";
+import { asAddress, parseCidr } from "./network/addresses.ts";
+import type { DefaultBridgeOptions, FamilyOptions } from "./network/default-bridge.ts";
+import { type AddressPool, DEFAULT_POOLS, parseAddressPool } from "./network/pools.ts";
 import type { ProxySettings } from "./registry/proxies.ts";
 
 export interface Config {
@@ -39,7 +41,13 @@ export interface Config {
   readonly maxDownloadAttempts: number;
   /** Of layers that have to be compressed for a push. */
   readonly pushCompression: "gzip" | "zstd";
-  readonly bridge: BridgeOptions;
+  readonly bridge: DefaultBridgeOptions;
+  /** Where networks get subnets from. */
+  readonly addressPools: readonly AddressPool[];
+  /** Whether firewall rules may be set at all. */
+  readonly firewall: boolean;
+  /** Whether the host is made to forward. */
+  readonly forward: boolean;
   readonly dns: readonly string[];
   readonly dnsOptions: readonly string[];
   readonly dnsSearch: readonly string[];
@@ -108,7 +116,15 @@ const OPTIONS: Readonly<Record<string, Option>> = {
   "push-compression": { kind: "string" },
   bridge: { kind: "string", short: "b" },
   bip: { kind: "string" },
+  bip6: { kind: "string" },
   "fixed-cidr": { kind: "string" },
+  "fixed-cidr-v6": { kind: "string" },
+  "default-gateway": { kind: "string" },
+  "default-gateway-v6": { kind: "string" },
+  "default-address-pool": { kind: "list", key: "default-address-pools" },
+  icc: { kind: "bool" },
+  ip: { kind: "string" },
+  ipv6: { kind: "bool" },
   mtu: { kind: "int" },
   "ip-masq": { kind: "bool" },
   iptables: { kind: "bool" },
@@ -194,6 +210,7 @@ function scalar(key: string, value: unknown): string {
 }
 
 function fileValues(key: string, option: Option, value: unknown): string[] {
+  if (key === "default-address-pools" && Array.isArray(value)) return value.map(poolText);
   if (option.kind === "list" && Array.isArray(value)) return value.map((item) => scalar(key, item));
   const entries =
     typeof value === "object" && value !== null && !Array.isArray(value) ? Object.entries(value) : undefined;
@@ -205,6 +222,11 @@ function fileValues(key: string, option: Option, value: unknown): string[] {
     throw invalid(`daemon.json: ${key}: unexpected ${JSON.stringify(value)}`);
   return [scalar(key, value)];
 }
+
+const poolText = (value: unknown): string => {
+  const pool: { base?: unknown; size?: unknown } = isObject(value) ? value : {};
+  return `base=${pool.base},size=${pool.size}`;
+};
 
 const ulimitText = (value: unknown): string => {
   const item: { Soft?: unknown; Hard?: unknown } = typeof value === "object" && value !== null ? value : {};
@@ -318,22 +340,38 @@ function toTls(values: Values): TlsConfig | undefined {
   };
 }
 
-function toBridge(values: Values): BridgeOptions {
+/** @param suffix  of the options' names */
+function toFamily(values: Values, own: string, suffix: string): FamilyOptions {
+  const [address, fixedCidr] = [values.text(own), values.text(`fixed-cidr${suffix}`)];
+  const gateway = values.text(`default-gateway${suffix}`);
+  const family = suffix === "" ? 4 : 6;
+  for (const text of [address, fixedCidr])
+    if (text !== undefined && parseCidr(text).subnet.family !== family)
+      throw invalid(`invalid IPv${family} network: ${text}`);
+  if (gateway !== undefined && asAddress(gateway)?.family !== family)
+    throw invalid(`invalid value for --default-gateway${suffix}: ${gateway}`);
+  return { address, fixedCidr, gateway };
+}
+
+function toBridge(values: Values): DefaultBridgeOptions {
   const named = values.text("bridge");
-  const address = values.text("bip");
-  if (named && address) throw invalid("you specified -b & --bip, mutually exclusive options. Please specify only one");
+  if (named && (values.text("bip") || values.text("bip6")))
+    throw invalid("you specified -b & --bip, mutually exclusive options. Please specify only one");
   if (named === "none")
     throw notImplemented("--bridge none is not supported yet: containers may ask for --network none");
   if (named && !/^(?!\.\.?$)[^\s/:]{1,15}$/.test(named))
     throw invalid(`invalid value for --bridge: ${named} (want the name of a network interface)`);
+  const hostBinding = values.text("ip") ?? "0.0.0.0";
+  if (!asAddress(hostBinding)) throw invalid(`invalid value for --ip: ${hostBinding} (want an IP address)`);
   return {
     name: named || "docker0",
-    address,
-    fixedCidr: values.text("fixed-cidr"),
+    ipv4: toFamily(values, "bip", ""),
+    ipv6: toFamily(values, "bip6", "-v6"),
+    enableIPv6: values.flag("ipv6", false),
     mtu: values.number("mtu", 1500, 68),
     masquerade: values.flag("ip-masq", true),
-    firewall: values.flag("iptables", true),
-    forward: values.flag("ip-forward", true),
+    icc: values.flag("icc", true),
+    hostBinding,
   };
 }
 
@@ -398,6 +436,12 @@ function toConfig(values: Values): Config {
     maxDownloadAttempts: values.number("max-download-attempts", 5, 1),
     pushCompression: values.choice("push-compression", "gzip", ["gzip", "zstd"]),
     bridge: toBridge(values),
+    addressPools:
+      values.list("default-address-pool").length > 0
+        ? values.list("default-address-pool").map(parseAddressPool)
+        : DEFAULT_POOLS,
+    firewall: values.flag("iptables", true),
+    forward: values.flag("ip-forward", true),
     dns: values.list("dns"),
     dnsOptions: values.list("dns-opt"),
     dnsSearch: values.list("dns-search"),

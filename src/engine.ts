@@ -34,6 +34,7 @@ import { Files } from "./container/files.ts";
 import { ContainerChecker } from "./container/fsck.ts";
 import { HealthMonitor } from "./container/health-monitor.ts";
 import { Launcher, type LauncherOptions } from "./container/launch.ts";
+import { Networking } from "./container/networking.ts";
 import { containerMigrations, Records } from "./container/records.ts";
 import { ContainerVolumes } from "./container/volumes.ts";
 import { Events } from "./events.ts";
@@ -42,10 +43,15 @@ import { Images } from "./image/images.ts";
 import { imageMigrations } from "./image/schema.ts";
 import { jsonFileLog } from "./log/driver-json-file.ts";
 import { noLog } from "./log/driver-none.ts";
+import { defaultBridge } from "./network/default-bridge.ts";
 import { BridgeDriver } from "./network/driver-bridge.ts";
 import { HostDriver } from "./network/driver-host.ts";
+import { Endpoints } from "./network/endpoints.ts";
+import { Firewall } from "./network/firewall.ts";
+import { hostSubnets } from "./network/host-subnets.ts";
 import { Netlink } from "./network/netlink.ts";
-import { type DriverOf, Networks, networkMigrations } from "./network/networks.ts";
+import { Networks, networkMigrations } from "./network/networks.ts";
+import { uniqueLocalPool } from "./network/pools.ts";
 import { certificatesFor } from "./registry/certificates.ts";
 import { DistributionRegistry } from "./registry/distribution.ts";
 import { openCgroups } from "./runtime/cgroup.ts";
@@ -112,12 +118,27 @@ function seccompFor({ seccompProfile }: Config, host: SystemFacts["host"]): Laun
   };
 }
 
-function driverFor(config: Config, log: Logger): DriverOf {
+/** Two engines on one host have bridges, and so tables, of different names. */
+const firewallTable = ({ bridge }: Config): string => `bosun-${bridge.name}`;
+
+function openNetworks(config: Config, database: Database, events: Events, log: Logger): Endpoints {
   const netlink = new Netlink((request, pid) => exchangeNetlink(NETLINK.route, request, pid));
-  return (name, id) => {
-    if (name === "bridge") return new BridgeDriver(id, config.bridge, netlink, log);
-    return new HostDriver(name === "host" ? "host" : "null", id);
-  };
+  const firewall = new Firewall(firewallTable(config), config.firewall);
+  const pools = [...config.addressPools, uniqueLocalPool(engineId(database))];
+  const networks = new Networks({
+    database,
+    drivers: [
+      new BridgeDriver({ netlink, firewall, log, forward: config.forward }),
+      new HostDriver("host"),
+      new HostDriver("null"),
+    ],
+    pools,
+    hostSubnets,
+    defaultBridge: (identity, recorded, used) =>
+      defaultBridge(identity, config.bridge, { present: netlink.addresses(config.bridge.name), recorded, used, pools }),
+    emit: (action, { id, name, driver }) => events.emit("network", action, id, { name, type: driver }),
+  });
+  return new Endpoints(networks, netlink);
 }
 
 /** 0 for an image that was removed by force while a container still uses it. */
@@ -178,7 +199,8 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
   const runtime = new ShimRuntime({ runRoot: join(config.execRoot, "tasks"), program: builtFile("bosun-shim") });
   const cgroups = openCgroups();
   const records = new Records(database, join(config.dataRoot, "containers"));
-  const networks = new Networks(database, driverFor(config, log));
+  const endpoints = openNetworks(config, database, events, log);
+  const { networks } = endpoints;
   const volumes = new Volumes({
     database,
     drivers: [new LocalDriver(join(config.dataRoot, "volumes"))],
@@ -201,7 +223,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     runtime,
     cgroups: containerCgroups,
     snapshotter,
-    networks,
+    networking: new Networking(networks, endpoints),
     volumes: containerVolumes,
     cdi,
     logs: LOGS,
@@ -266,6 +288,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
   const owned = new Set(records.all().map(({ id }) => id));
   await Promise.all([content.sweep((digest) => images.wants(digest)), snapshotter.sweep(owned), records.sweep()]);
   await containers.restore();
+  await endpoints.ensureAll();
   await execs.restore();
   await images.sweep();
   await images.addBuiltIn(await Bun.file(builtFile("hello")).bytes());
@@ -281,7 +304,6 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     seccomp: config.seccompProfile,
     listeners: () => events.watchers,
   });
-  const nameOf = (id: string) => records.find(id)?.name ?? "";
   const containerChecker = new ContainerChecker({
     containers,
     launcher,
@@ -292,7 +314,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     mountRoots: { layers: join(config.execRoot, "layers"), data: config.dataRoot },
   });
   const view: ViewContext = {
-    networkId: (name) => networks.get(name).id,
+    findNetwork: (reference) => networks.find(reference),
     folder: (id) => records.folder(id),
     logPath: (container) => launcher.logPath(container),
     execIds: (id) => execs.of(id),
@@ -331,7 +353,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
       usageRouter({ images, records, volumes, view }),
       volumesRouter(volumes),
       fsckRouter([() => containerChecker.check(), (options) => images.check(options)]),
-      networksRouter(networks, nameOf),
+      networksRouter({ networks, endpoints, containers }),
     ],
     { version: VERSION.engine },
     log,

@@ -10,10 +10,11 @@ import { isLive, isUp, NEVER, statusText } from "../container/state.ts";
 import type { Filters } from "./filters.ts";
 import type { GraphData } from "./graph.ts";
 import { hasVolume, mountsOf } from "./mount-view.ts";
+import { type FindNetwork, isIn, networkSettings, networksView } from "./network-view.ts";
 
 /** What the projections need from elsewhere. */
 export interface ViewContext {
-  readonly networkId: (name: string) => string;
+  readonly findNetwork: FindNetwork;
   /** Files of a container under the data root. */
   readonly folder: (id: string) => string;
   readonly logPath: (container: Container) => string;
@@ -66,8 +67,7 @@ function matchesName(name: string, pattern: string): boolean {
 }
 
 function matches(container: Container, filters: Filters, family: ReadonlySet<string>, view: ViewContext): boolean {
-  const { id, name, config, host, state } = container;
-  const network = host.namespaces.network;
+  const { id, name, config, state } = container;
   return (
     filters.labels(config.labels) &&
     filters.any("id", (value) => id.startsWith(value)) &&
@@ -75,7 +75,7 @@ function matches(container: Container, filters: Filters, family: ReadonlySet<str
     filters.any("status", (value) => value === state.phase) &&
     filters.any("exited", (value) => state.phase === "exited" && state.last.code === Number(value)) &&
     filters.any("ancestor", () => family.has(container.imageId)) &&
-    filters.any("network", (value) => network === value || view.networkId(network).startsWith(value)) &&
+    filters.any("network", (value) => isIn(container, value, view.findNetwork)) &&
     filters.any("volume", (value) => hasVolume(container, value)) &&
     filters.any("expose", (value) => config.exposedPorts.some((port) => port === value || port === `${value}/tcp`)) &&
     filters.any("publish", () => false) &&
@@ -129,26 +129,6 @@ function between(newest: readonly Container[], filters: Filters): readonly Conta
 }
 
 /** `sha256:…` in short, when the user named the image so. */
-const endpointOf = ({ endpoint, host }: Container, view: ViewContext) => ({
-  [host.namespaces.network]: {
-    IPAMConfig: null,
-    Links: null,
-    Aliases: null,
-    MacAddress: endpoint?.macAddress ?? "",
-    DriverOpts: null,
-    GwPriority: 0,
-    NetworkID: view.networkId(host.namespaces.network),
-    EndpointID: endpoint?.id ?? "",
-    Gateway: endpoint?.gateway ?? "",
-    IPAddress: endpoint?.address ?? "",
-    IPPrefixLen: endpoint?.prefix ?? 0,
-    IPv6Gateway: "",
-    GlobalIPv6Address: "",
-    GlobalIPv6PrefixLen: 0,
-    DNSNames: null,
-  },
-});
-
 const portsOf = ({ config, state }: Container) =>
   isLive(state)
     ? config.exposedPorts.map((port) => ({ PrivatePort: Number.parseInt(port, 10), Type: port.split("/")[1] ?? "tcp" }))
@@ -172,7 +152,7 @@ function summary(container: Container, view: ViewContext, now: number) {
     State: state.phase,
     Status: statusText(state, now, container.health),
     HostConfig: { NetworkMode: host.networkMode },
-    NetworkSettings: { Networks: endpointOf(container, view) },
+    NetworkSettings: { Networks: networksView(container, view.findNetwork) },
     Mounts: mountsOf(container, view.volumePath),
   };
 }
@@ -272,7 +252,7 @@ function hostConfigOf({ host }: Container, view: ViewContext) {
     GroupAdd: orNull(host.groupAdd),
     IpcMode: namespaces.ipc,
     Cgroup: "",
-    Links: null,
+    Links: orNull(host.links),
     OomScoreAdj: host.oomScoreAdj,
     PidMode: shown(namespaces.pid, "private"),
     Privileged: host.privileged,
@@ -330,32 +310,6 @@ function hostConfigOf({ host }: Container, view: ViewContext) {
   };
 }
 
-function networkSettingsOf(container: Container, view: ViewContext) {
-  const { endpoint, host, state, config } = container;
-  const bridged = host.namespaces.network === "bridge";
-  const exposed = bridged && isLive(state) ? config.exposedPorts.map((port) => [port, null]) : [];
-  return {
-    Bridge: "",
-    SandboxID: endpoint?.id ?? "",
-    SandboxKey: isLive(state) ? `/proc/${state.pid}/ns/net` : "",
-    Ports: Object.fromEntries(exposed),
-    HairpinMode: false,
-    LinkLocalIPv6Address: "",
-    LinkLocalIPv6PrefixLen: 0,
-    SecondaryIPAddresses: null,
-    SecondaryIPv6Addresses: null,
-    EndpointID: endpoint?.id ?? "",
-    Gateway: endpoint?.gateway ?? "",
-    GlobalIPv6Address: "",
-    GlobalIPv6PrefixLen: 0,
-    IPAddress: endpoint?.address ?? "",
-    IPPrefixLen: endpoint?.prefix ?? 0,
-    IPv6Gateway: "",
-    MacAddress: endpoint?.macAddress ?? "",
-    Networks: endpointOf(container, view),
-  };
-}
-
 /** Bytes of the writable layer, and of all that the container sees. */
 export interface Sizes {
   readonly rw: number;
@@ -392,6 +346,6 @@ export function inspect(container: Container, view: ViewContext, graph: GraphDat
     ...(sizes && { SizeRw: sizes.rw, SizeRootFs: sizes.rootFs }),
     Mounts: mountsOf(container, view.volumePath),
     Config: configOf(container),
-    NetworkSettings: networkSettingsOf(container, view),
+    NetworkSettings: networkSettings(container, view.findNetwork),
   };
 }

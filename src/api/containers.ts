@@ -19,6 +19,7 @@ import { parseFilters, untilOf } from "./filters.ts";
 import { containerGraph } from "./graph.ts";
 import { hijack, streamType } from "./hijack.ts";
 import { type LogReader, logs, replay } from "./logs.ts";
+import { checkNetworkMode, toAttachments } from "./networking-request.ts";
 import { toResourceChange } from "./resources.ts";
 import { stats } from "./stats.ts";
 
@@ -33,14 +34,22 @@ export interface ContainersApi {
 async function create(c: Ctx, { containers, defaults }: ContainersApi): Promise<Response> {
   const body = new Document(await jsonBody(c));
   const platform = c.req.query("platform");
-  const host = toHostConfig(body.document("HostConfig"), body.document("NetworkingConfig"), defaults);
+  const host = toHostConfig(body.document("HostConfig"), defaults);
   const request = toContainerRequest(body);
   if (host.namespaces.uts === "host" && request.hostname)
     throw invalid("conflicting options: hostname and the UTS mode");
+  checkNetworkMode(body, host.namespaces.network);
+  const networks = toAttachments(
+    body.flag("NetworkDisabled") ? "none" : host.networkMode,
+    host.namespaces.network,
+    body.document("NetworkingConfig").document("EndpointsConfig"),
+    body.text("MacAddress"),
+  );
   const { id, warnings } = await containers.create(
     c.req.query("name") || undefined,
     request,
     host,
+    networks,
     platform ? parsePlatform(platform) : undefined,
   );
   return json({ Id: id, Warnings: warnings }, 201);

@@ -23,9 +23,8 @@ import { type Document, isBlank } from "./document.ts";
 import { checkTarget, toMounts } from "./mount-request.ts";
 import { inRange, toResources } from "./resources.ts";
 
-const CONFIG_REFUSED = ["NetworkDisabled", "MacAddress", "Shell"];
-const HOST_REFUSED = ["Cgroup", "Links", "PortBindings", "PublishAllPorts"];
-const ENDPOINT_REFUSED = ["IPAMConfig", "Links", "Aliases", "MacAddress", "DriverOpts", "GwPriority"];
+const CONFIG_REFUSED = ["Shell"];
+const HOST_REFUSED = ["Cgroup", "PortBindings", "PublishAllPorts"];
 
 export function refuse(document: Document, names: readonly string[]): void {
   const asked = names.find((name) => !isBlank(document.get(name)));
@@ -97,7 +96,7 @@ export interface HostDefaults {
 }
 
 /** @param host  the body's HostConfig */
-export function toHostConfig(host: Document, networking: Document, defaults: HostDefaults): HostConfig {
+export function toHostConfig(host: Document, defaults: HostDefaults): HostConfig {
   refuse(host, HOST_REFUSED);
   const restart = restartOf(host.document("RestartPolicy"));
   if (host.flag("AutoRemove") && restart.name !== "no")
@@ -105,11 +104,11 @@ export function toHostConfig(host: Document, networking: Document, defaults: Hos
   checkRuntime(host.text("Runtime"));
   if (!["", "default"].includes(host.text("Isolation"))) throw invalid(`invalid isolation: ${host.text("Isolation")}`);
   const networkMode = host.text("NetworkMode").replace(/^(default)?$/, "bridge"); // so inspect names the network itself
-  checkEndpoints(networking.document("EndpointsConfig"), networkMode);
   return {
     ...toMounts(host),
     namespaces: toNamespaces(host, networkMode, defaults),
     networkMode,
+    links: host.words("Links") ?? [],
     autoRemove: host.flag("AutoRemove"),
     restart,
     capAdd: host.words("CapAdd") ?? [],
@@ -193,17 +192,9 @@ function checkRuntime(name: string): void {
   if (!["", "bosun"].includes(name)) throw invalid(`unknown or invalid runtime name: ${name}`);
 }
 
-function checkEndpoints(endpoints: Document, networkMode: string): void {
-  for (const name of endpoints.names) {
-    if (name !== networkMode && !(name === "default" && networkMode === "bridge"))
-      throw notImplemented(`connecting a container to network ${name} as well is not supported yet`);
-    refuse(endpoints.document(name), ENDPOINT_REFUSED);
-  }
-}
-
 function toNamespaces(host: Document, networkMode: string, defaults: HostDefaults): Namespaces {
   return {
-    network: choose("network", networkMode, { bridge: "bridge", host: "host", none: "none" }),
+    network: toNetwork(networkMode),
     pid: joinable("PID", host.text("PidMode"), { "": "private", private: "private", host: "host" }),
     ipc: joinable("IPC", host.text("IpcMode"), {
       "": defaults.ipc,
@@ -221,6 +212,12 @@ function toNamespaces(host: Document, networkMode: string, defaults: HostDefault
   };
 }
 
+/** Whatever else a mode says is the name of a network, which the start looks for. */
+function toNetwork(mode: string): Namespaces["network"] {
+  const of = containerOf(mode);
+  return of !== undefined ? `container:${of}` : mode === "host" ? "host" : "own";
+}
+
 const joinable = <T extends string>(
   what: string,
   text: string,
@@ -231,7 +228,6 @@ const joinable = <T extends string>(
 function choose<T extends string>(what: string, text: string, choices: Readonly<Record<string, T>>): T {
   const choice = Object.hasOwn(choices, text) ? choices[text] : undefined;
   if (choice !== undefined) return choice;
-  if (what === "network") throw notImplemented(`${what} mode '${text}' is not supported yet`);
   throw invalid(`invalid ${what} mode: ${text}`);
 }
 

@@ -2,16 +2,19 @@
 
 const text = { type: "string" } as const;
 const number = { type: "integer" } as const;
-const nothing = { type: "null" } as const;
+const texts = { type: ["array", "null"], items: text } as const;
 
 const endpoint = {
   type: "object",
   properties: {
-    IPAMConfig: nothing,
-    Links: nothing,
-    Aliases: nothing,
+    IPAMConfig: {
+      type: ["object", "null"],
+      properties: { IPv4Address: text, IPv6Address: text, LinkLocalIPs: texts },
+    },
+    Links: texts,
+    Aliases: texts,
     MacAddress: text,
-    DriverOpts: nothing,
+    DriverOpts: { type: ["object", "null"], additionalProperties: text },
     GwPriority: number,
     NetworkID: text,
     EndpointID: text,
@@ -21,7 +24,7 @@ const endpoint = {
     IPv6Gateway: text,
     GlobalIPv6Address: text,
     GlobalIPv6PrefixLen: number,
-    DNSNames: nothing,
+    DNSNames: texts,
   },
 } as const;
 

@@ -115,7 +115,7 @@ export const containerOf = (mode: string): string | undefined => /^container:(.+
 
 /** With the host or another container, in place of the container's own. */
 export interface Namespaces {
-  readonly network: "none" | "host" | "bridge";
+  readonly network: "own" | "host" | OfContainer;
   readonly pid: "private" | "host" | OfContainer;
   readonly ipc: "private" | "shareable" | "none" | "host" | OfContainer;
   readonly uts: "private" | "host";
@@ -176,8 +176,10 @@ export interface HostConfig {
   /** Target to options: `size=64m,mode=1777`. */
   readonly tmpfs: Readonly<Record<string, string>>;
   readonly namespaces: Namespaces;
-  /** The network as the user named it; `bridge` for the default. */
+  /** The network that the container was made for, by its name; `container:ID`; `host`. */
   readonly networkMode: string;
+  /** `container:alias`, of the default bridge. */
+  readonly links: readonly string[];
   readonly autoRemove: boolean;
   readonly restart: RestartPolicy;
   readonly capAdd: readonly string[];

@@ -12,10 +12,12 @@ import { newId } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
 import type { ImageConfig, Platform } from "../base/oci.ts";
 import type { Events } from "../events.ts";
+import type { Attachment } from "../network/attachment.ts";
 import type { Exit, Task } from "../runtime/runtime.ts";
 import type { Snapshotter } from "../store/snapshot.ts";
 import type { AttachRequest } from "./attachments.ts";
 import { type ContainerRequest, type HostConfig, mergeConfig, topOf } from "./config.ts";
+import { Connections } from "./connections.ts";
 import { startFailure } from "./failure.ts";
 import type { Health } from "./health.ts";
 import { checkPlatform, warningsOf } from "./image.ts";
@@ -23,7 +25,7 @@ import type { Launcher } from "./launch.ts";
 import { Life } from "./life.ts";
 import { MemoryWatch } from "./memory-watch.ts";
 import { randomName } from "./names.ts";
-import { settled } from "./namespaces.ts";
+import { modesOf } from "./namespaces.ts";
 import { Pauses, phaseRefusals } from "./pause.ts";
 import { type Container, checkName, type Records } from "./records.ts";
 import { Removal } from "./removal.ts";
@@ -71,6 +73,7 @@ export class Containers implements Disposable {
   readonly #removal: Removal;
   readonly #updates: Updates;
   readonly #memory: MemoryWatch;
+  readonly #connections: Connections;
   /** Being created: files of theirs are there, and no record yet. */
   readonly #creating = new Set<string>();
   /** Being restarted: their end does not remove them, though they were created with --rm. */
@@ -83,6 +86,7 @@ export class Containers implements Disposable {
     this.#stops = new Stops(this.#life, this.#pauses);
     this.#updates = new Updates(this.#life);
     this.#memory = new MemoryWatch(this.#life);
+    this.#connections = new Connections(this.#life);
     this.#removal = new Removal(this.#life, this.#stops);
   }
 
@@ -137,6 +141,7 @@ export class Containers implements Disposable {
     name: string | undefined,
     request: ContainerRequest,
     wanted: HostConfig,
+    networks: readonly Attachment[],
     platform?: Platform,
   ): Promise<{ readonly id: string; readonly warnings: readonly string[] }> {
     const { records, snapshotter, launcher, volumes } = this.#options;
@@ -152,7 +157,7 @@ export class Containers implements Disposable {
     const host = {
       ...wanted,
       resources: launcher.possibleLimits(wanted.resources),
-      namespaces: settled(wanted.namespaces, records),
+      ...modesOf(wanted, records),
     };
     const asked: Container = {
       id,
@@ -163,7 +168,8 @@ export class Containers implements Disposable {
       host,
       state: { phase: "created" },
       restartCount: 0,
-      endpoint: undefined,
+      networks,
+      endpoints: [],
     };
     await launcher.check(asked);
     this.#creating.add(id);
@@ -224,14 +230,14 @@ export class Containers implements Disposable {
     const { launcher, records, log } = this.#options;
     await using undo = new AsyncDisposableStack();
     undo.defer(() => this.#life.cleanup(container.id));
-    const { task, endpoint } = await launcher.create(container);
+    const { task, endpoints } = await launcher.create(container);
     undo.defer(async () => {
       await task.kill(9).catch(() => {});
       await task.exited;
       await task.delete();
     });
     await this.#life.attachments.begin(container.id, task);
-    const starting = records.save({ ...container, endpoint, starting: new Date().toISOString(), boot: bootId() });
+    const starting = records.save({ ...container, endpoints, starting: new Date().toISOString(), boot: bootId() });
     await task.go();
     const running = records.save(started(starting, task.pid));
     undo.move();
@@ -247,7 +253,7 @@ export class Containers implements Disposable {
     const now = new Date().toISOString();
     const last: Ended = { code: exitCode, startedAt: NEVER, finishedAt: now, oomKilled: false, error: error.message };
     const phase = container.state.phase === "created" ? "created" : "exited";
-    this.#life.settle({ ...container, state: { phase, last }, endpoint: undefined });
+    this.#life.settle({ ...container, state: { phase, last }, endpoints: [] });
     this.#life.attachments.dismiss(container.id);
     this.#life.exits.settle(container.id, { code: exitCode, error: "" }); // the caller of start has the message
     if (container.host.autoRemove) await this.#removal.removeAutomatically(container.id);
@@ -286,7 +292,7 @@ export class Containers implements Disposable {
       const restartCount = container.restartCount + Number(isAgain);
       // as Docker shows it: nobody looks after its health any more
       const health = container.health && { ...container.health, status: "unhealthy" as const };
-      const ended = { ...container, state, restartCount, endpoint: undefined, ...(health && { health }) };
+      const ended = { ...container, state, restartCount, endpoints: [], ...(health && { health }) };
       const isWritten = this.#life.settle(ended);
       await this.#life.cleanup(id);
       if (isWritten) await task.delete();
@@ -333,6 +339,16 @@ export class Containers implements Disposable {
   /** @throws conflict while it runs, unless `force` */
   remove(reference: string, force: boolean, withVolumes = false): Promise<void> {
     return this.#removal.remove(reference, force, withVolumes);
+  }
+
+  /** Now when it runs, and whenever it starts. @throws notFound, forbidden, invalid in Docker's words */
+  connect(reference: string, attachment: Attachment): Promise<void> {
+    return this.#connections.connect(reference, attachment);
+  }
+
+  /** @param network  reference. @throws notFound, forbidden */
+  disconnect(reference: string, network: string, force: boolean): Promise<void> {
+    return this.#connections.disconnect(reference, network, force);
   }
 
   /** @returns warnings. @throws conflict, invalid; all is then as before */
@@ -395,7 +411,7 @@ export class Containers implements Disposable {
     const container = this.records.find(id);
     if (!container || !isLive(container.state)) return undefined;
     const { pid } = container.state;
-    const hasOwnNetwork = container.host.namespaces.network !== "host";
+    const hasOwnNetwork = container.host.namespaces.network === "own";
     return sample(() => this.#options.launcher.stats(id), pid, hasOwnNetwork).catch((error) => {
       if (kindOf(error) === "notFound") return undefined; // it has just ended
       throw error;

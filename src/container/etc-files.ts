@@ -4,12 +4,13 @@
  */
 
 import { invalid } from "../base/errors.ts";
+import type { Endpoint } from "../network/driver.ts";
 
 export interface NameSetting {
   readonly hostname: string;
   readonly domainname: string;
-  /** The container's own address; empty when it has none. */
-  readonly address: string;
+  /** The container's own, of all of its networks. */
+  readonly addresses: readonly string[];
   /** `name:address`. */
   readonly extraHosts: readonly string[];
 }
@@ -30,15 +31,32 @@ export function parseExtraHost(text: string): { readonly name: string; readonly 
   return { name, address };
 }
 
+export const addressesOf = (endpoints: readonly Endpoint[]): readonly string[] =>
+  endpoints.flatMap(({ address, address6 }) => [address, address6].filter((one) => one !== ""));
+
+const ownLine = (address: string, { hostname, domainname }: Pick<NameSetting, "hostname" | "domainname">): string =>
+  `${address}\t${domainname ? `${hostname}.${domainname} ` : ""}${hostname}`;
+
+/** A hosts file with the container's own line for each of these addresses; what others have written into it stays. */
+export function withAddresses(
+  text: string,
+  gone: readonly string[],
+  come: readonly string[],
+  names: Pick<NameSetting, "hostname" | "domainname">,
+): string {
+  const lines = text.split("\n").filter((line) => line !== "" && !gone.includes(line.split(/\s/, 1)[0] ?? ""));
+  return `${[...lines, ...come.map((address) => ownLine(address, names))].join("\n")}\n`;
+}
+
 /** @param base  the host's file, when the container uses the host's network */
 export function hostsFile(setting: NameSetting, base: string | undefined): string {
-  const { hostname, domainname, address } = setting;
+  const { addresses } = setting;
   const lines = base === undefined ? [...LOCAL] : [base.trimEnd()];
   for (const entry of setting.extraHosts) {
     const extra = parseExtraHost(entry);
     lines.push(`${extra.address}\t${extra.name}`);
   }
-  if (address !== "") lines.push(`${address}\t${domainname ? `${hostname}.${domainname} ` : ""}${hostname}`);
+  lines.push(...addresses.map((address) => ownLine(address, setting)));
   return `${lines.join("\n")}\n`;
 }
 

@@ -3,15 +3,14 @@
  * `cleanup`, which may be called at any time and any number of times.
  */
 
-import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { mkdir, stat } from "node:fs/promises";
 import { hostname as hostHostname } from "node:os";
 import { join } from "node:path";
-import { conflict, hasCode, invalid, messageOf, notImplemented, toldOf } from "../base/errors.ts";
+import { conflict, hasCode, invalid, messageOf, notImplemented } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { together } from "../base/together.ts";
 import type { LogDriver, LogTarget } from "../log/driver.ts";
 import type { Endpoint } from "../network/driver.ts";
-import type { NetworkName, Networks } from "../network/networks.ts";
 import type { CgroupStats, DeviceRule } from "../runtime/cgroup.ts";
 import type { Runtime, Task } from "../runtime/runtime.ts";
 import type { SeccompFilter } from "../runtime/seccomp.ts";
@@ -22,10 +21,12 @@ import type { ContainerCgroups } from "./cgroups.ts";
 import { type Bind, type HostConfig, mergeEnv, type ProcessConfig, type Resources, type Ulimit } from "./config.ts";
 import { parseDeviceRule } from "./device-rules.ts";
 import { type Device, hostDevices, mappedDevices } from "./devices.ts";
-import { hostsFile, parseExtraHost, type Resolver, resolvFile } from "./etc-files.ts";
+import { Etc } from "./etc.ts";
+import { parseExtraHost, type Resolver } from "./etc-files.ts";
 import { injectionOf } from "./injection.ts";
 import { DEVICE_RULES, NAMESPACED_SYSCTLS } from "./isolation.ts";
-import { isOwn, joinedBy } from "./namespaces.ts";
+import { isOwn, joinedBy, networkDonor } from "./namespaces.ts";
+import type { Networking } from "./networking.ts";
 import { type CgroupPlace, containerPlan, execPlan, holdPlan, type Isolation } from "./plan.ts";
 import { privateMountFor } from "./propagation.ts";
 import type { Container, Records } from "./records.ts";
@@ -45,7 +46,7 @@ export interface LauncherOptions {
   readonly runtime: Runtime;
   readonly cgroups: ContainerCgroups;
   readonly snapshotter: Snapshotter;
-  readonly networks: Networks;
+  readonly networking: Networking;
   readonly volumes: ContainerVolumes;
   readonly cdi: CdiDevices;
   readonly logs: Readonly<Record<HostConfig["log"]["driver"], LogDriver>>;
@@ -66,16 +67,28 @@ export class Launcher {
   /** Containers whose layers have to stay mounted: running, or on the way. */
   readonly #live = new Set<string>();
 
+  readonly #etc: Etc;
+
   constructor(options: LauncherOptions) {
     this.#options = options;
+    this.#etc = new Etc((id) => options.records.folder(id), options.defaults.resolver);
+  }
+
+  get etc(): Etc {
+    return this.#etc;
   }
 
   defaultHostname(id: string, { namespaces }: HostConfig): string {
     return namespaces.network === "host" || namespaces.uts === "host" ? hostHostname() : id.slice(0, 12);
   }
 
-  networkType(name: NetworkName): string {
-    return this.#options.networks.get(name).driver.name;
+  get networking(): Networking {
+    return this.#options.networking;
+  }
+
+  /** For events; one that is gone by now has but its id. */
+  network(id: string): { readonly name: string; readonly type: string } {
+    return this.#options.networking.describe(id);
   }
 
   logDriver({ host }: Container): LogDriver {
@@ -126,25 +139,27 @@ export class Launcher {
   }
 
   /** Makes the task, connected and ready to go. After a throw, `cleanup` gives back what there is. */
-  async create(container: Container): Promise<{ readonly task: Task; readonly endpoint: Endpoint }> {
+  async create(container: Container): Promise<{ readonly task: Task; readonly endpoints: readonly Endpoint[] }> {
     const { id, config, host } = container;
-    const { networks, snapshotter, runtime, rootfs, initPath, defaults, records, volumes, cdi } = this.#options;
+    const { networking, snapshotter, runtime, rootfs, initPath, defaults, records, volumes, cdi } = this.#options;
     this.#live.add(id);
-    const joined = joinedBy(host.namespaces, records);
+    const donor = networkDonor(container, records);
+    const joined = { ...joinedBy(host.namespaces, records), ...(donor && { network: donor.pid }) };
+    const { hostname, domainname } = (donor ?? container).config;
     const mounted = await volumes.mount(container);
     const injection = await injectionOf(host, cdi);
     const devices = [...(await Promise.all(host.devices.map(mappedDevices))).flat(), ...injection.devices];
-    const endpoint = await networks.reserve(host.namespaces.network, id);
+    const endpoints = await networking.reserve(container);
     const [cgroups, rootMounts, nodes] = await together(
       this.#createCgroups(container, devices),
       snapshotter.mounts(id, rootfs),
       host.privileged ? hostDevices() : [],
-      this.#writeEtc(container, endpoint),
+      donor ? undefined : this.#etc.write(container, endpoints),
       createSources(host),
     );
     const privateMount = await privateMountFor(host.binds, rootfs);
     const plan = containerPlan({
-      config: { ...config, env: mergeEnv(config.env, injection.env) },
+      config: { ...config, hostname, domainname, env: mergeEnv(config.env, injection.env) },
       privateMount,
       host: { ...host, groupAdd: [...host.groupAdd, ...injection.groups] },
       binds: [...host.binds, ...mounted, ...injection.binds],
@@ -156,18 +171,18 @@ export class Launcher {
       isolation: this.#isolation(host),
       devices: [...nodes, ...devices.map(({ node }) => node)],
       ulimits: mergeUlimits(defaults.ulimits, host.ulimits),
-      folder: records.folder(id),
+      folder: records.folder((donor ?? container).id),
       init: (host.init ?? defaults.init) && host.namespaces.pid === "private" ? initPath : undefined,
     });
     const task = await runtime.create(id, plan);
     try {
-      await networks.connect(id, task.pid);
+      await networking.connectAll(id, task.pid);
       await resizeTo(task, config, host.consoleSize);
     } catch (error) {
       await abandon(task);
       throw error;
     }
-    return { task, endpoint };
+    return { task, endpoints };
   }
 
   #createCgroups({ id, host }: Container, devices: readonly Device[]): Promise<readonly CgroupPlace[]> {
@@ -175,32 +190,6 @@ export class Launcher {
     const own = [...devices.map(({ rule }) => rule), ...host.deviceCgroupRules.flatMap(parseDeviceRule)];
     const rules = host.privileged ? [all] : [...DEVICE_RULES, ...own];
     return this.#options.cgroups.create(id, host.resources, rules);
-  }
-
-  async #writeEtc({ id, config, host }: Container, { address }: Endpoint): Promise<void> {
-    const { records, defaults } = this.#options;
-    const folder = records.folder(id);
-    const ofHost = host.namespaces.network === "host";
-    const hostHosts = ofHost ? await readFile("/etc/hosts", "utf8") : undefined;
-    const own = {
-      servers: host.dns.length > 0 ? host.dns : defaults.resolver.servers,
-      search: host.dnsSearch.length > 0 ? host.dnsSearch : defaults.resolver.search,
-      options: host.dnsOptions.length > 0 ? host.dnsOptions : defaults.resolver.options,
-    };
-    const hostResolv = await readFile("/etc/resolv.conf", "utf8").catch(() => "");
-    const files = {
-      hostname: `${config.hostname}\n`,
-      hosts: hostsFile({ ...config, address, extraHosts: host.extraHosts }, hostHosts),
-      "resolv.conf": resolvFile(own, hostResolv, !ofHost),
-    };
-    await mkdir(folder, { recursive: true });
-    for (const [name, text] of Object.entries(files)) {
-      const path = join(folder, name);
-      await writeFile(path, text).catch((error) => {
-        throw toldOf(path, error);
-      });
-      await chmod(path, 0o644);
-    }
   }
 
   /** A process that joins a running container, ready to go. @throws PlanError */
@@ -251,14 +240,15 @@ export class Launcher {
   }
 
   /** The process of a container that an earlier daemon started, and what it holds. @returns undefined when it left no trace */
-  async adopt({ id, endpoint, host, state }: Container): Promise<Task | undefined> {
-    const { runtime, networks } = this.#options;
+  async adopt(container: Container): Promise<Task | undefined> {
+    const { runtime, networking } = this.#options;
+    const { id, state } = container;
     const task = await runtime.find(id);
     if (!task) return undefined;
     // A daemon that died while it held the processes still, as for a commit, let nobody go; or it had let go of what it was told to pause.
     await (state.phase === "paused" ? this.freeze(id) : this.thaw(id)).catch(() => {}); // it has ended
     this.#live.add(id);
-    if (endpoint) networks.adopt(host.namespaces.network, id, endpoint);
+    await networking.adopt(container);
     return task;
   }
 
@@ -309,9 +299,9 @@ export class Launcher {
 
   /** Gives back all that a container holds while it runs. Idempotent. */
   async cleanup(id: string): Promise<void> {
-    const { networks, cgroups, volumes } = this.#options;
+    const { networking, cgroups, volumes } = this.#options;
     try {
-      await together(networks.release(id), cgroups.remove(id), volumes.unmount(id));
+      await together(networking.release(id), cgroups.remove(id), volumes.unmount(id));
     } finally {
       this.#live.delete(id);
     }
@@ -387,7 +377,7 @@ function checkSysctls({ sysctls, namespaces }: HostConfig): void {
   for (const name of Object.keys(sysctls)) {
     const allowed =
       (isOwn(namespaces.ipc) && NAMESPACED_SYSCTLS.ipc.test(name)) ||
-      (namespaces.network !== "host" && NAMESPACED_SYSCTLS.net.test(name)) ||
+      (namespaces.network === "own" && NAMESPACED_SYSCTLS.net.test(name)) ||
       (namespaces.uts !== "host" && name === "kernel.domainname");
     if (!allowed) throw invalid(`sysctl ${JSON.stringify(name)} is not in a separate kernel namespace`);
   }

@@ -59,13 +59,13 @@ export class Life {
     this.options.events.emit("container", action, id, all);
   }
 
-  networkEvent({ id, host, endpoint }: Container, action: "connect" | "disconnect"): void {
-    if (endpoint)
-      this.options.events.emit("network", action, endpoint.networkId, {
-        container: id,
-        name: host.namespaces.network,
-        type: this.options.launcher.networkType(host.namespaces.network),
-      });
+  /** Of all of its networks, or of the one that is named by id. */
+  networkEvent({ id, endpoints }: Container, action: "connect" | "disconnect", only?: string): void {
+    for (const { networkId } of endpoints) {
+      if (only !== undefined && only !== networkId) continue;
+      const { name, type } = this.options.launcher.network(networkId);
+      this.options.events.emit("network", action, networkId, { container: id, name, type });
+    }
   }
 
   /** Writes a state that the table allows; the lock is held. @throws conflict, unavailable when it cannot be written */

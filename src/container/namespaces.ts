@@ -1,12 +1,12 @@
 /** Namespaces that a container shares with another: whose they are, and whether they may be joined. Source of the words: Moby, daemon. */
 
 import { BosunError, conflict, invalid, kindOf, messageOf } from "../base/errors.ts";
-import { containerOf, type Namespaces, type OfContainer } from "./config.ts";
+import { containerOf, type HostConfig, type Namespaces, type OfContainer } from "./config.ts";
 import type { Joined } from "./plan.ts";
 import type { Container, Records } from "./records.ts";
 import { isLive } from "./state.ts";
 
-type Mode = Namespaces["pid" | "ipc"];
+type Mode = Namespaces["pid" | "ipc" | "network"];
 
 /** Whether it is neither the host's nor another container's. */
 export const isOwn = (mode: Mode): boolean => mode !== "host" && containerOf(mode) === undefined;
@@ -14,7 +14,7 @@ export const isOwn = (mode: Mode): boolean => mode !== "host" && containerOf(mod
 const isJoined = (mode: Mode): mode is OfContainer => containerOf(mode) !== undefined;
 
 /** Containers by id, which outlives their names. */
-export function settled(namespaces: Namespaces, records: Records): Namespaces {
+function settled(namespaces: Namespaces, records: Records): Namespaces {
   const idOf = <T extends Mode>(mode: T): T | OfContainer => {
     if (!isJoined(mode)) return mode;
     try {
@@ -23,7 +23,16 @@ export function settled(namespaces: Namespaces, records: Records): Namespaces {
       return mode; // its start will tell
     }
   };
-  return { ...namespaces, pid: idOf(namespaces.pid), ipc: idOf(namespaces.ipc) };
+  return { ...namespaces, pid: idOf(namespaces.pid), ipc: idOf(namespaces.ipc), network: idOf(namespaces.network) };
+}
+
+/** The same of what inspect shows as the network mode. */
+export function modesOf(
+  { namespaces, networkMode }: Pick<HostConfig, "namespaces" | "networkMode">,
+  records: Records,
+): Pick<HostConfig, "namespaces" | "networkMode"> {
+  const all = settled(namespaces, records);
+  return { namespaces: all, networkMode: isJoined(all.network) ? all.network : networkMode };
 }
 
 /** A container that runs, so that it can be joined. @throws invalid, conflict */
@@ -55,6 +64,21 @@ function pidOf(what: string, mode: Mode, records: Records, check: (container: Co
   } catch (error) {
     throw new BosunError(kindOf(error), `failed to join ${what} namespace: ${messageOf(error)}`);
   }
+}
+
+/** Whose network a container shares that is about to run; undefined for none. @throws invalid, conflict in Docker's words */
+export function networkDonor(
+  { id, host }: Container,
+  records: Records,
+): (Container & { readonly pid: number }) | undefined {
+  const reference = containerOf(host.namespaces.network);
+  if (reference === undefined) return undefined;
+  const donor = records.all().find((one) => one.id === reference) ?? records.get(reference);
+  if (donor.id === id) throw invalid("cannot join own network namespace");
+  if (donor.state.phase === "restarting")
+    throw conflict(`Container ${donor.id} is restarting, wait until the container is running`);
+  if (!isLive(donor.state)) throw conflict(`cannot join network of a non running container: ${donor.id}`);
+  return { ...donor, pid: donor.state.pid };
 }
 
 /** Whose namespaces a container that is about to run joins. @throws invalid, conflict in Docker's words when it cannot */

@@ -51,6 +51,7 @@ export interface Isolation {
 export interface Joined {
   readonly pid?: number;
   readonly ipc?: number;
+  readonly network?: number;
 }
 
 /** What the plan is made from: everything that had to be found out first. */
@@ -91,7 +92,7 @@ const cloneFlags = ({ namespaces }: HostConfig): number =>
   (isOwn(namespaces.pid) ? CLONE.newPid : 0) |
   (isOwn(namespaces.ipc) ? CLONE.newIpc : 0) |
   (namespaces.uts === "host" ? 0 : CLONE.newUts) |
-  (namespaces.network === "host" ? 0 : CLONE.newNet);
+  (namespaces.network === "own" ? CLONE.newNet : 0);
 
 const enterCgroups = (places: readonly CgroupPlace[]): readonly Op[] =>
   places.map(({ directory }) => op.cgroup(`${directory}/cgroup.procs`));
@@ -249,7 +250,7 @@ function mountOps(input: PlanInput): readonly Op[] {
 }
 
 function sysctlOps({ host }: PlanInput): readonly Op[] {
-  const defaults = host.namespaces.network === "host" ? {} : DEFAULT_SYSCTLS;
+  const defaults = host.namespaces.network === "own" ? DEFAULT_SYSCTLS : {};
   return Object.entries({ ...defaults, ...host.sysctls }).map(([name, value]) => op.sysctl(name, value));
 }
 
@@ -318,6 +319,7 @@ export function containerPlan(input: PlanInput): Plan {
     op.clone(cloneFlags(host)),
     ...enterCgroups(cgroups),
     ...(joined.ipc === undefined ? [] : [op.join(namespaceOf(joined.ipc, "ipc"), CLONE.newIpc)]),
+    ...(joined.network === undefined ? [] : [op.join(namespaceOf(joined.network, "net"), CLONE.newNet)]),
     ...(ownCgroup ? [op.unshare(CLONE.newCgroup)] : []),
     privateMount === undefined
       ? op.propagation(MS.rec | (slave ? MS.slave : MS.private))
@@ -326,7 +328,7 @@ export function containerPlan(input: PlanInput): Plan {
     op.root(rootfs),
     ...mountOps(input),
     ...identityOps(input),
-    ...(host.namespaces.network === "host" ? [] : [op.loopback()]),
+    ...(host.namespaces.network === "own" ? [op.loopback()] : []),
     ...sysctlOps(input),
     ...hidingOps(input),
     op.wait(),

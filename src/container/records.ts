@@ -5,7 +5,8 @@ import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Digest } from "../base/digest.ts";
 import { conflict, ifMissing, invalid, notFound, toldOf } from "../base/errors.ts";
-import type { Endpoint } from "../network/driver.ts";
+import { type Attachment, plainAttachment } from "../network/attachment.ts";
+import { BARE, type Endpoint } from "../network/driver.ts";
 import type { Database, Migration } from "../store/database.ts";
 import { type ContainerConfig, type HostConfig, UNLIMITED } from "./config.ts";
 import type { Health } from "./health.ts";
@@ -44,8 +45,10 @@ export interface Container {
   readonly stopped?: true;
   /** The run of the kernel in which it was started last; see base/boot.ts. */
   readonly boot?: string;
-  /** While it runs, or is about to. */
-  readonly endpoint: Endpoint | undefined;
+  /** The networks that it is to be in whenever it runs. */
+  readonly networks: readonly Attachment[];
+  /** Its places in them while it runs, or is about to. */
+  readonly endpoints: readonly Endpoint[];
   /**
    * ISO 8601, while its process stands ready: written before it is let go, so that a daemon that dies then leaves word of a program that may
    * run already.
@@ -78,7 +81,26 @@ const YOUNGER_PARTS = {
   deviceRequests: [],
   cgroupParent: "",
   usernsMode: "",
+  links: [],
 } as const;
+
+/** Of the time when a container had one network at most. */
+interface Older {
+  readonly endpoint?: Endpoint;
+  readonly networks?: readonly Attachment[];
+  readonly endpoints?: readonly Endpoint[];
+  readonly host: { readonly networkMode: string; readonly namespaces: { readonly network: string } };
+}
+
+function networksOf({ endpoint, networks, endpoints, host }: Older): Pick<Container, "networks" | "endpoints"> {
+  return {
+    networks: networks ?? [plainAttachment(host.networkMode)],
+    endpoints:
+      endpoints ?? (endpoint ? [{ ...BARE, ...endpoint, interface: endpoint.address === "" ? "" : "eth0" }] : []),
+  };
+}
+
+const OLDER_NAMESPACES: Readonly<Record<string, HostConfig["namespaces"]["network"]>> = { none: "own", bridge: "own" };
 
 export class Records {
   readonly #byId = new Map<string, Container>();
@@ -91,9 +113,11 @@ export class Records {
   ) {
     for (const row of database.all<Row>("SELECT id, name, record FROM containers")) {
       const container: Container = JSON.parse(row.record); // written by this file only
+      const { network } = container.host.namespaces;
+      const namespaces = { ...container.host.namespaces, network: OLDER_NAMESPACES[network] ?? network };
       const resources = { ...UNLIMITED, ...container.host.resources };
-      const host = { ...YOUNGER_PARTS, ...container.host, resources };
-      this.#remember({ ...container, host, id: row.id, name: row.name });
+      const host = { ...YOUNGER_PARTS, ...container.host, namespaces, resources };
+      this.#remember({ ...container, ...networksOf(container), host, id: row.id, name: row.name });
     }
   }
 

@@ -72,7 +72,7 @@ async function adoptStarting(life: Life, watch: Watch, container: Container): Pr
     return undefined;
   }
   const { starting: _, ...before } = container;
-  return records.save({ ...before, endpoint: undefined });
+  return records.save({ ...before, endpoints: [] });
 }
 
 /** Of one that was about to: it runs. */

@@ -1,28 +1,18 @@
 /** Networks without anything of their own: `host` (the host's interfaces) and `none` (only a loopback). */
 
-import { newId } from "../base/ids.ts";
-import type { Endpoint, NetworkDriver, NetworkInfo } from "./driver.ts";
+import type { NetworkDriver } from "./driver.ts";
 
 export class HostDriver implements NetworkDriver {
+  readonly hasAddresses = false;
+
   /** @param name  `host` or `null`, as Docker calls the driver of `none` */
-  constructor(
-    readonly name: "host" | "null",
-    readonly networkId: string,
-  ) {}
+  constructor(readonly name: "host" | "null") {}
 
+  check(): void {}
   async ensure(): Promise<void> {}
-
-  info(): NetworkInfo {
-    return { subnet: "", gateway: "", options: {} };
-  }
-
-  reserve(): Endpoint {
-    return { id: newId(), networkId: this.networkId, address: "", prefix: 0, gateway: "", macAddress: "" };
-  }
-
-  adopt(): void {}
-
+  async remove(): Promise<void> {}
   async connect(): Promise<void> {}
-
+  adopt(): void {}
+  async disconnect(): Promise<void> {}
   async release(): Promise<void> {}
 }

@@ -1,46 +1,79 @@
 /**
- * Port: how a container gets a network.
+ * Port: how a container gets into a network.
  *
- * An *endpoint* is a container's place in a network: reserved before the container's process exists (its address stands in /etc/hosts), connected
- * once the network namespace is there, released when the container has ended. The namespace takes its interfaces with it when it ends.
+ * An *endpoint* is a container's place in a network: its addresses are taken before the container's process exists (they stand in /etc/hosts), it is
+ * connected once the network namespace is there, and given back when the container has ended. The namespace takes its interfaces with it
+ * when it ends. Drivers keep no record of either: networks.ts does.
  */
+
+import type { PoolSpec } from "./pools.ts";
+
+export interface Network {
+  readonly id: string;
+  readonly name: string;
+  /** ISO 8601. */
+  readonly created: string;
+  /** As users name it: `bridge`, `host`, `null`, `macvlan`. */
+  readonly driver: string;
+  readonly enableIPv4: boolean;
+  readonly enableIPv6: boolean;
+  /** Nothing leads out of it. */
+  readonly internal: boolean;
+  readonly attachable: boolean;
+  /** The driver's own: `com.docker.network.*`. */
+  readonly options: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly ipamOptions: Readonly<Record<string, string>>;
+  /** Its subnets, IPv4 first; what a request left open is filled in. */
+  readonly pools: readonly PoolSpec[];
+  /** Whether a request chose every subnet: only then may containers ask for an address. */
+  readonly hasOwnSubnets: boolean;
+}
 
 export interface Endpoint {
   readonly id: string;
   readonly networkId: string;
-  /** IPv4 address without prefix; empty when the network has none. So are gateway and MAC. */
+  /** In the container: `eth0`. Empty when the network has none. */
+  readonly interface: string;
+  /** IPv4 address without prefix; empty when the network has none. So are gateway and MAC, and those of IPv6. */
   readonly address: string;
   readonly prefix: number;
   readonly gateway: string;
+  readonly address6: string;
+  readonly prefix6: number;
+  readonly gateway6: string;
   readonly macAddress: string;
 }
 
-export interface NetworkInfo {
-  readonly subnet: string;
-  readonly gateway: string;
-  /** Docker's `com.docker.network.*` options. */
-  readonly options: Readonly<Record<string, string>>;
-}
+/** An endpoint that has nothing of its own, as in the networks `host` and `none`. */
+export const BARE = {
+  ...{ interface: "", macAddress: "", address: "", prefix: 0, gateway: "", address6: "", prefix6: 0, gateway6: "" },
+} as const;
 
 export interface NetworkDriver {
-  /** As users name it: `bridge`, `host`, `null`. */
   readonly name: string;
 
+  /** Whether containers in it have interfaces and addresses. */
+  readonly hasAddresses: boolean;
+
+  /** What a request says that can be told to be wrong before anything is made. @throws invalid, forbidden */
+  check(network: Network): void;
+
   /** Sets up what the network needs on the host (bridge, rules). Idempotent; repairs what was removed by hand. */
-  ensure(): Promise<void>;
+  ensure(network: Network): Promise<void>;
 
-  /** What the network is or will be. @throws unavailable when no subnet is free */
-  info(): NetworkInfo;
+  /** Takes all of it away. Idempotent. */
+  remove(network: Network): Promise<void>;
 
-  /** Takes an address. @throws unavailable when there is none */
-  reserve(): Endpoint;
+  /** Puts the interface into the network namespace of `pid`, up, without a default route. @throws when the kernel refuses; nothing is left */
+  connect(network: Network, endpoint: Endpoint, pid: number): Promise<void>;
 
-  /** After a restart of the daemon: the endpoint of a running container stays taken. */
-  adopt(endpoint: Endpoint): void;
+  /** After a restart of the daemon: the endpoint of a container that runs on. */
+  adopt(network: Network, endpoint: Endpoint): void;
 
-  /** Puts the interface into the network namespace of `pid`. @throws when the kernel refuses; nothing is left behind */
-  connect(endpoint: Endpoint, pid: number): Promise<void>;
+  /** Takes the interface out of the namespace of `pid`, which lives on. Idempotent. */
+  disconnect(network: Network, endpoint: Endpoint, pid: number): Promise<void>;
 
-  /** Frees the address. Idempotent. */
-  release(endpoint: Endpoint): Promise<void>;
+  /** The namespace has gone, and the interface with it. Idempotent. */
+  release(network: Network, endpoint: Endpoint): Promise<void>;
 }

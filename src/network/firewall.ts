@@ -1,36 +1,75 @@
-/**
- * Firewall rules, through nftables: one table of our own for each bridge, replaced as a whole by one atomic `nft -f -`, so that there is never
- * half a rule set and nobody else's rules are touched.
- */
+/** Firewall rules, through nftables: what there has to be is kept here, and set in one transaction for each change. */
 
 import { internal, unavailable } from "../base/errors.ts";
-import { formatSubnet, type Subnet } from "./addresses.ts";
+import { Locks } from "../base/lock.ts";
+import { parseCidr } from "./addresses.ts";
+import { bridgeSettings } from "./bridge-options.ts";
+import type { Network } from "./driver.ts";
+import { type BridgeRules, firewallScript, removalScript } from "./firewall-rules.ts";
 
 async function nft(script: string): Promise<void> {
   const program = Bun.which("nft", { PATH: `${process.env.PATH ?? ""}:/usr/sbin:/sbin` });
   if (!program)
-    throw unavailable(
-      "nft is missing: install Debian's nftables, or start the daemon with --iptables=false --ip-masq=false",
-    );
+    throw unavailable("nft is missing: install Debian's nftables, or start the daemon with --iptables=false");
   const child = Bun.spawn([program, "-f", "-"], { stdin: Buffer.from(script), stdout: "ignore", stderr: "pipe" });
   const [error, code] = await Promise.all([new Response(child.stderr).text(), child.exited]);
   if (code !== 0) throw internal(`Cannot set firewall rules: ${error.trim() || `nft exited with ${code}`}`);
 }
 
-const tableOf = (bridge: string): string => `bosun-${bridge}`;
+function rulesOf(network: Network): BridgeRules {
+  const { bridge, icc, masquerade, mode4, mode6 } = bridgeSettings(network);
+  const mode = (family: 4 | 6) => (family === 4 ? mode4 : mode6);
+  return {
+    bridge,
+    subnets: network.pools.map(({ subnet }) => parseCidr(subnet).subnet),
+    masquerades: (family) => masquerade && !network.internal && mode(family).startsWith("nat"),
+    internal: network.internal,
+    open: mode4 === "nat-unprotected",
+    closed: !icc,
+  };
+}
 
-/** What leaves the subnet through another interface gets the host's address. Pure. */
-export const masqueradeRules = (bridge: string, subnet: Subnet): string => `
-table ip ${tableOf(bridge)} {
-  chain postrouting {
-    type nat hook postrouting priority srcnat; policy accept;
-    ip saddr ${formatSubnet(subnet)} oifname != "${bridge}" masquerade
+export class Firewall {
+  readonly #bridges = new Map<string, BridgeRules>();
+  readonly #closedPorts = new Set<string>();
+  readonly #locks = new Locks();
+
+  /**
+   * @param table    of ours alone, whose name tells engines on one host apart
+   * @param enabled  whether any rules are to be set
+   */
+  constructor(
+    readonly table: string,
+    readonly enabled: boolean,
+  ) {}
+
+  async #apply(): Promise<void> {
+    if (!this.enabled) return;
+    await using _ = await this.#locks.acquire("table");
+    await nft(firewallScript(this.table, [...this.#bridges.values()], [...this.#closedPorts]));
+  }
+
+  /** Idempotent; sets everything again, should somebody have removed it. */
+  async setBridge(network: Network): Promise<void> {
+    this.#bridges.set(network.id, rulesOf(network));
+    await this.#apply();
+  }
+
+  async removeBridge({ id }: Network): Promise<void> {
+    if (this.#bridges.delete(id)) await this.#apply();
+  }
+
+  /** A container is connected by this interface of the host's. */
+  async setPort({ id }: Network, port: string): Promise<void> {
+    if (!this.#bridges.get(id)?.closed || this.#closedPorts.has(port)) return;
+    this.#closedPorts.add(port);
+    await this.#apply();
+  }
+
+  async removePort(_: Network, port: string): Promise<void> {
+    if (this.#closedPorts.delete(port)) await this.#apply();
   }
 }
-`;
 
-/** Creating the table first makes its deletion succeed whether it was there or not; all of it is one transaction. */
-export const setRules = (bridge: string, rules: string): Promise<void> =>
-  nft(`table ip ${tableOf(bridge)}\ndelete table ip ${tableOf(bridge)}\n${rules}`);
-
-export const removeRules = (bridge: string): Promise<void> => setRules(bridge, "");
+/** For whoever cleans up after a daemon: all that a firewall of this name has set. */
+export const removeRules = (table: string): Promise<void> => nft(removalScript(table));

@@ -1,74 +1,64 @@
 /**
  * Interfaces, addresses and routes over rtnetlink: messages are built here, the socket belongs to the C library.
- * Source: rtnetlink(7), linux/if_link.h, linux/rtnetlink.h, linux/veth.h. All numbers are little-endian, as on every host we run on.
+ * Source: rtnetlink(7), linux/if_link.h, linux/rtnetlink.h, linux/veth.h.
  */
 
 import { hasCode, internal } from "../base/errors.ts";
 import { SystemError } from "../base/system-error.ts";
-import { addressBytes, broadcastOf, type Subnet } from "./addresses.ts";
+import { type Address, addressBytes, addressFrom, lastOf, subnetAround } from "./addresses.ts";
+import {
+  type Answer,
+  answers,
+  attribute,
+  attributesOf,
+  concat,
+  errnoOf,
+  message,
+  NLM_F,
+  textAttribute,
+  u32,
+} from "./netlink-message.ts";
 
 /** Sends one request and returns all of the answer. `netnsPid` names the network namespace by a process in it; 0 is our own. */
 export type Exchange = (request: Uint8Array, netnsPid: number) => Uint8Array;
 
-const NEWLINK = 16;
-const DELLINK = 17;
-const GETLINK = 18;
-const NEWADDR = 20;
-const GETADDR = 22;
-const NEWROUTE = 24;
-const ERROR = 2;
-
-const REQUEST = 0x1;
-const ACK = 0x4;
-const DUMP = 0x300;
-const CREATE = 0x600; // NLM_F_CREATE | NLM_F_EXCL
+const RTM = {
+  newLink: 16,
+  delLink: 17,
+  getLink: 18,
+  newAddr: 20,
+  delAddr: 21,
+  getAddr: 22,
+  newRoute: 24,
+  delRoute: 25,
+};
+const NEW = NLM_F.ack | NLM_F.create | NLM_F.exclusive;
 
 const IFLA = {
   address: 1,
   ifname: 3,
+  link: 5,
   mtu: 4,
   master: 10,
   linkinfo: 18,
   netnsPid: 19,
+  afSpec: 26,
   infoKind: 1,
   infoData: 2,
   vethPeer: 1,
+  macvlanMode: 1,
+  inet6AddrGenMode: 8,
 };
 const IFA = { address: 1, local: 2, broadcast: 4 };
 const RTA = { oif: 4, gateway: 5 };
 const IFF_UP = 1;
-const AF_INET = 2;
-const HEADER = 16;
+const IFA_F_NODAD = 2;
+const AF = { 4: 2, 6: 10 } as const;
+/** No address is made up from the MAC. Source: linux/if_link.h, in6_addr_gen_mode. */
+const ADDR_GEN_NONE = 1;
 
-const concat = (...parts: Uint8Array[]): Uint8Array => Buffer.concat(parts);
-
-function u32(value: number): Uint8Array {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(value >>> 0);
-  return bytes;
-}
-
-/** `struct rtattr`: length and type, 16 bits each, then the value, padded to 4. */
-function attribute(type: number, value: Uint8Array): Uint8Array {
-  const bytes = Buffer.alloc((4 + value.length + 3) & ~3);
-  bytes.writeUInt16LE(4 + value.length, 0);
-  bytes.writeUInt16LE(type, 2);
-  bytes.set(value, 4);
-  return bytes;
-}
-
-const name = (type: number, text: string): Uint8Array => attribute(type, Buffer.from(`${text}\0`));
-
-/** `struct nlmsghdr`: length, type, flags, sequence, port. */
-function message(type: number, flags: number, ...body: Uint8Array[]): Uint8Array {
-  const payload = concat(...body);
-  const header = Buffer.alloc(HEADER);
-  header.writeUInt32LE(HEADER + payload.length, 0);
-  header.writeUInt16LE(type, 4);
-  header.writeUInt16LE(REQUEST | flags, 6);
-  header.writeUInt32LE(1, 8);
-  return concat(header, payload);
-}
+/** Of a macvlan. Source: linux/if_link.h. */
+export const MACVLAN_MODES = { private: 1, vepa: 2, bridge: 4, passthru: 8 } as const;
 
 /** `struct ifinfomsg`: family, padding, type, index, flags, change mask. */
 function ifinfo(index = 0, flags = 0, change = 0): Uint8Array {
@@ -80,29 +70,23 @@ function ifinfo(index = 0, flags = 0, change = 0): Uint8Array {
 }
 
 /** `struct ifaddrmsg`: family, prefix length, flags, scope, index. */
-function ifaddr(prefix: number, index: number): Uint8Array {
-  return concat(Uint8Array.of(AF_INET, prefix, 0, 0), u32(index));
-}
+const ifaddr = (family: number, prefix: number, flags: number, index: number): Uint8Array =>
+  concat(Uint8Array.of(family, prefix, flags, 0), u32(index));
 
-interface Answer {
-  readonly type: number;
-  readonly body: Buffer;
-}
-
-function* answers(bytes: Uint8Array): Generator<Answer> {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (let at = 0; at + HEADER <= buffer.length; ) {
-    const length = buffer.readUInt32LE(at);
-    if (length < HEADER || at + length > buffer.length) return;
-    yield { type: buffer.readUInt16LE(at + 4), body: buffer.subarray(at + HEADER, at + length) };
-    at += (length + 3) & ~3;
-  }
-}
+/** `struct rtmsg` of a default route: family, lengths, tos, table main, protocol boot, scope universe, type unicast, flags. */
+const defaultRoute = (family: 4 | 6): Uint8Array => Uint8Array.of(AF[family], 0, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0);
 
 export interface InterfaceAddress {
-  readonly address: number;
-  readonly subnet: Subnet;
-  readonly gateway?: number;
+  readonly address: Address;
+  readonly prefix: number;
+}
+
+/** The end of a pair that a container gets. */
+export interface Inside {
+  readonly name: string;
+  /** A process in the network namespace. */
+  readonly pid: number;
+  readonly mac: Uint8Array;
 }
 
 export class Netlink {
@@ -110,8 +94,8 @@ export class Netlink {
 
   #do(action: string, request: Uint8Array, netnsPid = 0): Answer[] {
     const all = [...answers(this.exchange(request, netnsPid))];
-    for (const { type, body } of all) {
-      const errno = type === ERROR ? -body.readInt32LE(0) : 0;
+    for (const answer of all) {
+      const errno = errnoOf(answer);
       if (errno !== 0) throw new SystemError(action, errno);
     }
     return all;
@@ -120,12 +104,9 @@ export class Netlink {
   /** @returns the interface's index; undefined when there is none of that name */
   index(interfaceName: string, netnsPid = 0): number | undefined {
     try {
-      const all = this.#do(
-        `find ${interfaceName}`,
-        message(GETLINK, 0, ifinfo(), name(IFLA.ifname, interfaceName)),
-        netnsPid,
-      );
-      return all.find(({ type }) => type === NEWLINK)?.body.readInt32LE(4);
+      const request = message(RTM.getLink, 0, ifinfo(), textAttribute(IFLA.ifname, interfaceName));
+      const all = this.#do(`find ${interfaceName}`, request, netnsPid);
+      return all.find(({ type }) => type === RTM.newLink)?.body.readInt32LE(4);
     } catch (error) {
       if (hasCode(error, "ENODEV")) return undefined;
       throw error;
@@ -140,61 +121,105 @@ export class Netlink {
 
   /** With a MAC of its own: else the bridge's would change with its ports. @throws SystemError EEXIST */
   createBridge(bridge: string, mac: Uint8Array, mtu: number): void {
-    const info = attribute(IFLA.linkinfo, name(IFLA.infoKind, "bridge"));
     const request = message(
-      NEWLINK,
-      ACK | CREATE,
+      RTM.newLink,
+      NEW,
       ifinfo(),
-      name(IFLA.ifname, bridge),
+      textAttribute(IFLA.ifname, bridge),
       attribute(IFLA.address, mac),
       attribute(IFLA.mtu, u32(mtu)),
-      info,
+      attribute(IFLA.linkinfo, textAttribute(IFLA.infoKind, "bridge")),
     );
     this.#do(`create bridge ${bridge}`, request);
   }
 
-  /** A pair: `host` here and a port of `bridge`, already up; `peer` in the namespace of `pid`, with this MAC. */
-  createVeth(host: string, bridge: string, peer: { name: string; pid: number; mac: Uint8Array }, mtu: number): void {
-    const inside = attribute(
+  /** A pair: `host` here and a port of `bridge`, already up; `inside` in a container's namespace. */
+  createVeth(host: string, bridge: string, inside: Inside, mtu: number): void {
+    const peer = attribute(
       IFLA.vethPeer,
-      concat(
-        ifinfo(),
-        name(IFLA.ifname, peer.name),
-        attribute(IFLA.mtu, u32(mtu)),
-        attribute(IFLA.address, peer.mac),
-        attribute(IFLA.netnsPid, u32(peer.pid)),
-      ),
+      ifinfo(),
+      textAttribute(IFLA.ifname, inside.name),
+      attribute(IFLA.mtu, u32(mtu)),
+      attribute(IFLA.address, inside.mac),
+      attribute(IFLA.netnsPid, u32(inside.pid)),
     );
-    const info = attribute(IFLA.linkinfo, concat(name(IFLA.infoKind, "veth"), attribute(IFLA.infoData, inside)));
     const request = message(
-      NEWLINK,
-      ACK | CREATE,
+      RTM.newLink,
+      NEW,
       ifinfo(0, IFF_UP, IFF_UP),
-      name(IFLA.ifname, host),
+      textAttribute(IFLA.ifname, host),
       attribute(IFLA.mtu, u32(mtu)),
       attribute(IFLA.master, u32(this.#required(bridge))),
-      info,
+      attribute(IFLA.linkinfo, textAttribute(IFLA.infoKind, "veth"), attribute(IFLA.infoData, peer)),
     );
     this.#do(`create ${host} on ${bridge}`, request);
   }
 
-  /** Idempotent. Blocks for some milliseconds in the kernel. */
-  remove(interfaceName: string): void {
-    const index = this.index(interfaceName);
-    if (index !== undefined) this.#do(`remove ${interfaceName}`, message(DELLINK, ACK, ifinfo(index)));
+  /** An interface of the container's own on one of the host's. @param mtu  0 for the parent's */
+  createMacvlan(parent: string, mode: keyof typeof MACVLAN_MODES, inside: Inside, mtu: number): void {
+    const data = attribute(IFLA.infoData, attribute(IFLA.macvlanMode, u32(MACVLAN_MODES[mode])));
+    const request = message(
+      RTM.newLink,
+      NEW,
+      ifinfo(),
+      textAttribute(IFLA.ifname, inside.name),
+      attribute(IFLA.address, inside.mac),
+      attribute(IFLA.link, u32(this.#required(parent))),
+      ...(mtu > 0 ? [attribute(IFLA.mtu, u32(mtu))] : []),
+      attribute(IFLA.netnsPid, u32(inside.pid)),
+      attribute(IFLA.linkinfo, textAttribute(IFLA.infoKind, "macvlan"), data),
+    );
+    this.#do(`create a macvlan on ${parent}`, request);
   }
 
-  /** Gives an interface its address, sets it up, and routes everything else through `gateway`: one exchange for all of it. */
-  configure(interfaceName: string, { address, subnet, gateway }: InterfaceAddress, netnsPid = 0): void {
+  /** Idempotent. Blocks for some milliseconds in the kernel. */
+  remove(interfaceName: string, netnsPid = 0): void {
+    const index = this.index(interfaceName, netnsPid);
+    if (index !== undefined)
+      this.#do(`remove ${interfaceName}`, message(RTM.delLink, NLM_F.ack, ifinfo(index)), netnsPid);
+  }
+
+  /**
+   * Gives an interface its addresses and sets it up, in one exchange.
+   * @param ownAddresses  whether the kernel may give it a link-local IPv6 address
+   */
+  configure(interfaceName: string, addresses: readonly InterfaceAddress[], ownAddresses: boolean, netnsPid = 0): void {
     const index = this.#required(interfaceName, netnsPid);
-    const requests = [addressRequest(index, address, subnet), message(NEWLINK, ACK, ifinfo(index, IFF_UP, IFF_UP))];
-    if (gateway !== undefined) requests.push(defaultRouteRequest(index, gateway));
-    this.#do(`configure ${interfaceName}`, concat(...requests), netnsPid);
+    this.#do(
+      `configure ${interfaceName}`,
+      concat(
+        ...(ownAddresses ? [] : [withoutLinkLocal(index)]),
+        ...addresses.map((one) => addressRequest(index, one)),
+        message(RTM.newLink, NLM_F.ack, ifinfo(index, IFF_UP, IFF_UP)),
+      ),
+      netnsPid,
+    );
+  }
+
+  /** Routes everything that has no other route through `gateway`, instead of whatever was there before. */
+  routeThrough(interfaceName: string, gateway: Address, netnsPid = 0): void {
+    const request = message(
+      RTM.newRoute,
+      NLM_F.ack | NLM_F.create | NLM_F.replace,
+      defaultRoute(gateway.family),
+      attribute(RTA.gateway, addressBytes(gateway)),
+      attribute(RTA.oif, u32(this.#required(interfaceName, netnsPid))),
+    );
+    this.#do(`route through ${interfaceName}`, request, netnsPid);
+  }
+
+  /** Idempotent. */
+  removeDefaultRoute(family: 4 | 6, netnsPid = 0): void {
+    try {
+      this.#do("remove the default route", message(RTM.delRoute, NLM_F.ack, defaultRoute(family)), netnsPid);
+    } catch (error) {
+      if (!hasCode(error, "ESRCH")) throw error;
+    }
   }
 
   up(interfaceName: string): void {
     const index = this.#required(interfaceName);
-    this.#do(`set ${interfaceName} up`, message(NEWLINK, ACK, ifinfo(index, IFF_UP, IFF_UP)));
+    this.#do(`set ${interfaceName} up`, message(RTM.newLink, NLM_F.ack, ifinfo(index, IFF_UP, IFF_UP)));
   }
 
   /** Makes an interface a port of `bridge`. One that is missing is let be. */
@@ -202,51 +227,42 @@ export class Netlink {
     const index = this.index(interfaceName);
     if (index === undefined) return;
     const master = attribute(IFLA.master, u32(this.#required(bridge)));
-    this.#do(`join ${interfaceName} to ${bridge}`, message(NEWLINK, ACK, ifinfo(index), master));
+    this.#do(`join ${interfaceName} to ${bridge}`, message(RTM.newLink, NLM_F.ack, ifinfo(index), master));
   }
 
-  /** @returns the IPv4 addresses of an interface, with their prefixes */
-  addresses(interfaceName: string): { readonly address: number; readonly prefix: number }[] {
+  /** @returns the addresses of an interface that are not link-local, IPv4 first */
+  addresses(interfaceName: string): InterfaceAddress[] {
     const index = this.index(interfaceName);
-    const all = this.#do(`list addresses`, message(GETADDR, DUMP, ifaddr(0, 0)));
-    return all
-      .filter(({ type, body }) => type === NEWADDR && body.readUInt8(0) === AF_INET && body.readUInt32LE(4) === index)
+    const request = message(RTM.getAddr, NLM_F.dump, ifaddr(0, 0, 0, 0));
+    return this.#do("list addresses", request)
+      .filter(({ type, body }) => type === RTM.newAddr && body.readUInt32LE(4) === index && body.readUInt8(3) === 0)
       .flatMap(({ body }) => {
-        const local = attributesOf(body.subarray(8)).get(IFA.local);
-        return local ? [{ address: local.readUInt32BE(0), prefix: body.readUInt8(1) }] : [];
-      });
+        const found = attributesOf(body.subarray(8));
+        const bytes = found.get(IFA.local) ?? found.get(IFA.address); // IPv6 has the second only
+        return bytes ? [{ address: addressFrom(bytes), prefix: body.readUInt8(1) }] : [];
+      })
+      .toSorted((one, other) => one.address.family - other.address.family);
   }
 }
 
-const addressRequest = (index: number, address: number, subnet: Subnet): Uint8Array =>
+const withoutLinkLocal = (index: number): Uint8Array =>
   message(
-    NEWADDR,
-    ACK | CREATE,
-    ifaddr(subnet.prefix, index),
+    RTM.newLink,
+    NLM_F.ack,
+    ifinfo(index),
+    attribute(IFLA.afSpec, attribute(AF[6], attribute(IFLA.inet6AddrGenMode, Uint8Array.of(ADDR_GEN_NONE)))),
+  );
+
+function addressRequest(index: number, { address, prefix }: InterfaceAddress): Uint8Array {
+  const { family } = address;
+  const subnet = subnetAround(address, prefix);
+  return message(
+    RTM.newAddr,
+    NEW,
+    // addresses here are given out once: nobody has to ask around whether one is taken
+    ifaddr(AF[family], prefix, family === 6 ? IFA_F_NODAD : 0, index),
     attribute(IFA.local, addressBytes(address)),
     attribute(IFA.address, addressBytes(address)),
-    attribute(IFA.broadcast, addressBytes(broadcastOf(subnet))),
+    ...(family === 4 && prefix < 31 ? [attribute(IFA.broadcast, addressBytes(lastOf(subnet)))] : []),
   );
-
-function defaultRouteRequest(index: number, gateway: number): Uint8Array {
-  // struct rtmsg: family, lengths, tos, table main, protocol boot, scope universe, type unicast, flags
-  const rtmsg = Uint8Array.of(AF_INET, 0, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0);
-  return message(
-    NEWROUTE,
-    ACK | CREATE,
-    rtmsg,
-    attribute(RTA.gateway, addressBytes(gateway)),
-    attribute(RTA.oif, u32(index)),
-  );
-}
-
-function attributesOf(bytes: Buffer): Map<number, Buffer> {
-  const found = new Map<number, Buffer>();
-  for (let at = 0; at + 4 <= bytes.length; ) {
-    const length = bytes.readUInt16LE(at);
-    if (length < 4) break;
-    found.set(bytes.readUInt16LE(at + 2), bytes.subarray(at + 4, at + length));
-    at += (length + 3) & ~3;
-  }
-  return found;
 }

@@ -1,104 +1,228 @@
-/** The networks that there are and who is in them. For now the three that Docker predefines; networks of users' own come later. */
+/** The networks that there are: Docker's three, and users' own. Who is in them is in endpoints.ts. */
 
-import { forbidden, invalid, notFound } from "../base/errors.ts";
+import { conflict, forbidden, invalid, notFound, unavailable } from "../base/errors.ts";
 import { newId } from "../base/ids.ts";
+import { Locks } from "../base/lock.ts";
 import type { Database, Migration } from "../store/database.ts";
-import type { Endpoint, NetworkDriver } from "./driver.ts";
+import { formatAddress, parseCidr, type Subnet } from "./addresses.ts";
+import { bridgeSettings } from "./bridge-options.ts";
+import type { Network, NetworkDriver } from "./driver.ts";
+import { type AddressPool, checkApart, firstHost, freeSubnet, Pool, type PoolSpec } from "./pools.ts";
 
 export const networkMigrations: readonly Migration[] = [
   {
     name: "network-1",
     sql: "CREATE TABLE networks (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, created TEXT NOT NULL) STRICT",
   },
+  { name: "network-2", sql: "ALTER TABLE networks ADD COLUMN record TEXT NOT NULL DEFAULT '{}'" },
 ];
 
-export const PREDEFINED = ["bridge", "host", "none"] as const;
-export type NetworkName = (typeof PREDEFINED)[number];
+type Identity = Pick<Network, "id" | "name" | "created">;
+
+/** As a request asks for it. */
+export type NewNetwork = Omit<Network, "id" | "created" | "hasOwnSubnets">;
+
+export interface NetworksOptions {
+  readonly database: Database;
+  readonly drivers: readonly NetworkDriver[];
+  /** The network `bridge` as it is to be. @throws unavailable when no subnet is free */
+  readonly defaultBridge: (identity: Identity, recorded: readonly PoolSpec[], used: readonly Subnet[]) => Network;
+  /** Where subnets come from that nobody chose. */
+  readonly pools: readonly AddressPool[];
+  /** Where the host's routes lead. */
+  readonly hostSubnets: () => readonly Subnet[];
+  readonly emit: (action: string, network: Network) => void;
+}
 
 interface Row {
   readonly id: string;
-  readonly name: NetworkName;
+  readonly name: string;
   readonly created: string;
+  readonly record: string;
 }
 
-export interface Network extends Row {
-  readonly driver: NetworkDriver;
-}
+const PREDEFINED: Readonly<Record<string, string>> = { bridge: "bridge", host: "host", none: "null" };
+const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 
-/** @returns the driver of a predefined network */
-export type DriverOf = (name: NetworkName, networkId: string) => NetworkDriver;
+export const isPredefined = ({ name }: Pick<Network, "name">): boolean => Object.hasOwn(PREDEFINED, name);
 
 export class Networks {
-  readonly #networks: readonly Network[];
-  readonly #endpoints = new Map<string, { readonly network: Network; readonly endpoint: Endpoint }>();
+  readonly #options: NetworksOptions;
+  readonly #byId = new Map<string, Network>();
+  readonly #pools = new Map<string, readonly Pool[]>();
+  readonly #locks = new Locks();
 
-  constructor(database: Database, driverOf: DriverOf) {
-    this.#networks = PREDEFINED.map((name) => {
-      const row = database.find<Row>("SELECT * FROM networks WHERE name = ?", name) ?? insert(database, name);
-      return { ...row, driver: driverOf(name, row.id) };
-    });
+  constructor(options: NetworksOptions) {
+    this.#options = options;
+    for (const { id, name, created, record } of options.database.all<Row>("SELECT * FROM networks")) {
+      const kept: Partial<Network> = JSON.parse(record); // written by this file only
+      this.#byId.set(id, { ...bare({ id, name, created }, PREDEFINED[name] ?? "bridge"), ...kept });
+    }
+    for (const [name, driver] of Object.entries(PREDEFINED))
+      if (!this.find(name)) this.#save(bare({ id: newId(), name, created: new Date().toISOString() }, driver));
+    this.chooseBridge();
+  }
+
+  /** The default bridge as the daemon's options, its interface and the host's routes have it now. It has no containers. */
+  chooseBridge(): Network {
+    const { id, name, created, pools } = this.get("bridge");
+    const others = this.list().flatMap((network) => (network.id === id ? [] : network.pools));
+    const used = [...others.map(({ subnet }) => parseCidr(subnet).subnet), ...this.#options.hostSubnets()];
+    const chosen = this.#options.defaultBridge({ id, name, created }, pools, used);
+    this.#save(chosen);
+    this.#pools.delete(id);
+    return chosen;
+  }
+
+  #save(network: Network): void {
+    const { id, name, created, ...record } = network;
+    this.#options.database.run(
+      "INSERT OR REPLACE INTO networks (id, name, created, record) VALUES (?, ?, ?, ?)",
+      ...[id, name, created, JSON.stringify(record)],
+    );
+    this.#byId.set(id, network);
   }
 
   list(): readonly Network[] {
-    return this.#networks;
+    return [...this.#byId.values()];
   }
 
-  /** @param reference  id, name or unique beginning of an id. @throws notFound */
-  get(reference: string): Network {
-    const exact = this.#networks.find(({ id, name }) => id === reference || name === reference);
-    if (exact) return exact;
-    const [found, ...more] = this.#networks.filter(({ id }) => id.startsWith(reference));
-    if (!found) throw notFound(`network ${reference} not found`);
+  /** @param reference  id, name or unique beginning of an id */
+  find(reference: string): Network | undefined {
+    const exact = this.#byId.get(reference) ?? this.list().find(({ name }) => name === reference);
+    if (exact || reference === "") return exact;
+    const [found, ...more] = this.list().filter(({ id }) => id.startsWith(reference));
     if (more.length > 0)
       throw invalid(`network ${reference} is ambiguous (${more.length + 1} matches found based on ID prefix)`);
     return found;
   }
 
-  /** @throws forbidden always: what is there is predefined */
-  remove(reference: string): never {
-    throw forbidden(`${this.get(reference).name} is a pre-defined network and cannot be removed`);
+  /** @throws notFound, invalid */
+  get(reference: string): Network {
+    const network = this.find(reference);
+    if (!network) throw notFound(`network ${reference} not found`);
+    return network;
   }
 
-  /** Containers in a network, by id. */
-  members(networkId: string): ReadonlyMap<string, Endpoint> {
-    return new Map(
-      [...this.#endpoints].flatMap(([id, { network, endpoint }]) => (network.id === networkId ? [[id, endpoint]] : [])),
-    );
+  /** @throws notFound */
+  driverOf({ driver }: Pick<Network, "driver">): NetworkDriver {
+    const found = this.#options.drivers.find(({ name }) => name === driver);
+    if (!found) throw notFound(`could not find plugin ${driver} in v1 plugin registry: plugin not found`);
+    return found;
   }
 
-  /** Takes a place in the network for a container that is about to start. */
-  async reserve(name: NetworkName, containerId: string): Promise<Endpoint> {
-    const network = this.get(name);
-    await network.driver.ensure();
-    const endpoint = network.driver.reserve();
-    this.#endpoints.set(containerId, { network, endpoint });
-    return endpoint;
+  /** Its subnets, with what is taken of them. */
+  poolsOf(network: Network): readonly Pool[] {
+    const known = this.#pools.get(network.id);
+    if (known) return known;
+    const pools = network.pools.map((spec) => new Pool(spec));
+    this.#pools.set(network.id, pools);
+    return pools;
   }
 
-  /** A running container that was there before this daemon. */
-  adopt(name: NetworkName, containerId: string, endpoint: Endpoint): void {
-    const network = this.get(name);
-    network.driver.adopt(endpoint);
-    this.#endpoints.set(containerId, { network, endpoint });
+  /** @throws invalid, conflict, forbidden, unavailable in Docker's words; nothing is left behind then */
+  async create(asked: NewNetwork): Promise<Network> {
+    const { name } = asked;
+    if (!NAME.test(name) || name.length > 255)
+      throw invalid(`invalid network name ${JSON.stringify(name)}: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed`);
+    if (Object.hasOwn(PREDEFINED, name) || name === "default")
+      throw forbidden(`operation is not permitted on predefined ${name} network`);
+    const driver = this.driverOf(asked);
+    if (!driver.hasAddresses) throw forbidden(`only one instance of "${asked.driver}" network is allowed`);
+    await using _ = await this.#locks.acquire("create"); // subnets are chosen by looking at those of others
+    if (this.list().some((network) => network.name === name))
+      throw conflict(`network with name ${name} already exists`);
+    const identity = { id: newId(), created: new Date().toISOString() };
+    const network = { ...asked, ...identity, ...this.#complete(asked) };
+    driver.check(network);
+    this.#checkInterface(network);
+    this.#save(network);
+    try {
+      await driver.ensure(network);
+    } catch (error) {
+      await driver.remove(network).catch(() => {}); // the first failure is what the caller has to know
+      this.#forget(network);
+      throw error;
+    }
+    this.#options.emit("create", network);
+    return network;
   }
 
-  /** @param pid  a process in the container's network namespace */
-  async connect(containerId: string, pid: number): Promise<void> {
-    const place = this.#endpoints.get(containerId);
-    await place?.network.driver.connect(place.endpoint, pid);
+  /** Fills in subnets and gateways that the request left open. */
+  #complete(asked: NewNetwork): Pick<Network, "pools" | "hasOwnSubnets"> {
+    const used = this.#usedSubnets();
+    const families = [...(asked.enableIPv4 ? [4 as const] : []), ...(asked.enableIPv6 ? [6 as const] : [])];
+    if (families.length === 0) throw invalid("IPv4 or IPv6 must be enabled");
+    const given = asked.pools.map((pool) => ({ pool, family: parseCidr(pool.subnet).subnet.family }));
+    const stray = given.find(({ family }) => !families.includes(family));
+    if (stray)
+      throw invalid(
+        `invalid network config:\ninvalid subnet ${stray.pool.subnet}: IPv${stray.family} has not been enabled for this network`,
+      );
+    for (const { pool } of given) checkApart(parseCidr(pool.subnet).subnet, used.networks);
+    const pools = families.flatMap((family) => {
+      const own = given.filter((one) => one.family === family).map(({ pool }) => pool);
+      if (own.length > 0) return own;
+      const subnet = freeSubnet(this.#options.pools, family, [...used.networks, ...used.host]);
+      return [{ subnet: `${formatAddress({ family, value: subnet.base })}/${subnet.prefix}` }];
+    });
+    return { pools: pools.map((pool) => withGateway(pool)), hasOwnSubnets: given.length >= families.length };
   }
 
-  /** Idempotent. */
-  async release(containerId: string): Promise<void> {
-    const place = this.#endpoints.get(containerId);
-    if (!place) return;
-    this.#endpoints.delete(containerId);
-    await place.network.driver.release(place.endpoint);
+  #usedSubnets(): { readonly networks: readonly Subnet[]; readonly host: readonly Subnet[] } {
+    const networks = this.list().flatMap(({ pools }) => pools.map(({ subnet }) => parseCidr(subnet).subnet));
+    return { networks, host: this.#options.hostSubnets() };
+  }
+
+  #checkInterface(network: Network): void {
+    if (network.driver !== "bridge") return;
+    const { bridge } = bridgeSettings(network);
+    const other = this.list().find((one) => one.driver === "bridge" && bridgeSettings(one).bridge === bridge);
+    if (other)
+      throw forbidden(
+        `cannot create network ${network.id} (${bridge}): conflicts with network ${other.id} (${bridge}): networks have same bridge name`,
+      );
+  }
+
+  /** Nobody is in it. @throws notFound, forbidden */
+  async remove(reference: string, checkUnused: (network: Network) => void): Promise<Network> {
+    const { id } = this.get(reference);
+    await using _ = await this.#locks.acquire(id);
+    const network = this.get(id);
+    if (isPredefined(network)) throw forbidden(`${network.name} is a pre-defined network and cannot be removed`);
+    checkUnused(network);
+    await this.driverOf(network).remove(network);
+    this.#forget(network);
+    this.#options.emit("destroy", network);
+    return network;
+  }
+
+  #forget({ id }: Network): void {
+    this.#options.database.run("DELETE FROM networks WHERE id = ?", id);
+    this.#byId.delete(id);
+    this.#pools.delete(id);
+  }
+
+  /** Nobody removes the network meanwhile. */
+  hold(id: string): Promise<AsyncDisposable> {
+    return this.#locks.acquire(id);
   }
 }
 
-function insert(database: Database, name: NetworkName): Row {
-  const row = { id: newId(), name, created: new Date().toISOString() };
-  database.run("INSERT INTO networks (id, name, created) VALUES (?, ?, ?)", row.id, row.name, row.created);
-  return row;
+function withGateway(spec: PoolSpec): PoolSpec {
+  const pool = new Pool(spec);
+  if (spec.gateway) return { ...spec, gateway: spec.gateway.split("/")[0] ?? "" };
+  const first = firstHost(spec.range ? pool.range : pool.subnet);
+  const taken = new Set(Object.values(spec.auxiliary ?? {}));
+  if (taken.has(formatAddress(first)))
+    throw unavailable(`failed to allocate gateway (${formatAddress(first)}): Address already in use`);
+  return { ...spec, gateway: formatAddress(first) };
 }
+
+const bare = (identity: Identity, driver: string): Network => ({
+  ...identity,
+  driver,
+  enableIPv4: true,
+  enableIPv6: false,
+  ...{ internal: false, attachable: false, options: {}, labels: {}, ipamOptions: {}, pools: [], hasOwnSubnets: false },
+});

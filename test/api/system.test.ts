@@ -136,8 +136,6 @@ describe("/networks", () => {
 
   test.each<[line: string, status: number, words: string]>([
     ["GET /networks/mine", 404, "network mine not found"],
-    ["POST /networks/create", 501, "user-defined networks are not supported yet"],
-    ["POST /networks/bridge/connect", 501, "user-defined networks are not supported yet"],
     ["DELETE /networks/bridge", 403, "bridge is a pre-defined network and cannot be removed"],
     ["DELETE /networks/mine", 404, "network mine not found"],
     [`GET /networks?filters=${encodeURIComponent('{"colour":["red"]}')}`, 400, "invalid filter 'colour'"],

@@ -197,7 +197,9 @@ withDaemon("what a killed daemon leaves", (api) => {
       host,
     });
     expect(await api.wait("it")).toBe(0);
-    expect(Bun.spawnSync(["nft", "list", "table", "ip", `bosun-${bridge}`]).stdout.toString()).toContain("masquerade");
+    expect(Bun.spawnSync(["nft", "list", "table", "inet", `bosun-${bridge}`]).stdout.toString()).toContain(
+      "masquerade",
+    );
   });
 
   test("files of images that no row needs go: blobs, parts, layers, halves of them, and a spooled archive", async () => {

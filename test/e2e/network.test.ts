@@ -36,8 +36,9 @@ e2e("networks", (engine) => {
     const bridge = ofBridge();
     expect(bridge?.cidr).toMatch(/^172\.\d+\.0\.1\/16$|^192\.168\.\d+\.1\/20$/);
     expect(readFileSync("/proc/sys/net/ipv4/ip_forward", "utf8")).toBe("1\n");
-    const rules = await Bun.$`nft list table ip bosun-${engine.daemon.bridge}`.env(engine.daemon.env).text();
-    expect(rules).toContain(`oifname != "${engine.daemon.bridge}" masquerade`);
+    const rules = await Bun.$`nft list table inet bosun-${engine.daemon.bridge}`.env(engine.daemon.env).text();
+    expect(rules).toContain(`elements = { "${engine.daemon.bridge}" }`);
+    expect(rules).toContain("oifname != @bridges ip saddr @masqueraded4 masquerade");
   });
 
   test("bridge gives eth0 an address, a MAC derived from it, and a route through the bridge", async () => {
@@ -129,13 +130,9 @@ e2e("networks", (engine) => {
   test.each([
     [["run", "--rm", "-p", "8080:80", "busybox", "true"], "PortBindings is not supported yet", 125],
     [["run", "--rm", "-P", "busybox", "true"], "PublishAllPorts is not supported yet", 125],
-    [["run", "--rm", "--network", "mine", "busybox", "true"], "network mode 'mine' is not supported yet", 125],
-    [
-      ["run", "--rm", "--network", "container:x", "busybox", "true"],
-      "network mode 'container:x' is not supported yet",
-      125,
-    ],
-    [["network", "create", "mine"], "user-defined networks are not supported yet", 1],
+    [["run", "--rm", "--network", "mine", "busybox", "true"], "network mine not found", 125],
+    [["run", "--rm", "--network", "container:x", "busybox", "true"], "No such container: x", 125],
+    [["network", "create", "host"], "operation is not permitted on predefined host network", 1],
     [["network", "rm", "bridge"], "bridge is a pre-defined network and cannot be removed", 1],
     [["network", "inspect", "mine"], "network mine not found", 1],
   ])("%p is refused in words", async (args, words, code) => {

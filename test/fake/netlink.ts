@@ -3,10 +3,10 @@
  * written, and answers as the kernel does. Source: linux/netlink.h, linux/rtnetlink.h, linux/if_link.h, linux/veth.h.
  */
 
-import { formatAddress, formatMac } from "../../src/network/addresses.ts";
+import { addressBytes, addressFrom, formatAddress, formatMac, parseAddress } from "../../src/network/addresses.ts";
 import type { Exchange } from "../../src/network/netlink.ts";
 
-const ERRNO = { ENODEV: 19, EEXIST: 17, EOPNOTSUPP: 95 } as const;
+const ERRNO = { ENODEV: 19, EEXIST: 17, EOPNOTSUPP: 95, ESRCH: 3 } as const;
 
 export interface FakeInterface {
   readonly index: number;
@@ -18,6 +18,9 @@ export interface FakeInterface {
   master: string | undefined;
   readonly addresses: string[];
   gateway: string | undefined;
+  gateway6: string | undefined;
+  /** Whether the kernel gives it a link-local IPv6 address. */
+  linkLocal: boolean;
 }
 
 type Attributes = ReadonlyMap<number, Buffer>;
@@ -35,8 +38,10 @@ function attributesOf(bytes: Buffer): Attributes {
 const textOf = (attributes: Attributes, type: number): string =>
   (attributes.get(type) ?? Buffer.alloc(0)).toString("latin1").replace(/\0$/, "");
 const numberOf = (attributes: Attributes, type: number): number => attributes.get(type)?.readUInt32LE(0) ?? 0;
-const addressOf = (attributes: Attributes, type: number): string =>
-  formatAddress(attributes.get(type)?.readUInt32BE(0) ?? 0);
+function addressOf(attributes: Attributes, type: number): string {
+  const bytes = attributes.get(type);
+  return bytes ? formatAddress(addressFrom(bytes)) : "";
+}
 
 function message(type: number, body: Buffer): Buffer {
   const header = Buffer.alloc(16);
@@ -82,6 +87,8 @@ export class FakeKernel {
       master: undefined,
       addresses: [],
       gateway: undefined,
+      gateway6: undefined,
+      linkLocal: true,
       ...change,
     };
     this.interfaces.set(`${pid}/${name}`, made);
@@ -89,7 +96,7 @@ export class FakeKernel {
   }
 
   #answer(type: number, body: Buffer, pid: number): Buffer {
-    const [newLink, delLink, getLink, newAddress, getAddress, newRoute] = [16, 17, 18, 20, 22, 24];
+    const [newLink, delLink, getLink, newAddress, getAddress, newRoute, delRoute] = [16, 17, 18, 20, 22, 24, 25];
     if (type === getLink) return this.#find(attributesOf(body.subarray(16)), pid);
     if (type === getAddress) return this.#dump(pid);
     if (type === newLink)
@@ -97,6 +104,7 @@ export class FakeKernel {
     if (type === delLink) return acknowledged(this.#delete(body.readInt32LE(4), pid));
     if (type === newAddress) return acknowledged(this.#address(body, pid));
     if (type === newRoute) return acknowledged(this.#route(body, pid));
+    if (type === delRoute) return acknowledged(this.#unroute(body, pid));
     return acknowledged(ERRNO.EOPNOTSUPP);
   }
 
@@ -141,6 +149,7 @@ export class FakeKernel {
     if (!found) return ERRNO.ENODEV;
     if ((body.readUInt32LE(12) & 1) === 1) found.up = (body.readUInt32LE(8) & 1) === 1;
     const attributes = attributesOf(body.subarray(16));
+    if (attributes.has(26)) found.linkLocal = false;
     if (attributes.has(10)) found.master = this.#nameOf(numberOf(attributes, 10));
     return 0;
   }
@@ -156,7 +165,7 @@ export class FakeKernel {
     const [, found] = this.#byIndex(body.readUInt32LE(4), pid) ?? [];
     if (!found) return ERRNO.ENODEV;
     const attributes = attributesOf(body.subarray(8));
-    found.addresses.push(`${addressOf(attributes, 2)}/${body.readUInt8(1)} ${addressOf(attributes, 4)}`);
+    found.addresses.push(`${addressOf(attributes, 2)}/${body.readUInt8(1)} ${addressOf(attributes, 4)}`.trim());
     return 0;
   }
 
@@ -164,22 +173,37 @@ export class FakeKernel {
     const attributes = attributesOf(body.subarray(12));
     const [, found] = this.#byIndex(numberOf(attributes, 4), pid) ?? [];
     if (!found) return ERRNO.ENODEV;
-    if (body.readUInt8(1) === 0) found.gateway = addressOf(attributes, 5);
+    if (body.readUInt8(1) !== 0) return 0;
+    for (const [key, other] of this.interfaces) if (key.startsWith(`${pid}/`)) this.#setGateway(other, body, undefined);
+    this.#setGateway(found, body, addressOf(attributes, 5));
     return 0;
+  }
+
+  #setGateway(one: FakeInterface, body: Buffer, gateway: string | undefined): void {
+    if (body.readUInt8(0) === 2) one.gateway = gateway;
+    else one.gateway6 = gateway;
+  }
+
+  #unroute(body: Buffer, pid: number): number {
+    const all = [...this.interfaces].filter(([key]) => key.startsWith(`${pid}/`)).map(([, one]) => one);
+    const had = all.filter(({ gateway, gateway6 }) => (body.readUInt8(0) === 2 ? gateway : gateway6) !== undefined);
+    for (const one of had) this.#setGateway(one, body, undefined);
+    return had.length > 0 ? 0 : ERRNO.ESRCH;
   }
 
   #dump(pid: number): Buffer {
     const all = [...this.interfaces].filter(([key]) => key.startsWith(`${pid}/`));
     const entries = all.flatMap(([, { index, addresses }]) =>
       addresses.map((text) => {
-        const [, address = "", prefix] = /^([\d.]+)\/(\d+)/.exec(text) ?? [];
-        const body = Buffer.alloc(16);
-        body.writeUInt8(2, 0); // AF_INET
+        const [, address = "", prefix] = /^([^/]+)\/(\d+)/.exec(text) ?? [];
+        const bytes = addressBytes(parseAddress(address));
+        const body = Buffer.alloc(12 + bytes.length);
+        body.writeUInt8(bytes.length === 4 ? 2 : 10, 0); // AF_INET, AF_INET6
         body.writeUInt8(Number(prefix), 1);
         body.writeUInt32LE(index, 4);
-        body.writeUInt16LE(8, 8);
-        body.writeUInt16LE(2, 10); // IFA_LOCAL
-        body.set(address.split(".").map(Number), 12);
+        body.writeUInt16LE(4 + bytes.length, 8);
+        body.writeUInt16LE(bytes.length === 4 ? 2 : 1, 10); // IFA_LOCAL, IFA_ADDRESS
+        body.set(bytes, 12);
         return message(20, body);
       }),
     );

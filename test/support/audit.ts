@@ -91,7 +91,7 @@ export async function contradictions(daemon: TestDaemon): Promise<string[]> {
   const ids = containers.map(({ id }) => id);
   const running = containers.filter(({ state }) => ["running", "paused"].includes(state.phase));
   const alive = running.map(({ id }) => id);
-  const endpoints = running.flatMap(({ endpoint }) => (endpoint?.address ? [endpoint] : []));
+  const endpoints = running.flatMap((one) => one.endpoints.filter(({ address }) => address !== ""));
   const used = await layersOf(daemon, ids);
   const mounted = new Set(await layersOf(daemon, alive));
   const addresses = endpoints.map(({ address }) => address);

@@ -3,11 +3,15 @@
  * that it and its containers hold goes, whatever state the test has left it in.
  */
 
+import { Database } from "bun:sqlite";
 import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { builtFile } from "../../src/base/built.ts";
 import { exchangeNetlink, NETLINK } from "../../src/base/netlink.ts";
+import { bridgeSettings } from "../../src/network/bridge-options.ts";
+import type { Network } from "../../src/network/driver.ts";
 import { removeRules } from "../../src/network/firewall.ts";
 import { Netlink } from "../../src/network/netlink.ts";
 import { openCgroups } from "../../src/runtime/cgroup.ts";
@@ -153,8 +157,8 @@ export class TestDaemon implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await using all = new AsyncDisposableStack();
     all.use(this.folder);
-    all.defer(() => removeRules(this.bridge).catch(() => {})); // without nft there are none
-    all.defer(() => new Netlink((request, pid) => exchangeNetlink(NETLINK.route, request, pid)).remove(this.bridge));
+    all.defer(() => removeRules(`bosun-${this.bridge}`).catch(() => {})); // without nft there are none
+    all.defer(() => this.#removeBridges());
     all.defer(() => this.#removeCgroups());
     all.defer(() => this.#endContainers());
     if (this.#process) await this.stop("SIGKILL");
@@ -167,6 +171,22 @@ export class TestDaemon implements AsyncDisposable {
       await task?.kill(9).catch(() => {}); // it has ended
       await task?.exited;
     }
+  }
+
+  #removeBridges(): void {
+    const netlink = new Netlink((request, pid) => exchangeNetlink(NETLINK.route, request, pid));
+    for (const bridge of [this.bridge, ...this.bridges()]) netlink.remove(bridge);
+  }
+
+  /** Interfaces of the networks that it knows. */
+  bridges(): readonly string[] {
+    if (!existsSync(join(this.dataRoot, "bosun.db"))) return [];
+    using database = new Database(join(this.dataRoot, "bosun.db"), { readonly: true });
+    return database
+      .query<{ id: string; record: string }, []>("SELECT id, record FROM networks")
+      .all()
+      .map((row): Network => ({ ...JSON.parse(row.record), id: row.id }))
+      .flatMap((network) => (network.driver === "bridge" ? [bridgeSettings(network).bridge] : []));
   }
 
   async #removeCgroups(): Promise<void> {

@@ -21,19 +21,21 @@ import { type ContainerImage, Containers, type ContainersOptions } from "../../s
 import { Execs } from "../../src/container/exec.ts";
 import { HealthMonitor } from "../../src/container/health-monitor.ts";
 import { Launcher } from "../../src/container/launch.ts";
+import { Networking } from "../../src/container/networking.ts";
 import { containerMigrations, Records } from "../../src/container/records.ts";
 import { ContainerVolumes } from "../../src/container/volumes.ts";
 import { Events } from "../../src/events.ts";
 import { hostPlatform } from "../../src/image/platform.ts";
 import { jsonFileLog } from "../../src/log/driver-json-file.ts";
 import { noLog } from "../../src/log/driver-none.ts";
-import { HostDriver } from "../../src/network/driver-host.ts";
-import { Networks, networkMigrations } from "../../src/network/networks.ts";
+import { networkMigrations } from "../../src/network/networks.ts";
 import { Database } from "../../src/store/database.ts";
 import { LocalDriver } from "../../src/volume/driver-local.ts";
 import { volumeMigrations } from "../../src/volume/records.ts";
 import { Volumes } from "../../src/volume/volumes.ts";
 import { FakeCgroups } from "../fake/cgroups.ts";
+import { FakeKernel } from "../fake/netlink.ts";
+import { fakeNetworks } from "../fake/networks.ts";
 import { FakeRuntime, type FakeTask } from "../fake/runtime.ts";
 import { FakeSnapshotter } from "../fake/snapshotter.ts";
 import { type Folder, makeFolder } from "./folder.ts";
@@ -128,7 +130,9 @@ export class House implements AsyncDisposable {
   readonly snapshotter = new FakeSnapshotter();
   readonly events = new Events();
   readonly database = new Database(":memory:", [...networkMigrations, ...volumeMigrations, ...containerMigrations]);
-  readonly networks = new Networks(this.database, (name, id) => new HostDriver(name === "host" ? "host" : "null", id));
+  readonly kernel = new FakeKernel();
+  readonly endpoints = fakeNetworks(this.database, this.kernel, this.events);
+  readonly networks = this.endpoints.networks;
   readonly records: Records;
   readonly volumes: Volumes;
   /** Paths of the image that volumes were filled from. */
@@ -189,7 +193,7 @@ export class House implements AsyncDisposable {
       runtime: this.runtime,
       cgroups: new ContainerCgroups(this.cgroups, "/bosun", (id) => this.records.find(id)?.host.cgroupParent),
       snapshotter: this.snapshotter,
-      networks: this.networks,
+      networking: new Networking(this.networks, this.endpoints),
       volumes: this.#containerVolumes,
       cdi: new CdiDevices([]),
       logs: { "json-file": jsonFileLog, none: noLog },
@@ -216,7 +220,7 @@ export class House implements AsyncDisposable {
           containers,
           snapshotter,
           view: {
-            networkId: (name) => networks.get(name).id,
+            findNetwork: (reference) => networks.find(reference),
             folder: (id) => records.folder(id),
             logPath: (container) => launcher.logPath(container),
             execIds: (id) => execs.of(id),
@@ -240,7 +244,7 @@ export class House implements AsyncDisposable {
         }),
         execRouter(containers, execs),
         volumesRouter(volumes),
-        networksRouter(networks, (id) => records.find(id)?.name ?? ""),
+        networksRouter({ networks, endpoints: this.endpoints, containers }),
       ],
       { version: "1.2.3" },
       silent,
@@ -290,7 +294,7 @@ export class House implements AsyncDisposable {
 
   /** What the lower rooms hold for containers that run. */
   held(): Record<string, number> {
-    const members = this.networks.list().reduce((sum, { id }) => sum + this.networks.members(id).size, 0);
+    const members = this.networks.list().reduce((sum, { id }) => sum + this.endpoints.members(id).size, 0);
     return { tasks: this.runtime.tasks.size, cgroups: this.cgroups.limits.size, endpoints: members };
   }
 

@@ -19,7 +19,7 @@ export function requested(body: Readonly<Record<string, unknown>> = {}): {
   host: HostConfig;
 } {
   const document = new Document({ Image: "busybox", ...body });
-  const host = toHostConfig(document.document("HostConfig"), document.document("NetworkingConfig"), DEFAULTS);
+  const host = toHostConfig(document.document("HostConfig"), DEFAULTS);
   const config = mergeConfig({ Cmd: ["sh"] }, toContainerRequest(document), "0123456789ab");
   return { config, host };
 }

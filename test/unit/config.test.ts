@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseBytes } from "../../src/base/units.ts";
 import { type Config, OPTION_NAMES, parseConfig } from "../../src/config.ts";
+import { DEFAULT_POOLS } from "../../src/network/pools.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "bosun-config-"));
 const path = join(folder, "daemon.json");
@@ -39,13 +40,17 @@ describe("parseConfig() without anything", () => {
       pushCompression: "gzip",
       bridge: {
         name: "docker0",
-        address: undefined,
-        fixedCidr: undefined,
+        ipv4: { address: undefined, fixedCidr: undefined, gateway: undefined },
+        ipv6: { address: undefined, fixedCidr: undefined, gateway: undefined },
+        enableIPv6: false,
         mtu: 1500,
         masquerade: true,
-        firewall: true,
-        forward: true,
+        icc: true,
+        hostBinding: "0.0.0.0",
       },
+      addressPools: DEFAULT_POOLS,
+      firewall: true,
+      forward: true,
       dns: [],
       dnsOptions: [],
       dnsSearch: [],
@@ -143,12 +148,13 @@ describe("parseConfig() of flags", () => {
       "--iptables=false",
       "--ip-forward=false",
     ];
-    expect(parse(flags).bridge).toEqual({
-      name: "docker0",
-      address: "10.0.0.1/24",
-      fixedCidr: "10.0.0.0/25",
-      mtu: 1400,
-      masquerade: false,
+    expect(parse(flags)).toMatchObject({
+      bridge: {
+        name: "docker0",
+        ipv4: { address: "10.0.0.1/24", fixedCidr: "10.0.0.0/25" },
+        mtu: 1400,
+        masquerade: false,
+      },
       firewall: false,
       forward: false,
     });

@@ -10,12 +10,18 @@ ff02::2\tip6-allrouters
 `;
 
 describe("hostsFile()", () => {
-  const setting = { hostname: "ship", domainname: "", address: "", extraHosts: [] };
+  const setting = { hostname: "ship", domainname: "", addresses: [], extraHosts: [] };
 
   test.each<[name: string, change: object, base: string | undefined, text: string]>([
     ["without a network", {}, undefined, LOCAL],
-    ["with an address", { address: "172.17.0.2" }, undefined, `${LOCAL}172.17.0.2\tship\n`],
-    ["with a domain", { address: "172.17.0.2", domainname: "sea" }, undefined, `${LOCAL}172.17.0.2\tship.sea ship\n`],
+    ["with an address", { addresses: ["172.17.0.2"] }, undefined, `${LOCAL}172.17.0.2\tship\n`],
+    ["with two", { addresses: ["172.17.0.2", "fd00::2"] }, undefined, `${LOCAL}172.17.0.2\tship\nfd00::2\tship\n`],
+    [
+      "with a domain",
+      { addresses: ["172.17.0.2"], domainname: "sea" },
+      undefined,
+      `${LOCAL}172.17.0.2\tship.sea ship\n`,
+    ],
     [
       "with more hosts",
       { extraHosts: ["pier:10.0.0.1", "six:[2001:db8::1]"] },

@@ -1,0 +1,78 @@
+/** Connect and disconnect: which networks a container is in changes, now when it runs, and for every start. Source of the words: Moby. */
+
+import { forbidden, messageOf } from "../base/errors.ts";
+import type { Attachment } from "../network/attachment.ts";
+import type { Life } from "./life.ts";
+import { checkOwnNetworks, isTo } from "./networking.ts";
+import type { Container } from "./records.ts";
+import { isLive } from "./state.ts";
+
+export class Connections {
+  readonly #life: Life;
+
+  constructor(life: Life) {
+    this.#life = life;
+  }
+
+  /** @throws notFound, forbidden, conflict, invalid; all is then as before */
+  async connect(reference: string, asked: Attachment): Promise<void> {
+    const { id } = this.#life.get(reference);
+    await using _ = await this.#life.locks.acquire(id);
+    const container = this.#life.get(id);
+    const { networking } = this.#life.options.launcher;
+    const network = networking.endpoints.check(asked);
+    checkOwnNetworks(container);
+    if (network.name === "host")
+      throw forbidden(
+        "container cannot be connected to host network: host network can only be chosen when it is created",
+      );
+    if (container.host.namespaces.network === "host")
+      throw forbidden("container cannot be disconnected from host network or connected to host network");
+    if (container.networks.some((one) => isTo(one, network)))
+      throw forbidden(`endpoint with name ${container.name} already exists in network ${network.name}`);
+    const attachment = { ...asked, network: network.name };
+    const others = container.networks.filter((one) => one.network !== "none"); // which is left when there is another
+    const wanted = { ...container, networks: [...others, attachment] };
+    if (!isLive(container.state)) return void (await this.#save(wanted));
+    const { endpoint } = await networking.connect(id, attachment, container.state.pid);
+    const connected = { ...wanted, endpoints: [...container.endpoints, endpoint] };
+    await this.#save(connected);
+    await this.#rewriteHosts(container, connected);
+    this.#life.networkEvent(connected, "connect", network.id);
+  }
+
+  /** @param force  also from a network that is gone. @throws notFound, forbidden */
+  async disconnect(reference: string, networkReference: string, force: boolean): Promise<void> {
+    const { id } = this.#life.get(reference);
+    await using _ = await this.#life.locks.acquire(id);
+    const container = this.#life.get(id);
+    const { networking } = this.#life.options.launcher;
+    const network = force ? networking.find(networkReference) : networking.networks.get(networkReference);
+    if (container.host.namespaces.network === "host")
+      throw forbidden("container cannot be disconnected from host network or connected to host network");
+    const found = container.networks.find((one) => (network ? isTo(one, network) : one.network === networkReference));
+    if (!found) throw forbidden(`container ${id} is not connected to network ${network?.name ?? networkReference}`);
+    const left = { ...container, networks: container.networks.filter((one) => one !== found) };
+    if (!isLive(container.state) || !network) return void (await this.#save(left));
+    await networking.disconnect(id, network.id, container.state.pid);
+    const disconnected = {
+      ...left,
+      endpoints: container.endpoints.filter(({ networkId }) => networkId !== network.id),
+    };
+    await this.#save(disconnected);
+    await this.#rewriteHosts(container, disconnected);
+    this.#life.networkEvent(container, "disconnect", network.id);
+  }
+
+  async #save(container: Container): Promise<void> {
+    this.#life.records.save(container);
+    await this.#life.records.writeFiles(container.id, { "hostconfig.json": container.host });
+  }
+
+  async #rewriteHosts(before: Container, after: Container): Promise<void> {
+    const { launcher, log } = this.#life.options;
+    await launcher.etc
+      .rewriteHosts(before, after)
+      .catch((error) => log.warn("cannot write a container's hosts file", { id: after.id, error: messageOf(error) }));
+  }
+}

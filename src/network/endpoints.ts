@@ -1,0 +1,256 @@
+/**
+ * Who is in which network: endpoints are taken, connected and given back here. A container is in each network at most once; one of its endpoints is
+ * its way out.
+ */
+
+import { forbidden, invalid } from "../base/errors.ts";
+import { newId } from "../base/ids.ts";
+import { type Address, contains, formatAddress, formatMac, macOf, parseAddress, parseMac } from "./addresses.ts";
+import { type Attachment, asksForAddress } from "./attachment.ts";
+import { bridgeSettings } from "./bridge-options.ts";
+import { routerOf } from "./default-bridge.ts";
+import { BARE, type Endpoint, type Network } from "./driver.ts";
+import type { Netlink } from "./netlink.ts";
+import { isPredefined, type Networks } from "./networks.ts";
+import type { Pool } from "./pools.ts";
+
+/** A container in a network. */
+export interface Place {
+  readonly network: Network;
+  readonly endpoint: Endpoint;
+  readonly attachment: Attachment;
+}
+
+interface Taken {
+  readonly address: Address;
+  readonly pool: Pool;
+}
+
+const FAMILIES = [4, 6] as const;
+
+export class Endpoints {
+  /** By container, then by network. */
+  readonly #places = new Map<string, Map<string, Place>>();
+
+  constructor(
+    readonly networks: Networks,
+    readonly netlink: Netlink,
+  ) {}
+
+  /** By id of a network. */
+  of(containerId: string): ReadonlyMap<string, Place> {
+    return this.#places.get(containerId) ?? new Map();
+  }
+
+  /** Containers in a network, by id. */
+  members(networkId: string): ReadonlyMap<string, Place> {
+    const found = [...this.#places].flatMap(([id, places]): [string, Place][] => {
+      const place = places.get(networkId);
+      return place ? [[id, place]] : [];
+    });
+    return new Map(found);
+  }
+
+  /** Whether an attachment can be had, as far as that can be told before anything is made. @throws notFound, invalid */
+  check(attachment: Attachment): Network {
+    const network = this.networks.get(attachment.network);
+    if (asksForAddress(attachment)) checkAddressable(network);
+    if (network.name === "bridge" && attachment.aliases.length > 0)
+      throw invalid("network-scoped alias is supported only for containers in user defined networks");
+    if (attachment.macAddress !== "") parseMac(attachment.macAddress);
+    return network;
+  }
+
+  /** Takes a place for a container that is about to start, or runs. @throws forbidden, unavailable, conflict, invalid */
+  async reserve(containerId: string, attachment: Attachment): Promise<Place> {
+    const { id } = this.check(attachment);
+    await using _ = await this.networks.hold(id);
+    const network = this.#current(id);
+    const places = this.#placesOf(containerId);
+    if (places.has(network.id))
+      throw forbidden(`endpoint with name ${containerId} already exists in network ${network.name}`);
+    await this.networks.driverOf(network).ensure(network);
+    const place = { network, attachment, endpoint: this.#endpoint(containerId, network, attachment) };
+    places.set(network.id, place);
+    return place;
+  }
+
+  /** The default bridge has to fit in with what others have made of the host meanwhile. @throws notFound for one that has just been removed */
+  #current(id: string): Network {
+    const network = this.networks.get(id);
+    return network.name === "bridge" && this.members(id).size === 0 ? this.networks.chooseBridge() : network;
+  }
+
+  #placesOf(containerId: string): Map<string, Place> {
+    const places = this.#places.get(containerId) ?? new Map<string, Place>();
+    this.#places.set(containerId, places);
+    return places;
+  }
+
+  #endpoint(containerId: string, network: Network, attachment: Attachment): Endpoint {
+    const identity = { id: newId(), networkId: network.id };
+    if (!this.networks.driverOf(network).hasAddresses) return { ...BARE, ...identity };
+    const taken: Taken[] = [];
+    try {
+      for (const family of FAMILIES) taken.push(...this.#take(network, attachment, family));
+    } catch (error) {
+      for (const { pool, address } of taken) pool.release(address);
+      throw error;
+    }
+    return {
+      ...identity,
+      interface: this.#freeInterface(containerId, network, attachment),
+      ...addressing(taken, network, attachment),
+    };
+  }
+
+  #take(network: Network, { address, address6 }: Attachment, family: 4 | 6): Taken[] {
+    const pools = this.networks.poolsOf(network).filter(({ subnet }) => subnet.family === family);
+    const [first] = pools;
+    if (!first) return [];
+    const wanted = family === 4 ? address : address6;
+    if (wanted === "") return [{ pool: first, address: first.take() }];
+    const asked = parseAddress(wanted);
+    const pool = pools.find(({ subnet }) => contains(subnet, asked)) ?? first;
+    return [{ pool, address: pool.claim(asked) }];
+  }
+
+  #freeInterface(containerId: string, network: Network, { driverOptions }: Attachment): string {
+    const asked = driverOptions["com.docker.network.endpoint.ifname"];
+    const used = new Set([...this.of(containerId).values()].map(({ endpoint }) => endpoint.interface));
+    if (asked) {
+      if (!/^(?!\.\.?$|lo$)[^\s/:]{1,15}$/.test(asked) || used.has(asked))
+        throw invalid(`invalid interface name ${JSON.stringify(asked)}`);
+      return asked;
+    }
+    const prefix = network.driver === "bridge" ? bridgeSettings(network).interfacePrefix : "eth";
+    for (let at = 0; ; at++) if (!used.has(`${prefix}${at}`)) return `${prefix}${at}`;
+  }
+
+  /** A running container that was there before this daemon. A network that is gone by now is left out. */
+  async adopt(containerId: string, attachments: readonly Attachment[], endpoints: readonly Endpoint[]): Promise<void> {
+    for (const endpoint of endpoints) {
+      const network = this.networks.find(endpoint.networkId);
+      const attachment = attachments.find((one) => network && this.networks.find(one.network)?.id === network.id);
+      if (!network || !attachment) continue;
+      for (const text of [endpoint.address, endpoint.address6].filter((one) => one !== "")) {
+        const address = parseAddress(text);
+        this.networks
+          .poolsOf(network)
+          .find(({ subnet }) => contains(subnet, address))
+          ?.adopt(address);
+      }
+      this.networks.driverOf(network).adopt(network, endpoint);
+      this.#placesOf(containerId).set(network.id, { network, endpoint, attachment });
+    }
+  }
+
+  /** Sets up again what networks with containers need, which somebody may have removed while no daemon looked. */
+  async ensureAll(): Promise<void> {
+    for (const network of this.networks.list())
+      if (this.members(network.id).size > 0) await this.networks.driverOf(network).ensure(network);
+  }
+
+  /** Every place that a container has taken. @param pid  a process in its network namespace */
+  async connectAll(containerId: string, pid: number): Promise<void> {
+    for (const { network, endpoint } of this.of(containerId).values())
+      await this.networks.driverOf(network).connect(network, endpoint, pid);
+    this.#route(containerId, pid);
+  }
+
+  /** One place of a running container. After a throw, it has not got it. */
+  async connect(containerId: string, { network, endpoint }: Place, pid: number): Promise<void> {
+    try {
+      await this.networks.driverOf(network).connect(network, endpoint, pid);
+      this.#route(containerId, pid);
+    } catch (error) {
+      await this.#release(containerId, network.id);
+      throw error;
+    }
+  }
+
+  /** Takes a running container out of a network. */
+  async disconnect(containerId: string, networkId: string, pid: number): Promise<void> {
+    const place = this.of(containerId).get(networkId);
+    if (!place) return;
+    await this.networks.driverOf(place.network).disconnect(place.network, place.endpoint, pid);
+    await this.#release(containerId, networkId);
+    this.#route(containerId, pid);
+  }
+
+  /** The way out: of each family, the network with the highest priority; of several, the first by name. */
+  #route(containerId: string, pid: number): void {
+    const places = [...this.of(containerId).values()].toSorted(
+      (one, other) =>
+        other.attachment.gatewayPriority - one.attachment.gatewayPriority ||
+        (one.network.name < other.network.name ? -1 : 1),
+    );
+    if (places.every(({ endpoint }) => endpoint.interface === "")) return;
+    for (const family of FAMILIES) {
+      const gateway = ({ endpoint }: Place) => (family === 4 ? endpoint.gateway : endpoint.gateway6);
+      const way = places.find((place) => gateway(place) !== "");
+      if (way) this.netlink.routeThrough(way.endpoint.interface, parseAddress(gateway(way)), pid);
+      else if (family === 4 || places.some(({ endpoint }) => endpoint.address6 !== ""))
+        this.netlink.removeDefaultRoute(family, pid);
+    }
+  }
+
+  /** All of a container's places; its namespace has gone. Idempotent. */
+  async release(containerId: string): Promise<void> {
+    for (const networkId of [...this.of(containerId).keys()]) await this.#release(containerId, networkId);
+    this.#places.delete(containerId);
+  }
+
+  async #release(containerId: string, networkId: string): Promise<void> {
+    const places = this.#placesOf(containerId);
+    const place = places.get(networkId);
+    if (!place) return;
+    places.delete(networkId);
+    const { network, endpoint } = place;
+    for (const text of [endpoint.address, endpoint.address6].filter((one) => one !== "")) {
+      const address = parseAddress(text);
+      this.networks
+        .poolsOf(network)
+        .find(({ subnet }) => contains(subnet, address))
+        ?.release(address);
+    }
+    await this.networks.driverOf(network).release(network, endpoint);
+  }
+
+  /** @throws forbidden in the words that clients match */
+  checkUnused(network: Network, nameOf: (containerId: string) => string): void {
+    const members = [...this.members(network.id)];
+    if (members.length === 0) return;
+    const who = members.map(([id, { endpoint }]) => `name:"${nameOf(id)}" id:"${endpoint.id.slice(0, 12)}"`).join(", ");
+    throw forbidden(`error while removing network: network ${network.name} has active endpoints (${who})`);
+  }
+}
+
+/** @throws invalid in Docker's words */
+function checkAddressable(network: Network): void {
+  const because = isPredefined(network)
+    ? "user specified IP address is supported on user defined networks only"
+    : "user specified IP address is supported only when connecting to networks with user configured subnets";
+  if (isPredefined(network) || !network.hasOwnSubnets)
+    throw invalid(`invalid config for network ${network.name}: invalid endpoint settings:\n${because}`);
+}
+
+type Addressing = Omit<Endpoint, "id" | "networkId" | "interface">;
+
+function addressing(taken: readonly Taken[], network: Network, { macAddress }: Attachment): Addressing {
+  const [v4, v6] = FAMILIES.map((family) => taken.find(({ address }) => address.family === family));
+  const first = v4 ?? v6;
+  return {
+    address: v4 ? formatAddress(v4.address) : "",
+    prefix: v4?.pool.subnet.prefix ?? 0,
+    gateway: gatewayFor(network, v4),
+    address6: v6 ? formatAddress(v6.address) : "",
+    prefix6: v6?.pool.subnet.prefix ?? 0,
+    gateway6: gatewayFor(network, v6),
+    macAddress: macAddress || (first ? formatMac(macOf(first.address)) : ""),
+  };
+}
+
+/** Nothing leads out of an internal network. */
+const gatewayFor = ({ internal }: Network, taken: Taken | undefined): string =>
+  internal || !taken ? "" : routerOf(taken.pool.spec);

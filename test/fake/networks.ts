@@ -1,0 +1,46 @@
+/** The real network room over a kernel that is made up, and without a firewall. */
+
+import { silent } from "../../src/base/logger.ts";
+import type { Events } from "../../src/events.ts";
+import { defaultBridge } from "../../src/network/default-bridge.ts";
+import { BridgeDriver } from "../../src/network/driver-bridge.ts";
+import { HostDriver } from "../../src/network/driver-host.ts";
+import { Endpoints } from "../../src/network/endpoints.ts";
+import { Firewall } from "../../src/network/firewall.ts";
+import { Netlink } from "../../src/network/netlink.ts";
+import { Networks } from "../../src/network/networks.ts";
+import { DEFAULT_POOLS, uniqueLocalPool } from "../../src/network/pools.ts";
+import type { Database } from "../../src/store/database.ts";
+import type { FakeKernel } from "./netlink.ts";
+
+const FAMILY = { address: undefined, fixedCidr: undefined, gateway: undefined };
+
+export const BRIDGE = {
+  ...{ name: "br0", ipv4: FAMILY, ipv6: FAMILY, enableIPv6: false, mtu: 1500, masquerade: true, icc: true },
+  hostBinding: "0.0.0.0",
+} as const;
+
+export function fakeNetworks(
+  database: Database,
+  kernel: FakeKernel,
+  events: Events,
+  bridge: typeof BRIDGE = BRIDGE,
+): Endpoints {
+  const netlink = new Netlink(kernel.exchange);
+  const firewall = new Firewall("none", false);
+  const pools = [...DEFAULT_POOLS, uniqueLocalPool("test")];
+  const networks = new Networks({
+    database,
+    drivers: [
+      new BridgeDriver({ netlink, firewall, log: silent, forward: false }),
+      new HostDriver("host"),
+      new HostDriver("null"),
+    ],
+    pools,
+    hostSubnets: () => [],
+    defaultBridge: (identity, recorded, used) =>
+      defaultBridge(identity, bridge, { present: netlink.addresses(bridge.name), recorded, used, pools }),
+    emit: (action, { id, name, driver }) => events.emit("network", action, id, { name, type: driver }),
+  });
+  return new Endpoints(networks, netlink);
+}
