@@ -33,6 +33,7 @@ import { Execs } from "./container/exec.ts";
 import { Files } from "./container/files.ts";
 import { ContainerChecker } from "./container/fsck.ts";
 import { HealthMonitor } from "./container/health-monitor.ts";
+import { snapshotsOf } from "./container/image-mounts.ts";
 import { Launcher, type LauncherOptions } from "./container/launch.ts";
 import { Networking } from "./container/networking.ts";
 import { containerMigrations, Records } from "./container/records.ts";
@@ -285,7 +286,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
   const execs = new Execs(containers, launcher, runtime, log);
   stack.use(new HealthMonitor(containers, execs, log));
 
-  const owned = new Set(records.all().map(({ id }) => id));
+  const owned = new Set(records.all().flatMap(snapshotsOf));
   await Promise.all([content.sweep((digest) => images.wants(digest)), snapshotter.sweep(owned), records.sweep()]);
   await containers.restore();
   await endpoints.ensureAll();

@@ -6,6 +6,7 @@
 import { posix } from "node:path";
 import { invalid, notImplemented } from "../base/errors.ts";
 import { type Bind, isPropagation, type Propagation } from "../container/config.ts";
+import type { ImageMountRequest } from "../container/image-mounts.ts";
 import type { VolumeMount } from "../container/mounts.ts";
 import { checkVolumeName } from "../volume/volumes.ts";
 import type { Document } from "./document.ts";
@@ -18,6 +19,7 @@ export interface MountRequest {
   readonly mountSpecs: readonly unknown[];
   readonly tmpfs: Readonly<Record<string, string>>;
   readonly volumes: readonly VolumeMount[];
+  readonly images: readonly ImageMountRequest[];
   readonly volumesFrom: readonly string[];
   readonly volumeDriver: string;
 }
@@ -25,6 +27,7 @@ export interface MountRequest {
 type Parsed =
   | { readonly type: "bind"; readonly bind: Bind }
   | { readonly type: "volume"; readonly volume: VolumeMount }
+  | { readonly type: "image"; readonly image: ImageMountRequest }
   | { readonly type: "tmpfs"; readonly target: string; readonly options: string };
 
 export function checkTarget(spec: string, target: string): string {
@@ -79,14 +82,18 @@ export function parseBind(spec: string, driver = ""): Parsed {
 
 const NO_OPTIONS = { subpath: "", options: {}, labels: {} } as const;
 
-const OPTIONS_OF = { bind: "BindOptions", volume: "VolumeOptions", tmpfs: "TmpfsOptions" } as const;
+const OPTIONS_OF = {
+  bind: "BindOptions",
+  volume: "VolumeOptions",
+  tmpfs: "TmpfsOptions",
+  image: "ImageOptions",
+} as const;
 type MountType = keyof typeof OPTIONS_OF;
 const isMountType = (type: string): type is MountType => Object.hasOwn(OPTIONS_OF, type);
 
 function parseMount(mount: Document): Parsed {
   const type = mount.text("Type");
-  if (type === "image" || type === "npipe" || type === "cluster")
-    throw notImplemented(`mount type '${type}' is not supported yet`);
+  if (type === "npipe" || type === "cluster") throw notImplemented(`mount type '${type}' is not supported yet`);
   if (!isMountType(type)) throw invalid(`invalid mount config for type "${type}": mount type unknown`);
   const wrong = (why: string) => invalid(`invalid mount config for type "${type}": ${why}`);
   for (const [other, name] of Object.entries(OPTIONS_OF))
@@ -96,6 +103,7 @@ function parseMount(mount: Document): Parsed {
   const target = checkTarget(given, given);
   const options = mount.document(OPTIONS_OF[type]);
   if (type === "bind") return { type, bind: bindOf(mount, target, options, wrong) };
+  if (type === "image") return { type, image: imageOf(mount, target, options, wrong) };
   if (type === "volume") return { type, volume: volumeOf(mount, target, options, wrong) };
   if (mount.text("Source") !== "") throw wrong("field Source must not be specified");
   return { type, target, options: tmpfsOptions(mount.flag("ReadOnly"), options) };
@@ -126,6 +134,19 @@ function bindOf(mount: Document, target: string, options: Document, wrong: Wrong
   };
 }
 
+function checkSubpath(subpath: string, what: string, wrong: Wrong): void {
+  if (subpath.startsWith("/") || subpath.split("/").includes(".."))
+    throw wrong(`subpath must be a relative path within the ${what}`);
+}
+
+function imageOf(mount: Document, target: string, options: Document, wrong: Wrong): ImageMountRequest {
+  const image = mount.text("Source");
+  if (image === "") throw wrong("field Source must not be empty");
+  const subpath = options.text("Subpath");
+  checkSubpath(subpath, "image", wrong);
+  return { image, target, subpath };
+}
+
 function volumeOf(mount: Document, target: string, options: Document, wrong: Wrong): VolumeMount {
   const name = mount.text("Source") || undefined;
   const readonly = mount.flag("ReadOnly");
@@ -133,8 +154,7 @@ function volumeOf(mount: Document, target: string, options: Document, wrong: Wro
   if (name !== undefined) checkVolumeName(name);
   else if (readonly) throw wrong("must not set ReadOnly mode when using anonymous volumes");
   else if (subpath !== "") throw wrong("must not set Subpath when using anonymous volumes");
-  if (subpath.startsWith("/") || subpath.split("/").includes(".."))
-    throw wrong("subpath must be a relative path within the volume");
+  checkSubpath(subpath, "volume", wrong);
   const driver = options.document("DriverConfig");
   return {
     name,
@@ -181,8 +201,18 @@ function checkTargets(targets: readonly string[]): void {
   }
 }
 
-const targetOf = (parsed: Parsed): string =>
-  parsed.type === "bind" ? parsed.bind.target : parsed.type === "volume" ? parsed.volume.target : parsed.target;
+function targetOf(parsed: Parsed): string {
+  switch (parsed.type) {
+    case "bind":
+      return parsed.bind.target;
+    case "volume":
+      return parsed.volume.target;
+    case "image":
+      return parsed.image.target;
+    case "tmpfs":
+      return parsed.target;
+  }
+}
 
 /** @param host  the body's HostConfig. @throws invalid, notImplemented */
 export function toMounts(host: Document): MountRequest {
@@ -198,6 +228,7 @@ export function toMounts(host: Document): MountRequest {
   return {
     binds: parsed.flatMap((one) => (one.type === "bind" ? [one.bind] : [])),
     volumes: parsed.flatMap((one) => (one.type === "volume" ? [one.volume] : [])),
+    images: parsed.flatMap((one) => (one.type === "image" ? [one.image] : [])),
     tmpfs: {
       ...tmpfs,
       ...Object.fromEntries(parsed.flatMap((one) => (one.type === "tmpfs" ? [[one.target, one.options]] : []))),

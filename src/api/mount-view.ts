@@ -20,7 +20,7 @@ function tmpfsOf({ host }: Container) {
 
 /** @param volumePath  where a volume's files are on the host */
 export function mountsOf(container: Container, volumePath: (name: string) => string) {
-  const { host, volumes = [] } = container;
+  const { host, volumes = [], imageMounts = [] } = container;
   return [
     ...host.binds.map(({ source, target, readonly, propagation }) => ({
       Type: "bind",
@@ -38,6 +38,15 @@ export function mountsOf(container: Container, volumePath: (name: string) => str
       Driver: driver,
       Mode: mode,
       RW: !readonly,
+      Propagation: "",
+    })),
+    ...imageMounts.map(({ image, imageId, target }) => ({
+      Type: "image",
+      Name: image,
+      Source: imageId,
+      Destination: target,
+      Mode: "",
+      RW: false,
       Propagation: "",
     })),
     ...tmpfsOf(container),

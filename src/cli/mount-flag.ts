@@ -9,6 +9,7 @@ interface Parts {
   readonly bind?: Readonly<Record<string, unknown>>;
   readonly volume?: Readonly<Record<string, unknown>>;
   readonly tmpfs?: Readonly<Record<string, unknown>>;
+  readonly image?: Readonly<Record<string, unknown>>;
   readonly driver?: Readonly<Record<string, unknown>>;
   readonly options?: Readonly<Record<string, unknown>>;
   readonly labels?: Readonly<Record<string, unknown>>;
@@ -20,6 +21,7 @@ const merged = (one: Parts, other: Parts): Parts => ({
   bind: { ...one.bind, ...other.bind },
   volume: { ...one.volume, ...other.volume },
   tmpfs: { ...one.tmpfs, ...other.tmpfs },
+  image: { ...one.image, ...other.image },
   driver: { ...one.driver, ...other.driver },
   options: { ...one.options, ...other.options },
   labels: { ...one.labels, ...other.labels },
@@ -59,6 +61,7 @@ const VALUES: Readonly<Record<string, (value: string) => Parts>> = {
   "volume-opt": (value) => ({ options: pairs([value]) }),
   "volume-label": (value) => ({ labels: pairs([value]) }),
   "volume-subpath": (value) => ({ volume: { Subpath: value } }),
+  "image-subpath": (value) => ({ image: { Subpath: value } }),
   "tmpfs-size": (value) => ({ tmpfs: { SizeBytes: sizeOf(value) } }),
   "tmpfs-mode": (value) => ({ tmpfs: { Mode: modeOf(value) } }),
 };
@@ -110,7 +113,7 @@ export function parseMountFlag(line: string): object {
   const parts = fieldsOf(line)
     .map(partsOf)
     .reduce(merged, { mount: { Type: "volume" } });
-  const { mount, bind, volume, tmpfs, driver, options, labels } = parts;
+  const { mount, bind, volume, tmpfs, image, driver, options, labels } = parts;
   if (mount?.Target === undefined) throw wrong(line, "target is required");
   const driverConfig = { ...driver, ...filled("Options", options) };
   const volumeOptions = { ...volume, ...filled("Labels", labels), ...filled("DriverConfig", driverConfig) };
@@ -119,5 +122,6 @@ export function parseMountFlag(line: string): object {
     ...filled("BindOptions", bind),
     ...filled("VolumeOptions", volumeOptions),
     ...filled("TmpfsOptions", tmpfs),
+    ...filled("ImageOptions", image),
   };
 }

@@ -9,6 +9,7 @@ import { parseBytes } from "../base/units.ts";
 import { RLIMIT } from "../runtime/ops.ts";
 import { signalNumber } from "../runtime/signals.ts";
 import { checkHealthcheck, mergeHealthcheck } from "./health.ts";
+import type { ImageMountRequest } from "./image-mounts.ts";
 import type { VolumeMount } from "./mounts.ts";
 import type { RestartPolicy } from "./restart.ts";
 
@@ -169,6 +170,7 @@ export interface HostConfig {
   /** The request's Mounts as they came, for inspect. */
   readonly mountSpecs: readonly unknown[];
   readonly volumes: readonly VolumeMount[];
+  readonly images: readonly ImageMountRequest[];
   /** Containers whose mounts are inherited: `name[:ro]`. */
   readonly volumesFrom: readonly string[];
   /** Of volumes that have to be made; empty for the default. */

@@ -7,7 +7,7 @@
 import type { Duplex } from "node:stream";
 import { bootId } from "../base/boot.ts";
 import type { Digest } from "../base/digest.ts";
-import { conflict, invalid, kindOf, notModified } from "../base/errors.ts";
+import { conflict, invalid, kindOf, messageOf, notModified } from "../base/errors.ts";
 import { newId } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
 import type { ImageConfig, Platform } from "../base/oci.ts";
@@ -21,6 +21,7 @@ import { Connections } from "./connections.ts";
 import { startFailure } from "./failure.ts";
 import type { Health } from "./health.ts";
 import { checkPlatform, warningsOf } from "./image.ts";
+import { type ImageMount, type ImageMountRequest, imageKey, imagesOf, ownerOf, snapshotsOf } from "./image-mounts.ts";
 import type { Launcher } from "./launch.ts";
 import { Life } from "./life.ts";
 import { MemoryWatch } from "./memory-watch.ts";
@@ -100,7 +101,8 @@ export class Containers implements Disposable {
 
   /** Whether files of this name are somebody's: a container's, or one's that is being created. */
   owns(id: string): boolean {
-    return this.#creating.has(id) || this.records.find(id) !== undefined;
+    const container = this.records.find(ownerOf(id));
+    return this.#creating.has(ownerOf(id)) || (container !== undefined && snapshotsOf(container).includes(id));
   }
 
   /** Whether a container runs, or is about to. */
@@ -123,7 +125,7 @@ export class Containers implements Disposable {
   usersOf(imageId: Digest): readonly { readonly id: string; readonly running: boolean }[] {
     return this.records
       .all()
-      .filter((container) => container.imageId === imageId)
+      .filter((container) => imagesOf(container).includes(imageId))
       .map(({ id, state }) => ({ id, running: isUp(state) }));
   }
 
@@ -159,6 +161,7 @@ export class Containers implements Disposable {
       resources: launcher.possibleLimits(wanted.resources),
       ...modesOf(wanted, records),
     };
+    const images = await Promise.all(wanted.images.map((one) => this.#mountedImage(one)));
     const asked: Container = {
       id,
       name: chosen,
@@ -170,6 +173,7 @@ export class Containers implements Disposable {
       restartCount: 0,
       networks,
       endpoints: [],
+      ...(images.length > 0 && { imageMounts: images.map(({ mount }) => mount) }),
     };
     await launcher.check(asked);
     this.#creating.add(id);
@@ -180,8 +184,10 @@ export class Containers implements Disposable {
     const container = { ...asked, host: { ...host, binds: mounts.binds }, volumes: mounts.volumes };
     undo.defer(() => records.remove(id));
     await records.writeFiles(id, { "config.v2.json": container.config, "hostconfig.json": container.host });
-    undo.defer(() => snapshotter.removeSnapshot(id));
+    undo.defer(async () => void (await Promise.all(snapshotsOf(asked).map((key) => snapshotter.removeSnapshot(key)))));
     await snapshotter.prepare(id, image.config.rootfs.diff_ids, topOf(host));
+    for (const [index, { layers }] of images.entries())
+      await snapshotter.prepare(imageKey(id, index), layers, { readonly: true });
     await volumes.fill(container);
     records.save(container);
     undo.move();
@@ -189,6 +195,14 @@ export class Containers implements Disposable {
     this.#creating.delete(id);
     this.emit(container, "create");
     return { id, warnings: [...warningsOf(image.config, platform), ...launcher.resourceWarnings(wanted.resources)] };
+  }
+
+  /** Of its own image alone a client may hear that it is not found: it pulls that then. @throws invalid */
+  async #mountedImage(request: ImageMountRequest): Promise<{ mount: ImageMount; layers: readonly Digest[] }> {
+    const { id, config } = await this.#options.findImage(request.image, undefined).catch((error: unknown) => {
+      throw kindOf(error) === "notFound" ? invalid(messageOf(error), { cause: error }) : error;
+    });
+    return { mount: { ...request, imageId: id }, layers: config.rootfs.diff_ids };
   }
 
   /** @throws notModified when it runs already; invalid, internal when its process cannot be made: nothing is left behind then */

@@ -7,6 +7,7 @@ import type { Runtime } from "../runtime/runtime.ts";
 import type { Snapshotter } from "../store/snapshot.ts";
 import type { ContainerCgroups } from "./cgroups.ts";
 import type { Containers } from "./containers.ts";
+import { snapshotsOf } from "./image-mounts.ts";
 import type { Launcher } from "./launch.ts";
 
 export interface ContainerCheckerOptions {
@@ -125,9 +126,9 @@ export class ContainerChecker {
   async #usedMounts(): Promise<ReadonlySet<string>> {
     const { containers, snapshotter } = this.#options;
     const used = new Set<string>();
-    for (const { id } of containers.records.all()) {
-      if (!containers.isLive(id)) continue;
-      const mounts = await snapshotter.mounts(id, "/").catch(() => []); // it has just gone
+    const live = containers.records.all().filter(({ id }) => containers.isLive(id));
+    for (const key of live.flatMap(snapshotsOf)) {
+      const mounts = await snapshotter.mounts(key, "/").catch(() => []); // it has just gone
       for (const { target, type } of mounts) if (type === "layer") used.add(target);
     }
     return used;

@@ -14,7 +14,7 @@ import type { Endpoint } from "../network/driver.ts";
 import type { CgroupStats, DeviceRule } from "../runtime/cgroup.ts";
 import type { Runtime, Task } from "../runtime/runtime.ts";
 import type { SeccompFilter } from "../runtime/seccomp.ts";
-import type { Snapshotter } from "../store/snapshot.ts";
+import type { Mount, Snapshotter } from "../store/snapshot.ts";
 import { type CapabilitySet, capabilityNames, capabilitySet } from "./capabilities.ts";
 import type { CdiDevices } from "./cdi.ts";
 import type { ContainerCgroups } from "./cgroups.ts";
@@ -23,6 +23,7 @@ import { parseDeviceRule } from "./device-rules.ts";
 import { type Device, hostDevices, mappedDevices } from "./devices.ts";
 import { Etc } from "./etc.ts";
 import { parseExtraHost, type Resolver } from "./etc-files.ts";
+import { imagePlaces, ownerOf, snapshotsOf } from "./image-mounts.ts";
 import { injectionOf } from "./injection.ts";
 import { DEVICE_RULES, NAMESPACED_SYSCTLS } from "./isolation.ts";
 import { isOwn, joinedBy, networkDonor } from "./namespaces.ts";
@@ -141,8 +142,8 @@ export class Launcher {
   /** Makes the task, connected and ready to go. After a throw, `cleanup` gives back what there is. */
   async create(container: Container): Promise<{ readonly task: Task; readonly endpoints: readonly Endpoint[] }> {
     const { id, config, host } = container;
-    const { networking, snapshotter, runtime, rootfs, initPath, defaults, records, volumes, cdi } = this.#options;
-    this.#live.add(id);
+    const { networking, runtime, rootfs, initPath, defaults, records, volumes, cdi } = this.#options;
+    this.#hold(container);
     const donor = networkDonor(container, records);
     const joined = { ...joinedBy(host.namespaces, records), ...(donor && { network: donor.pid }) };
     const { hostname, domainname } = (donor ?? container).config;
@@ -150,9 +151,9 @@ export class Launcher {
     const injection = await injectionOf(host, cdi);
     const devices = [...(await Promise.all(host.devices.map(mappedDevices))).flat(), ...injection.devices];
     const endpoints = await networking.reserve(container);
-    const [cgroups, rootMounts, nodes] = await together(
+    const [cgroups, { rootMounts, images }, nodes] = await together(
       this.#createCgroups(container, devices),
-      snapshotter.mounts(id, rootfs),
+      this.#rootMounts(container),
       host.privileged ? hostDevices() : [],
       donor ? undefined : this.#etc.write(container, endpoints),
       createSources(host),
@@ -162,7 +163,7 @@ export class Launcher {
       config: { ...config, hostname, domainname, env: mergeEnv(config.env, injection.env) },
       privateMount,
       host: { ...host, groupAdd: [...host.groupAdd, ...injection.groups] },
-      binds: [...host.binds, ...mounted, ...injection.binds],
+      binds: [...host.binds, ...mounted, ...images, ...injection.binds],
       rootMounts,
       rootfs,
       log: this.#logTarget(container),
@@ -183,6 +184,24 @@ export class Launcher {
       throw error;
     }
     return { task, endpoints };
+  }
+
+  /** Its layers stay mounted, and those of images in it. */
+  #hold(container: Container): void {
+    for (const key of snapshotsOf(container)) this.#live.add(key);
+  }
+
+  #letGo(id: string): void {
+    for (const key of this.#live) if (ownerOf(key) === id) this.#live.delete(key);
+  }
+
+  async #rootMounts(container: Container): Promise<{ rootMounts: readonly Mount[]; images: readonly Bind[] }> {
+    const { snapshotter, rootfs } = this.#options;
+    const images = await imagePlaces(container, `${rootfs}-images`, (key, target) => snapshotter.mounts(key, target));
+    return {
+      rootMounts: [...images.mounts, ...(await snapshotter.mounts(container.id, rootfs))],
+      images: images.binds,
+    };
   }
 
   #createCgroups({ id, host }: Container, devices: readonly Device[]): Promise<readonly CgroupPlace[]> {
@@ -223,15 +242,15 @@ export class Launcher {
    * @returns the process; dispose of it to give everything back. @throws PlanError, invalid
    */
   async hold(container: Container): Promise<AsyncDisposable & { readonly pid: number }> {
-    const { snapshotter, runtime, rootfs, records, volumes } = this.#options;
+    const { runtime, rootfs, records, volumes } = this.#options;
     const { id, host } = container;
     await using undo = new AsyncDisposableStack();
-    this.#live.add(id);
-    undo.defer(() => void this.#live.delete(id));
+    this.#hold(container);
+    undo.defer(() => this.#letGo(id));
     undo.defer(() => volumes.unmount(id));
-    const binds = [...host.binds.map(unshared), ...(await volumes.mount(container))];
+    const { rootMounts, images } = await this.#rootMounts(container);
+    const binds = [...host.binds.map(unshared), ...(await volumes.mount(container)), ...images];
     const folder = records.folder(id);
-    const rootMounts = await snapshotter.mounts(id, rootfs);
     const plan = holdPlan({ host, binds, rootMounts, rootfs, folder, hasEtc: await exists(join(folder, "hosts")) });
     const task = await runtime.create(id, plan);
     undo.defer(() => abandon(task));
@@ -247,7 +266,7 @@ export class Launcher {
     if (!task) return undefined;
     // A daemon that died while it held the processes still, as for a commit, let nobody go; or it had let go of what it was told to pause.
     await (state.phase === "paused" ? this.freeze(id) : this.thaw(id)).catch(() => {}); // it has ended
-    this.#live.add(id);
+    this.#hold(container);
     await networking.adopt(container);
     return task;
   }
@@ -303,7 +322,7 @@ export class Launcher {
     try {
       await together(networking.release(id), cgroups.remove(id), volumes.unmount(id));
     } finally {
-      this.#live.delete(id);
+      this.#letGo(id);
     }
   }
 

@@ -10,6 +10,7 @@ import { BARE, type Endpoint } from "../network/driver.ts";
 import type { Database, Migration } from "../store/database.ts";
 import { type ContainerConfig, type HostConfig, UNLIMITED } from "./config.ts";
 import type { Health } from "./health.ts";
+import type { ImageMount } from "./image-mounts.ts";
 import type { MountedVolume } from "./mounts.ts";
 import { NO_RESTART } from "./restart.ts";
 import type { State } from "./state.ts";
@@ -34,6 +35,8 @@ export interface Container {
   readonly host: HostConfig;
   /** All that it has. */
   readonly volumes?: readonly MountedVolume[];
+  /** All that it has. */
+  readonly imageMounts?: readonly ImageMount[];
   /** Anonymous volumes go with it: written before a removal begins, for a daemon that dies over it. */
   readonly takesVolumes?: true;
   readonly state: State;
@@ -79,6 +82,7 @@ const YOUNGER_PARTS = {
   volumeDriver: "",
   deviceCgroupRules: [],
   deviceRequests: [],
+  images: [],
   cgroupParent: "",
   usernsMode: "",
   links: [],

@@ -1,6 +1,7 @@
 /** Removing a container, and what it has on disk. */
 
 import { conflict, kindOf } from "../base/errors.ts";
+import { imagesOf, snapshotsOf } from "./image-mounts.ts";
 import type { Life } from "./life.ts";
 import type { Container } from "./records.ts";
 import { isUp, type State, transition } from "./state.ts";
@@ -78,16 +79,17 @@ export class Removal {
   /** Of one that is marked as being removed: what it has on disk. @throws what kept it; it is dead then, and may be removed again */
   async erase(container: Container): Promise<void> {
     const { launcher, snapshotter, records, volumes, released, log } = this.#life.options;
-    const { id, imageId, state, takesVolumes = false } = container;
+    const { id, state, takesVolumes = false } = container;
     try {
       await launcher.forget(id);
-      await snapshotter.removeSnapshot(id);
+      for (const key of snapshotsOf(container)) await snapshotter.removeSnapshot(key);
       await volumes.release(id, takesVolumes);
       await records.remove(id);
     } catch (error) {
       this.#life.settle({ ...container, state: { phase: "dead", ...lastOf(state) } });
       throw error;
     }
-    await released(imageId).catch((error) => log.warn("image files stay", { error }));
+    for (const imageId of imagesOf(container))
+      await released(imageId).catch((error) => log.warn("image files stay", { error }));
   }
 }

@@ -36,7 +36,9 @@ export class ContainerVolumes {
    */
   async create(id: string, config: ContainerConfig, host: HostConfig): Promise<Inherited> {
     const from = host.volumesFrom.map((spec) => this.#inherit(spec));
-    const own = new Set([...host.binds, ...host.volumes, ...targetsOf(host.tmpfs)].map(({ target }) => target));
+    const own = new Set(
+      [...host.binds, ...host.volumes, ...host.images, ...targetsOf(host.tmpfs)].map(({ target }) => target),
+    );
     const isFree = ({ target }: { readonly target: string }) => !own.has(target);
     const binds = lastOf([...from.flatMap((one) => one.binds).filter(isFree), ...host.binds]);
     const taken = lastOf(from.flatMap((one) => one.volumes).filter(isFree));

@@ -54,7 +54,7 @@ e2e("errors", (engine) => {
     [["-v", "/tmp:/"], "destination can't be '/'"],
     [["-v", "/tmp:/mnt:sideways"], "invalid mode: sideways"],
     [["-v", "/tmp:/mnt", "--tmpfs", "/mnt"], "Duplicate mount point: /mnt"],
-    [["--mount", "type=image,source=busybox,target=/data"], "mount type 'image' is not supported yet"],
+    [["--mount", "type=image,source=nowhere,target=/data"], "No such image: nowhere:latest"],
     [["--volume-driver", "other", "-v", "named:/data"], 'plugin "other" not found'],
     [["--gpus", "all"], 'could not select device driver "" with capabilities: [[gpu]]'],
     [["--device", "vendor.com/class=none"], "unresolvable CDI devices vendor.com/class=none"],

@@ -169,7 +169,15 @@ describe("toHostConfig()", () => {
     [{ ConsoleSize: ["a"] }, "invalid: invalid JSON: ConsoleSize must be [height, width]"],
     [{ Binds: ["/a:/x", "/b:/x/"] }, "invalid: Duplicate mount point: /x"],
     [{ Binds: ["/a:/x"], Tmpfs: { "/x": "" } }, "invalid: Duplicate mount point: /x"],
-    [{ Mounts: [{ Type: "image", Target: "/x" }] }, "notImplemented: mount type 'image' is not supported yet"],
+    [
+      { Mounts: [{ Type: "image", Target: "/x" }] },
+      'invalid: invalid mount config for type "image": field Source must not be empty',
+    ],
+    [
+      { Mounts: [{ Type: "image", Source: "a", Target: "/x", ImageOptions: { Subpath: "a/../../b" } }] },
+      'invalid: invalid mount config for type "image": subpath must be a relative path within the image',
+    ],
+    [{ Mounts: [{ Type: "npipe", Target: "/x" }] }, "notImplemented: mount type 'npipe' is not supported yet"],
     [
       { Mounts: [{ Type: "bind", Source: "/a", Target: "" }] },
       'invalid: invalid mount config for type "bind": field Target must not be empty',

@@ -1,0 +1,78 @@
+/** Mounts that are neither plain binds nor volumes: of images. */
+
+import { expect, test } from "bun:test";
+import { e2e } from "../support/e2e.ts";
+
+e2e("mounts", (engine) => {
+  const { docker, ok, sh, inspect, sleeper } = engine;
+  const IMAGE = "type=image,source=busybox,target=/other";
+
+  test("type=image shows an image's files, read-only", async () => {
+    const { stdout, stderr } = await docker(
+      ...["run", "--rm", "--mount", IMAGE, "busybox", "sh", "-c", "ls /other; touch /other/x"],
+    );
+    expect(stdout.split("\n")).toContain("bin");
+    expect(stderr).toContain("Read-only file system");
+  });
+
+  test("several images, and a part of one, at a time", async () => {
+    const mounts = [
+      { Type: "image", Source: "busybox", Target: "/whole" },
+      { Type: "image", Source: "busybox", Target: "/part", ImageOptions: { Subpath: "bin" } },
+    ];
+    const body = {
+      Image: "busybox",
+      Cmd: ["sh", "-c", "ls /whole/bin | wc -l; ls /part | wc -l"],
+      HostConfig: { Mounts: mounts },
+    };
+    const { Id } = (await (await engine.daemon.post("/containers/create", body)).json()) as { Id: string };
+    await ok("start", Id);
+    await ok("wait", Id);
+    const [whole, part, ...more] = (await ok("logs", Id)).split("\n");
+    expect([part, more]).toEqual([whole, []]);
+    expect(Number(whole)).toBeGreaterThan(0);
+    const shown = JSON.parse(await inspect(Id, "{{json .Mounts}}"));
+    expect(shown[1]).toMatchObject({ Type: "image", Name: "busybox", Destination: "/part", RW: false });
+  });
+
+  test("a part that is not there, or leads out, is refused", async () => {
+    for (const Subpath of ["none", "bin/none"]) {
+      const Mounts = [{ Type: "image", Source: "busybox", Target: "/part", ImageOptions: { Subpath } }];
+      const body = { Image: "busybox", Cmd: ["true"], HostConfig: { Mounts } };
+      const { Id } = (await (await engine.daemon.post("/containers/create", body)).json()) as { Id: string };
+      expect((await docker("start", Id)).stderr).toContain("no such file or directory");
+    }
+  });
+
+  test("a mounted image stays as long as its container, over restarts of the daemon", async () => {
+    await ok("tag", "busybox", "mounted");
+    const base = await sleeper("-v", "/data", "--name", "base");
+    await ok("exec", base, "touch", "/made");
+    await ok("commit", base, "special");
+    await ok("rm", "-fv", base);
+    const id = await sleeper("--mount", "type=image,source=special,target=/other");
+    expect((await docker("rmi", "special")).stderr).toContain("is using its referenced image");
+    await engine.daemon.restart();
+    expect(await ok("exec", id, "ls", "/other/made")).toBe("/other/made");
+    await ok("restart", "-t", "0", id);
+    expect(await ok("exec", id, "ls", "/other/made")).toBe("/other/made");
+    await ok("kill", id);
+    await ok("wait", id);
+    const copied = await engine.dockerWith({}, "cp", `${id}:/other/made`, "-");
+    expect(copied.stdout).toContain("made");
+    await engine.daemon.restart();
+    await ok("start", id);
+    expect(await ok("exec", id, "ls", "/other/made")).toBe("/other/made");
+    const fsck = await engine.daemon.post("/bosun/fsck").then((answer) => answer.text(), String);
+    expect(fsck).not.toContain(".image-");
+    await ok("rm", "-f", id);
+    await ok("rmi", "special", "mounted");
+  });
+
+  test("an image of that name has to be there", async () => {
+    const { stderr, code } = await docker("create", "--mount", "type=image,source=none,target=/x", "busybox");
+    expect(stderr).toContain("No such image: none:latest");
+    expect(code).toBe(1);
+    expect(await sh("ls /", "--mount", IMAGE)).toContain("other");
+  });
+});
