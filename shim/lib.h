@@ -61,3 +61,7 @@ EXPORT int bosun_remove (const char *directory, const char *name, uint32_t most)
 EXPORT int64_t bosun_pour_open (const char *root);
 EXPORT int64_t bosun_pour (int64_t pour, const char *items, uint64_t length, char *out, uint64_t size);
 EXPORT void bosun_pour_close (int64_t pour);
+
+/* lib-datagrams.c */
+EXPORT int bosun_datagrams_open (const char *path);
+EXPORT int bosun_datagrams_send (int fd, const void *data, size_t size);

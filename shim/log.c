@@ -20,7 +20,7 @@ struct log
   char *attributes; /* goes into every entry, as `"attrs":{…},`; may be empty */
   uint64_t max_size, size;
   int max_file;
-  bool changed;
+  unsigned int changes; /* since the last flush */
   struct line lines[2]; /* stdout, stderr */
   struct queue out;     /* entries not yet written */
 };
@@ -69,7 +69,7 @@ write_out (struct log *log)
       ssize_t done = log->fd < 0 ? -1 : write (log->fd, data, queue_size (&log->out));
       if (done < 0 && log->fd >= 0 && errno == EINTR)
         continue;
-      log->changed = true;
+      log->changes |= LOG_GROWN;
       if (done <= 0)
         {
           mend (log, torn);
@@ -83,21 +83,17 @@ write_out (struct log *log)
     }
 }
 
-/* name.(n-1) → name.n … name → name.1, then a new name. With one file the old text is dropped. */
+/* With one file the old text is dropped. A disk that is full may keep us from a new file: see write_out. */
 static void
 rotate (struct log *log)
 {
-  char from[PATH_MAX + 16], to[PATH_MAX + 16];
   write_out (log);
-  close (log->fd);
-  for (int i = log->max_file - 1; i > 0; i--)
-    {
-      snprintf (from, sizeof from, i > 1 ? "%s.%d" : "%s", log->path, i - 1);
-      snprintf (to, sizeof to, "%s.%d", log->path, i);
-      rename (from, to);
-    }
+  if (rotate_files (log->path, log->max_file) < 0)
+    return; /* with the next entry, then */
+  if (log->fd >= 0)
+    close (log->fd);
   open_file (log, O_TRUNC);
-  log->changed = true;
+  log->changes |= LOG_GROWN | LOG_ROTATED;
 }
 
 /* @return the length of the UTF-8 sequence at TEXT, 0 when it is none. Source: RFC 3629, section 4. */
@@ -263,13 +259,13 @@ log_end (struct log *log)
       end_part (log, stream, "", 0, false, &now);
 }
 
-bool
+unsigned int
 log_flush (struct log *log)
 {
   write_out (log);
-  bool changed = log->changed;
-  log->changed = false;
-  return changed;
+  unsigned int changes = log->changes;
+  log->changes = 0;
+  return changes;
 }
 
 /* Gives memory back that nothing is waiting in. */

@@ -74,6 +74,8 @@ perform_request (const struct watch *watch, struct client *client)
     stay (client, ROLE_WAIT);
   else if (strcmp (line, "log") == 0)
     stay (client, ROLE_LOG);
+  else if (strcmp (line, "rotations") == 0)
+    stay (client, ROLE_ROTATIONS);
   else if (strcmp (line, "pid") == 0)
     say_pid (watch, client);
   else

@@ -9,7 +9,8 @@
  *   watch.c   the parent's loop           rundir.c  what a restarted daemon finds
  *   stdio.c   output and input            serve.c   requests on shim.sock
  *   finish.c  the end                     client.c  a connection, and what it has not read
- *   log.c     the json-file log           init.c    docker-init
+ *   log.c     the json-file log           rotate.c  its older files
+ *   init.c    docker-init
  */
 #pragma once
 #include "sys.h"
@@ -112,9 +113,14 @@ int raise_capabilities (void);
 struct log *log_open (const char *path, uint64_t max_size, int max_file, const char *attributes, int *error);
 void log_write (struct log *log, int stream, const char *data, size_t size);
 void log_end (struct log *log);
-/* Writes what is gathered. @return whether the file changed since the last call. */
-bool log_flush (struct log *log);
+/* Writes what is gathered. @return what has happened to the log since the last call */
+enum { LOG_GROWN = 1, LOG_ROTATED = 2 };
+unsigned int log_flush (struct log *log);
 void log_trim (struct log *log);
+
+/* --- rotate.c --- */
+
+int rotate_files (const char *path, int count);
 
 /* --- client.c --- */
 
@@ -126,7 +132,7 @@ int queue_add (struct queue *queue, const void *data, size_t size);
 void queue_take (struct queue *queue, size_t size);
 static inline size_t queue_size (const struct queue *queue) { return queue->end - queue->start; }
 
-enum role { ROLE_NEW, ROLE_ATTACH, ROLE_WAIT, ROLE_LOG, ROLE_DONE };
+enum role { ROLE_NEW, ROLE_ATTACH, ROLE_WAIT, ROLE_LOG, ROLE_ROTATIONS, ROLE_DONE };
 struct client
 {
   struct client *next;

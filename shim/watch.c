@@ -164,10 +164,11 @@ serve_clients (struct watch *watch, const struct pollfd *table, nfds_t count)
 static void
 serve_log (struct watch *watch)
 {
-  if (watch->run->log == NULL || !log_flush (watch->run->log))
+  unsigned int changes = watch->run->log == NULL ? 0 : log_flush (watch->run->log);
+  if (changes == 0)
     return;
   for (struct client *client = watch->clients; client != NULL; client = client->next)
-    if (client->role == ROLE_LOG)
+    if (client->role == ROLE_LOG || (client->role == ROLE_ROTATIONS && (changes & LOG_ROTATED)))
       client_notify (client);
 }
 

@@ -53,7 +53,7 @@ export interface Config {
   readonly dnsSearch: readonly string[];
   readonly labels: readonly string[];
   readonly defaultUlimits: readonly Ulimit[];
-  readonly logDriver: "json-file" | "none";
+  readonly logDriver: string;
   readonly logOptions: Readonly<Record<string, string>>;
   readonly init: boolean;
   readonly noNewPrivileges: boolean;
@@ -447,7 +447,7 @@ function toConfig(values: Values): Config {
     dnsSearch: values.list("dns-search"),
     labels: values.list("label"),
     defaultUlimits: values.list("default-ulimit").map(parseUlimit),
-    logDriver: values.choice("log-driver", "json-file", ["json-file", "none"]),
+    logDriver: values.text("log-driver") || "json-file",
     logOptions: values.map("log-opt"),
     init: values.flag("init", false),
     noNewPrivileges: values.flag("no-new-privileges", false),

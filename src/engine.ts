@@ -35,6 +35,7 @@ import { ContainerChecker } from "./container/fsck.ts";
 import { HealthMonitor } from "./container/health-monitor.ts";
 import { snapshotsOf } from "./container/image-mounts.ts";
 import { Launcher, type LauncherOptions } from "./container/launch.ts";
+import { ContainerLogs, checkLogDefaults } from "./container/logs.ts";
 import { Networking } from "./container/networking.ts";
 import { containerMigrations, Records } from "./container/records.ts";
 import { ContainerVolumes } from "./container/volumes.ts";
@@ -43,7 +44,12 @@ import { collectFacts, hostFacts } from "./facts.ts";
 import { Images } from "./image/images.ts";
 import { imageMigrations } from "./image/schema.ts";
 import { jsonFileLog } from "./log/driver-json-file.ts";
+import { localLog } from "./log/driver-local.ts";
 import { noLog } from "./log/driver-none.ts";
+import { fluentdLog } from "./log/sink-fluentd.ts";
+import { gelfLog } from "./log/sink-gelf.ts";
+import { journaldLog } from "./log/sink-journald.ts";
+import { syslogLog } from "./log/sink-syslog.ts";
 import { defaultBridge } from "./network/default-bridge.ts";
 import { BridgeDriver } from "./network/driver-bridge.ts";
 import { HostDriver } from "./network/driver-host.ts";
@@ -167,7 +173,7 @@ async function descendants(images: Images, ancestor: string): Promise<ReadonlySe
   return family.add(base.id);
 }
 
-const LOGS = { "json-file": jsonFileLog, none: noLog } as const;
+const LOGS = [jsonFileLog, localLog, noLog, syslogLog, fluentdLog, gelfLog, journaldLog()];
 
 /**
  * Opens the stores, finds the containers that ran on, and answers the API.
@@ -219,6 +225,8 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     (id) => records.find(id)?.host.cgroupParent,
     config.realtime,
   );
+  checkLogDefaults(LOGS, config.logDriver, config.logOptions);
+  const logs = stack.use(new ContainerLogs({ records, drivers: LOGS, log }));
   const launcher = new Launcher({
     records,
     runtime,
@@ -227,7 +235,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     networking: new Networking(networks, endpoints),
     volumes: containerVolumes,
     cdi,
-    logs: LOGS,
+    logs,
     log,
     defaults: {
       init: config.init,
@@ -268,6 +276,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     launcher,
     snapshotter,
     volumes: containerVolumes,
+    logs,
     events,
     log,
     findImage: (reference, platform) => images.get(reference, platform),
@@ -302,6 +311,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     cgroups,
     cdi,
     storageDriver: snapshotter.name,
+    logDrivers: LOGS.map(({ name }) => name),
     seccomp: config.seccompProfile,
     listeners: () => events.watchers,
   });
@@ -317,7 +327,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
   const view: ViewContext = {
     findNetwork: (reference) => networks.find(reference),
     folder: (id) => records.folder(id),
-    logPath: (container) => launcher.logPath(container),
+    logPath: (container) => logs.publicPath(container),
     execIds: (id) => execs.of(id),
     storageDriver: snapshotter.name,
     canDisableOomKill: cgroups.features.oomKillDisable,
@@ -334,8 +344,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
         snapshotter,
         view,
         logReader: {
-          driver: (container) => launcher.logDriver(container),
-          path: (container) => launcher.logPath(container),
+          read: (container, options) => logs.read(container, options),
           changes: (container, signal) => containers.logChanges(container, signal),
         },
         defaults: {

@@ -31,6 +31,7 @@ export interface FactSources {
   readonly cgroups: Cgroups;
   readonly cdi: CdiDevices;
   readonly storageDriver: string;
+  readonly logDrivers: readonly string[];
   readonly seccomp: string;
   readonly listeners: () => number;
 }
@@ -86,7 +87,12 @@ async function info(sources: FactSources, host: SystemFacts["host"]): Promise<Re
       ["Digests", hasherChoice().name],
     ],
     DockerRootDir: config.dataRoot,
-    Plugins: { Volume: [], Network: ["bridge", "host", "null"], Authorization: null, Log: ["json-file", "none"] },
+    Plugins: {
+      Volume: [],
+      Network: ["bridge", "host", "null"],
+      Authorization: null,
+      Log: sources.logDrivers.toSorted(),
+    },
     MemoryLimit: features.memory,
     SwapLimit: features.swap,
     CpuCfsPeriod: features.cpuQuota,
@@ -100,7 +106,7 @@ async function info(sources: FactSources, host: SystemFacts["host"]): Promise<Re
     NFd: 0,
     NGoroutines: 0,
     SystemTime: new Date().toISOString(),
-    LoggingDriver: "json-file",
+    LoggingDriver: config.logDriver,
     CgroupDriver: "cgroupfs",
     CgroupVersion: String(cgroups.version),
     NEventsListener: sources.listeners(),

@@ -19,6 +19,7 @@ import {
 import { parseDeviceRule } from "../container/device-rules.ts";
 import { toCgroupParent } from "../container/limits.ts";
 import { type RestartPolicy, toRestartPolicy } from "../container/restart.ts";
+import { isCacheOption } from "../log/options.ts";
 import { type Document, isBlank } from "./document.ts";
 import { checkTarget, toMounts } from "./mount-request.ts";
 import { inRange, toResources } from "./resources.ts";
@@ -233,9 +234,10 @@ function choose<T extends string>(what: string, text: string, choices: Readonly<
 
 function toLogConfig(log: Document, fallback: LogConfig): LogConfig {
   const driver = log.text("Type") || fallback.driver;
-  if (driver !== "json-file" && driver !== "none") throw notImplemented(`log driver '${driver}' is not supported yet`);
-  const options = log.texts("Config");
-  return { driver, options: driver === fallback.driver ? { ...fallback.options, ...options } : options };
+  const defaults = Object.entries(fallback.options).filter(
+    ([name]) => driver === fallback.driver || isCacheOption(name),
+  );
+  return { driver, options: { ...Object.fromEntries(defaults), ...log.texts("Config") } };
 }
 
 function toConsoleSize(value: unknown): readonly [number, number] {

@@ -4,15 +4,15 @@ import type { Duplex } from "node:stream";
 import { conflict, invalid, messageOf } from "../base/errors.ts";
 import type { Container } from "../container/records.ts";
 import { isLive } from "../container/state.ts";
-import type { LogDriver, LogEntry, ReadOptions } from "../log/driver.ts";
+import type { LogEntry, ReadOptions } from "../log/driver.ts";
 import { type Ctx, flag } from "./context.ts";
 import { frame, STDERR, STDOUT, SYSTEM_ERROR } from "./frames.ts";
 import { RAW, streamType } from "./hijack.ts";
 import { parseTime } from "./times.ts";
 
 export interface LogReader {
-  driver(container: Container): LogDriver;
-  path(container: Container): string;
+  /** @throws notImplemented when its driver's logs cannot be read */
+  read(container: Container, options: ReadOptions): AsyncIterable<readonly LogEntry[]>;
   /** Yields while the container writes, ends when it has ended. */
   changes(container: Container, signal: AbortSignal): AsyncIterable<void>;
 }
@@ -89,7 +89,7 @@ export function logs(c: Ctx, container: Container, reader: LogReader): Response 
   const following = flag(c, "follow") && isLive(container.state);
   const signal = untilSignal(c, parseTime("until", c.req.query("until")) || undefined);
   const options = readOptions(c, following ? reader.changes(container, signal) : undefined);
-  const batches = reader.driver(container).read(reader.path(container), options)[Symbol.asyncIterator]();
+  const batches = reader.read(container, options)[Symbol.asyncIterator]();
   const rendering = { ...selection, tty, timestamps: flag(c, "timestamps"), details: flag(c, "details") };
   const body = new ReadableStream<Uint8Array>(
     {
@@ -123,6 +123,5 @@ export async function replay(
   client: Duplex,
 ): Promise<void> {
   const rendering = { ...selection, tty: container.config.tty, timestamps: false, details: false };
-  for await (const batch of reader.driver(container).read(reader.path(container), {}))
-    client.write(render(batch, rendering));
+  for await (const batch of reader.read(container, {})) client.write(render(batch, rendering));
 }

@@ -15,7 +15,7 @@ export async function syncDirectory(path: string): Promise<void> {
 }
 
 /**
- * Locks a file, made if missing, against other processes, until it is closed or this process ends.
+ * Locks a file, made if missing, or a directory, against other processes, until it is closed or this process ends.
  * @returns the descriptor that holds the lock; undefined when another process has it. @throws SystemError
  */
 export function lockFile(path: string): number | undefined {

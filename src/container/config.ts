@@ -124,7 +124,8 @@ export interface Namespaces {
 }
 
 export interface LogConfig {
-  readonly driver: "json-file" | "none";
+  /** As `json-file`. */
+  readonly driver: string;
   readonly options: Readonly<Record<string, string>>;
 }
 

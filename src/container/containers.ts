@@ -24,6 +24,7 @@ import { checkPlatform, warningsOf } from "./image.ts";
 import { type ImageMount, type ImageMountRequest, imageKey, imagesOf, ownerOf, snapshotsOf } from "./image-mounts.ts";
 import type { Launcher } from "./launch.ts";
 import { Life } from "./life.ts";
+import type { ContainerLogs } from "./logs.ts";
 import { MemoryWatch } from "./memory-watch.ts";
 import { randomName } from "./names.ts";
 import { modesOf } from "./namespaces.ts";
@@ -52,6 +53,7 @@ export interface ContainersOptions {
   readonly launcher: Launcher;
   readonly snapshotter: Snapshotter;
   readonly volumes: ContainerVolumes;
+  readonly logs: ContainerLogs;
   readonly events: Events;
   readonly log: Logger;
   /** @throws notFound in Docker's words, on which clients pull */
@@ -278,6 +280,7 @@ export class Containers implements Disposable {
   /** From here on the process's end is this container's. */
   #watch(container: Container, task: Task): void {
     this.#life.tasks.set(container.id, task);
+    this.#options.logs.watch(container, task);
     this.#life.onPhase(container.id);
     this.#memory.begin(container);
     const { id } = container;

@@ -9,7 +9,6 @@ import { join } from "node:path";
 import { conflict, hasCode, invalid, messageOf, notImplemented } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { together } from "../base/together.ts";
-import type { LogDriver, LogTarget } from "../log/driver.ts";
 import type { Endpoint } from "../network/driver.ts";
 import type { CgroupStats, DeviceRule } from "../runtime/cgroup.ts";
 import type { Runtime, Task } from "../runtime/runtime.ts";
@@ -26,6 +25,7 @@ import { parseExtraHost, type Resolver } from "./etc-files.ts";
 import { imagePlaces, ownerOf, snapshotsOf } from "./image-mounts.ts";
 import { injectionOf } from "./injection.ts";
 import { DEVICE_RULES, NAMESPACED_SYSCTLS } from "./isolation.ts";
+import type { ContainerLogs } from "./logs.ts";
 import { isOwn, joinedBy, networkDonor } from "./namespaces.ts";
 import type { Networking } from "./networking.ts";
 import { type CgroupPlace, containerPlan, execPlan, holdPlan, type Isolation } from "./plan.ts";
@@ -50,7 +50,7 @@ export interface LauncherOptions {
   readonly networking: Networking;
   readonly volumes: ContainerVolumes;
   readonly cdi: CdiDevices;
-  readonly logs: Readonly<Record<HostConfig["log"]["driver"], LogDriver>>;
+  readonly logs: ContainerLogs;
   readonly log: Logger;
   readonly defaults: LaunchDefaults;
   /** A folder that exists; roots are mounted on it in their own mount namespaces. */
@@ -92,29 +92,11 @@ export class Launcher {
     return this.#options.networking.describe(id);
   }
 
-  logDriver({ host }: Container): LogDriver {
-    return this.#options.logs[host.log.driver];
-  }
-
-  logPath(container: Container): string {
-    return container.host.log.driver === "none"
-      ? ""
-      : join(this.#options.records.folder(container.id), `${container.id}-json.log`);
-  }
-
-  #logTarget(container: Container): LogTarget | undefined {
-    const { id, name, imageId, config, host } = container;
-    const { image, labels, env } = config;
-    return this.logDriver(container).target(this.logPath(container), host.log.options, {
-      ...{ id, name, image, imageId, labels, env },
-    });
-  }
-
   /** Everything about a request that can be told before anything is made. @throws invalid, notImplemented */
   async check(container: Container): Promise<void> {
     const { host } = container;
     this.#isolation(host);
-    this.#logTarget(container);
+    this.#options.logs.target(container);
     checkSysctls(host);
     for (const entry of host.extraHosts)
       if (parseExtraHost(entry).address === "host-gateway")
@@ -142,7 +124,7 @@ export class Launcher {
   /** Makes the task, connected and ready to go. After a throw, `cleanup` gives back what there is. */
   async create(container: Container): Promise<{ readonly task: Task; readonly endpoints: readonly Endpoint[] }> {
     const { id, config, host } = container;
-    const { networking, runtime, rootfs, initPath, defaults, records, volumes, cdi } = this.#options;
+    const { networking, runtime, rootfs, initPath, defaults, records, volumes, cdi, logs } = this.#options;
     this.#hold(container);
     const donor = networkDonor(container, records);
     const joined = { ...joinedBy(host.namespaces, records), ...(donor && { network: donor.pid }) };
@@ -166,7 +148,7 @@ export class Launcher {
       binds: [...host.binds, ...mounted, ...images, ...injection.binds],
       rootMounts,
       rootfs,
-      log: this.#logTarget(container),
+      log: logs.target(container),
       cgroups,
       joined,
       isolation: this.#isolation(host),

@@ -78,10 +78,11 @@ export class Removal {
 
   /** Of one that is marked as being removed: what it has on disk. @throws what kept it; it is dead then, and may be removed again */
   async erase(container: Container): Promise<void> {
-    const { launcher, snapshotter, records, volumes, released, log } = this.#life.options;
+    const { launcher, snapshotter, records, volumes, logs, released, log } = this.#life.options;
     const { id, state, takesVolumes = false } = container;
     try {
       await launcher.forget(id);
+      await logs.release(id);
       for (const key of snapshotsOf(container)) await snapshotter.removeSnapshot(key);
       await volumes.release(id, takesVolumes);
       await records.remove(id);

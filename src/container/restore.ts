@@ -32,6 +32,7 @@ async function restoreOne(life: Life, removal: Removal, watch: Watch, known: Con
   if (known.state.phase === "removing" || known.state.phase === "dead") return removal.erase(known);
   const container = known.starting === undefined ? known : await adoptStarting(life, watch, known);
   if (container === undefined) return;
+  life.options.logs.resume(container);
   // It has ended, and nobody came to remove it; or it will not be started.
   if (container.host.autoRemove) await removal.removeEnded(container.id);
   else if (container.state.phase === "restarting" || (container.state.phase === "exited" && comesUp(container)))

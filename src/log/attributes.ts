@@ -3,13 +3,13 @@
  * logging driver" and "Customize log driver output".
  */
 
+import { hostname } from "node:os";
 import { invalid } from "../base/errors.ts";
 import type { LogSubject } from "./driver.ts";
+import type { LogOptions } from "./options.ts";
 
 /** Options that choose what is said. */
 export const ATTRIBUTE_OPTIONS: readonly string[] = ["labels", "labels-regex", "env", "env-regex", "tag"];
-
-type Options = Readonly<Record<string, string>>;
 
 const listOf = (text: string | undefined): readonly string[] =>
   text ? text.split(",").map((name) => name.trim()) : [];
@@ -23,7 +23,7 @@ function patternOf(name: string, text: string | undefined): RegExp | undefined {
 }
 
 /** Those of the pairs that a list or a pattern names. */
-function chosen(pairs: Options, list: readonly string[], pattern: RegExp | undefined): Options {
+function chosen(pairs: LogOptions, list: readonly string[], pattern: RegExp | undefined): LogOptions {
   return Object.fromEntries(
     Object.entries(pairs).filter(([name]) => list.includes(name) || (pattern?.test(name) ?? false)),
   );
@@ -38,27 +38,36 @@ const FIELDS: Readonly<Record<string, (subject: LogSubject) => string>> = {
   ImageID: ({ imageId }) => shortened(imageId),
   ImageFullID: ({ imageId }) => imageId,
   ImageName: ({ image }) => image,
+  Command: ({ command }) => command.join(" "),
+  Hostname: () => hostname(),
   DaemonName: () => "docker",
+  ContainerID: ({ id }) => id,
+  ContainerName: ({ name }) => `/${name}`,
+  ContainerImageID: ({ imageId }) => imageId,
+  ContainerImageName: ({ image }) => image,
 };
 
+/** What a collector gets when nobody says otherwise. */
+const DEFAULT_TAG = "{{.ID}}";
+
 /** Of Go's templates the plain fields. @throws invalid for anything else between braces */
-function tagOf(template: string, subject: LogSubject): string {
-  return template.replace(/\{\{(.*?)\}\}/g, (whole, inner: string) => {
-    const field = FIELDS[/^\s*\.(\w+)\s*$/.exec(inner)?.[1] ?? ""];
+export function tagOf(template: string | undefined, subject: LogSubject): string {
+  return (template || DEFAULT_TAG).replace(/\{\{(.*?)\}\}/g, (whole, inner: string) => {
+    const name = /^\s*\.(\w+)\s*$/.exec(inner)?.[1] ?? "";
+    const field = Object.hasOwn(FIELDS, name) ? FIELDS[name] : undefined;
     if (!field) throw invalid(`invalid value for log option tag: cannot use ${whole}`);
     return field(subject);
   });
 }
 
-/** @returns undefined when nothing is asked for. @throws invalid */
-export function attributesOf(options: Options, subject: LogSubject): Options | undefined {
+/** The labels and variables that the options name. @returns undefined when there are none. @throws invalid */
+export function attributesOf(options: LogOptions, subject: LogSubject): LogOptions | undefined {
   const env = Object.fromEntries(
     subject.env.map((entry) => [entry.split("=", 1)[0] ?? "", entry.replace(/^[^=]*=?/, "")]),
   );
   const attributes = {
     ...chosen(subject.labels, listOf(options.labels), patternOf("labels-regex", options["labels-regex"])),
     ...chosen(env, listOf(options.env), patternOf("env-regex", options["env-regex"])),
-    ...(options.tag && { tag: tagOf(options.tag, subject) }),
   };
   return Object.keys(attributes).length > 0 ? attributes : undefined;
 }

@@ -3,10 +3,14 @@
 import { notImplemented } from "../base/errors.ts";
 import type { LogDriver } from "./driver.ts";
 
+export const noReading = (): never => {
+  throw notImplemented("configured logging driver does not support reading");
+};
+
 export const noLog: LogDriver = {
   name: "none",
+  file: undefined,
+  isPublic: false,
   target: () => undefined,
-  read: () => {
-    throw notImplemented("configured logging driver does not support reading");
-  },
+  read: noReading,
 };

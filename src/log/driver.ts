@@ -1,6 +1,10 @@
 /**
- * Port: reading a container's log back. Writing is the shim's work, so that no line is lost while no daemon runs.
+ * Port: what becomes of a container's output. Writing it down is the shim's work, so that no line is lost while no daemon runs; here it is read
+ * back, and sent on.
  */
+
+import type { LogOptions } from "./options.ts";
+import type { LogSink } from "./sink.ts";
 
 export interface LogEntry {
   readonly stream: "stdout" | "stderr";
@@ -19,6 +23,10 @@ export interface LogSubject {
   /** As the user named it, and its id. */
   readonly image: string;
   readonly imageId: string;
+  /** With its arguments. */
+  readonly command: readonly string[];
+  /** ISO 8601. */
+  readonly created: string;
   readonly labels: Readonly<Record<string, string>>;
   /** `NAME=value`. */
   readonly env: readonly string[];
@@ -38,15 +46,25 @@ export interface LogDriver {
   /** As users name it: `json-file`, `none`. */
   readonly name: string;
 
+  /** The log's file in its container's folder; undefined when none is kept. */
+  readonly file: ((containerId: string) => string) | undefined;
+
+  /** Whether other tools may read the file: inspect tells of it. */
+  readonly isPublic: boolean;
+
   /** What the shim shall write: a file and its rotation; undefined for nothing. @throws invalid for unknown or malformed options */
-  target(path: string, options: Readonly<Record<string, string>>, subject: LogSubject): LogTarget | undefined;
+  target(path: string, options: LogOptions, subject: LogSubject): LogTarget | undefined;
 
   /**
    * @param path  the current log file; older ones are `path.1`, `path.2`, … A file that is missing reads as empty.
+   * @param driverOptions  the container's, which may say that nobody reads
    * @returns entries in order, in batches as they come off the disk
    * @throws notImplemented when this driver's logs cannot be read
    */
-  read(path: string, options: ReadOptions): AsyncIterable<readonly LogEntry[]>;
+  read(path: string, options: ReadOptions, driverOptions?: LogOptions): AsyncIterable<readonly LogEntry[]>;
+
+  /** Where entries are sent on to, for drivers that do. Nothing is connected yet. @throws invalid */
+  sink?(options: LogOptions, subject: LogSubject): LogSink;
 }
 
 export interface LogTarget {
@@ -55,6 +73,8 @@ export interface LogTarget {
   readonly maxSize: number;
   /** How many files are kept, the current one included. */
   readonly maxFiles: number;
+  /** Whether the older ones are compressed. */
+  readonly compress: boolean;
   readonly attributes?: Readonly<Record<string, string>>;
 }
 

@@ -144,9 +144,9 @@ class ShimTask implements Task {
     }
   }
 
-  async *logChanges(signal?: AbortSignal): AsyncIterable<void> {
+  async *logChanges(signal?: AbortSignal, what: "all" | "rotations" = "all"): AsyncIterable<void> {
     yield;
-    const socket = await this.#ask("log").catch((error) => {
+    const socket = await this.#ask(what === "all" ? "log" : "rotations").catch((error) => {
       if (messageOf(error) === `task ${this.id} has ended`) return undefined;
       throw error;
     });

@@ -61,8 +61,8 @@ export interface Task {
   /** Settles when the process has ended and all of its output is in the log. Never rejects: a shim that vanished counts as SIGKILL. */
   readonly exited: Promise<Exit>;
 
-  /** Yields whenever the log has grown or was rotated (coalesced, once at first), ends when the task does. */
-  logChanges(signal?: AbortSignal): AsyncIterable<void>;
+  /** Yields whenever the log has grown or was rotated, or only when it was rotated (coalesced, once at first); ends when the task does. */
+  logChanges(signal?: AbortSignal, what?: "all" | "rotations"): AsyncIterable<void>;
 
   /** Removes what is left in the run directory. Call after `exited`. Idempotent. */
   delete(): Promise<void>;

@@ -64,7 +64,7 @@ e2e("errors", (engine) => {
     [["--device-read-bps", "/dev/none:1mb"], "stat /dev/none: no such file or directory"],
     [["--memory-reservation", "1m"], "Minimum memory reservation allowed is 6MB"],
     [["--runtime", "other"], "unknown or invalid runtime name: other"],
-    [["--log-driver", "syslog"], "log driver 'syslog' is not supported yet"],
+    [["--log-driver", "splunk"], "logger: no log driver named 'splunk' is registered"],
     [["--volumes-from", "x"], "No such container: x"],
     [["--link", "x"], "Links is not supported yet"],
     [["--pid", "container:x"], "failed to join PID namespace: No such container: x"],

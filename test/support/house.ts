@@ -21,6 +21,7 @@ import { type ContainerImage, Containers, type ContainersOptions } from "../../s
 import { Execs } from "../../src/container/exec.ts";
 import { HealthMonitor } from "../../src/container/health-monitor.ts";
 import { Launcher } from "../../src/container/launch.ts";
+import { ContainerLogs } from "../../src/container/logs.ts";
 import { Networking } from "../../src/container/networking.ts";
 import { containerMigrations, Records } from "../../src/container/records.ts";
 import { ContainerVolumes } from "../../src/container/volumes.ts";
@@ -138,6 +139,7 @@ export class House implements AsyncDisposable {
   /** Paths of the image that volumes were filled from. */
   readonly copiedUp: string[] = [];
   readonly #containerVolumes: ContainerVolumes;
+  readonly #logs: ContainerLogs;
   readonly containers: Containers;
   readonly execs: Execs;
   readonly api: Handler;
@@ -160,6 +162,7 @@ export class House implements AsyncDisposable {
       records: this.records,
       copyUp: async (_, path) => void this.copiedUp.push(path),
     });
+    this.#logs = new ContainerLogs({ records: this.records, drivers: [jsonFileLog, noLog], log: silent });
     const launcher = this.#launcher();
     this.containers = new Containers({
       ...options,
@@ -167,6 +170,7 @@ export class House implements AsyncDisposable {
       launcher,
       snapshotter: this.snapshotter,
       volumes: this.#containerVolumes,
+      logs: this.#logs,
       events: this.events,
       log: silent,
       findImage: async (reference) => {
@@ -179,7 +183,7 @@ export class House implements AsyncDisposable {
     });
     this.execs = new Execs(this.containers, launcher, this.runtime, silent);
     this.#health = new HealthMonitor(this.containers, this.execs, silent);
-    this.api = this.#api(launcher);
+    this.api = this.#api();
     this.snapshotter.layers.set(digestOf(LAYER), LAYER);
   }
 
@@ -196,7 +200,7 @@ export class House implements AsyncDisposable {
       networking: new Networking(this.networks, this.endpoints),
       volumes: this.#containerVolumes,
       cdi: new CdiDevices([]),
-      logs: { "json-file": jsonFileLog, none: noLog },
+      logs: this.#logs,
       log: silent,
       defaults: {
         init: false,
@@ -211,7 +215,7 @@ export class House implements AsyncDisposable {
     });
   }
 
-  #api(launcher: Launcher): Handler {
+  #api(): Handler {
     const { containers, snapshotter, execs, networks, records, events, volumes } = this;
     return createApi(
       [
@@ -222,7 +226,7 @@ export class House implements AsyncDisposable {
           view: {
             findNetwork: (reference) => networks.find(reference),
             folder: (id) => records.folder(id),
-            logPath: (container) => launcher.logPath(container),
+            logPath: (container) => this.#logs.publicPath(container),
             execIds: (id) => execs.of(id),
             storageDriver: snapshotter.name,
             canDisableOomKill: true,
@@ -232,8 +236,7 @@ export class House implements AsyncDisposable {
             descendants: async (name) => new Set([IMAGES.get(name)?.id ?? ""]),
           },
           logReader: {
-            driver: (container) => launcher.logDriver(container),
-            path: (container) => launcher.logPath(container),
+            read: (container, options) => this.#logs.read(container, options),
             changes: (container, signal) => containers.logChanges(container, signal),
           },
           defaults: {
@@ -301,6 +304,7 @@ export class House implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#health[Symbol.dispose]();
     this.containers[Symbol.dispose]();
+    await this.#logs[Symbol.asyncDispose]();
     for (const task of this.runtime.tasks.values()) task.end(137, 9);
     this.database.close();
     await this.folder[Symbol.asyncDispose]();

@@ -40,7 +40,7 @@ export function planOf(body: Readonly<Record<string, unknown>> = {}, more: Parti
     ],
     rootfs: "/run/rootfs",
     privateMount: undefined,
-    log: { path: "/containers/id/id-json.log", maxSize: 0, maxFiles: 1 },
+    log: { path: "/containers/id/id-json.log", maxSize: 0, maxFiles: 1, compress: false },
     cgroups: V1_TREES,
     joined: {},
     isolation: { capabilities: 0b101n, seccomp: { filter: Uint8Array.of(1, 2, 3), flags: 0 }, noNewPrivileges: false },

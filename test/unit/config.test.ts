@@ -191,7 +191,6 @@ describe("parseConfig() of flags", () => {
     [["--debug=maybe"], 'invalid boolean value "maybe" for --debug'],
     [["-l", "loud"], "invalid value for --log-level: loud (want debug, info"],
     [["-s", "zfs"], "invalid value for --storage-driver: zfs"],
-    [["--log-driver", "syslog"], "invalid value for --log-driver: syslog"],
     [["--log-opt", "max-size"], "want key=value"],
     [["--default-ulimit", "files=1"], "invalid ulimit type: files"],
     [["--default-shm-size", "much"], "invalid size: 'much'"],

@@ -148,7 +148,6 @@ describe("toHostConfig()", () => {
     [{ IpcMode: "toString" }, "invalid: invalid IPC mode: toString"],
     [{ UTSMode: "none" }, "invalid: invalid UTS mode: none"],
     [{ UsernsMode: "x" }, "invalid: invalid userns mode: x"],
-    [{ LogConfig: { Type: "syslog" } }, "notImplemented: log driver 'syslog' is not supported yet"],
     [{ Memory: 1 << 20 }, "invalid: Minimum memory limit allowed is 6MB"],
     [
       { MemorySwap: 64 << 20 },

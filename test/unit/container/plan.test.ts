@@ -300,7 +300,7 @@ describe("containerPlan() and the process", () => {
   });
 
   test("containerPlan() writes the log that it is told, or none", () => {
-    const rotated = planOf({}, { log: { path: "/l", maxSize: 10, maxFiles: 3 } });
+    const rotated = planOf({}, { log: { path: "/l", maxSize: 10, maxFiles: 3, compress: false } });
     expect(argsOf(rotated, "log")[0]?.slice(0, 3)).toEqual(["/l", "10", "3"]);
     expect(argsOf(planOf({}, { log: undefined }), "log")).toEqual([]);
   });

@@ -306,6 +306,8 @@ const SUBJECT: LogSubject = {
   imageId: `sha256:${"cd".repeat(32)}`,
   labels: { "com.example.team": "blue", tier: "front" },
   env: ["MODE=x=y", "EMPTY=", "SECRET=s"],
+  command: ["nginx", "-g"],
+  created: time(0),
 };
 
 describe("target()", () => {
@@ -334,7 +336,7 @@ describe("target()", () => {
     [{ "max-size": "1M", "max-file": "5" }, 1 << 20, 5],
     [{ "max-size": "2gb" }, 2 ** 31, 1],
   ])("target() of %p", (options, maxSize, maxFiles) => {
-    expect(target(options)).toEqual({ path: "/log", maxSize, maxFiles });
+    expect(target(options)).toEqual({ path: "/log", maxSize, maxFiles, compress: false });
   });
 
   test.each<[options: Record<string, string>, words: string]>([
@@ -345,7 +347,13 @@ describe("target()", () => {
     [{ "max-size": "1m", "max-file": "x" }, "invalid value for log option max-file"],
     [{ "env-regex": "(" }, "invalid value for log option env-regex"],
     [{ tag: "{{range .}}" }, "cannot use {{range .}}"],
-    [{ compress: "true" }, "compress is not supported yet"],
+    [{ compress: "perhaps" }, "invalid value for log option compress"],
+    [{ compress: "true", "max-size": "1m" }, "compress cannot be true when max-file is less than 2"],
+    [{ compress: "true", "max-size": "-1" }, "compress cannot be true when max-file is less than 2"],
+    [{ mode: "fast" }, "logger: logging mode not supported: fast"],
+    [{ "max-buffer-size": "4m" }, "max-buffer-size option is only supported with 'mode=non-blocking'"],
+    [{ mode: "non-blocking", "max-buffer-size": "lots" }, "invalid size: 'lots'"],
+    [{ "cache-disabled": "perhaps" }, "invalid value for option cache-disabled: perhaps"],
     [{ "max-file": "2" }, "max-file cannot be used without max-size"],
   ])("target() of %p throws", (options, words) => {
     expect(() => target(options)).toThrow(words);

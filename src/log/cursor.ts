@@ -1,0 +1,26 @@
+/** How far a log has been sent on, in a file beside it: written after the collector has what comes before, so that nothing is skipped. */
+
+import { readFile, rename, writeFile } from "node:fs/promises";
+import { ifMissing } from "../base/errors.ts";
+import { isObject } from "../base/objects.ts";
+import type { Cursor } from "./follower.ts";
+
+/** @returns undefined when there is none, or it is damaged: all is sent again then */
+export async function readCursor(path: string): Promise<Cursor | undefined> {
+  const text = await readFile(path, "utf8").catch(ifMissing(""));
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (!isObject(value)) return undefined;
+  const { file, offset } = value;
+  return typeof file === "string" && typeof offset === "number" ? { file, offset } : undefined;
+}
+
+/** Not synced: after a power cut some is sent twice. */
+export async function writeCursor(path: string, cursor: Cursor): Promise<void> {
+  await writeFile(`${path}.new`, JSON.stringify(cursor), { mode: 0o600 });
+  await rename(`${path}.new`, path);
+}
