@@ -4,8 +4,8 @@ import { closeSync, readFileSync } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { corrupt, messageOf, unavailable } from "../base/errors.ts";
-import { fileSystemOf } from "../base/files.ts";
 import { openMount } from "../base/mounts.ts";
+import { isOnBtrfs } from "../base/quota.ts";
 import { tarOfFile } from "../base/tar.ts";
 import { erofsOf } from "../wasm/erofs.ts";
 import { TarReader } from "../wasm/tar.ts";
@@ -17,9 +17,6 @@ import { OverlaySnapshotter } from "./snapshot-overlay.ts";
 import { VfsSnapshotter } from "./snapshot-vfs.ts";
 
 export type Driver = "auto" | "erofs" | "overlay" | "btrfs" | "vfs";
-
-/** Source: linux/magic.h. */
-const BTRFS_MAGIC = 0x9123683e;
 
 /** @throws unavailable when the driver that was asked for does not work here */
 export async function openSnapshotter(driver: Driver, options: SnapshotterOptions): Promise<Snapshotter> {
@@ -34,7 +31,7 @@ export async function openSnapshotter(driver: Driver, options: SnapshotterOption
 }
 
 function openBtrfs(options: SnapshotterOptions): Snapshotter {
-  if (fileSystemOf(options.root).type !== BTRFS_MAGIC)
+  if (!isOnBtrfs(options.root))
     throw unavailable(`Cannot use the storage driver btrfs: ${options.root} is not on Btrfs`);
   return new BtrfsSnapshotter(options);
 }

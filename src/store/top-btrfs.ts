@@ -11,6 +11,7 @@ import { chainIds, type Digest, hexOf } from "../base/digest.ts";
 import { ifMissing } from "../base/errors.ts";
 import { checked, cString, library } from "../base/library.ts";
 import { Locks } from "../base/lock.ts";
+import { createSubvolume, limitSubvolume } from "../base/quota.ts";
 import { exists, namesIn, type RemovalWorkers, removeTree, removeWhole, sweepUnfinished } from "./directories.ts";
 import type { Mount } from "./snapshot.ts";
 import type { Ground, Tops } from "./top.ts";
@@ -19,18 +20,11 @@ import { copyTree } from "./top-copy.ts";
 /** Of no layers. */
 const EMPTY = "empty";
 
-const createSubvolume = (directory: string, name: string): void =>
-  void checked(`make subvolume ${name} in ${directory}`, library().bosun_subvolume(cString(directory), cString(name)));
-
 const snapshotSubvolume = (source: string, directory: string, name: string): void =>
   void checked(
     `make snapshot ${name} in ${directory}`,
     library().bosun_snapshot(cString(source), cString(directory), cString(name)),
   );
-
-/** What the subvolume does not share. Turns quotas on, where they are off. */
-const limitSubvolume = (path: string, bytes: number): void =>
-  void checked(`limit the size of ${path}`, library().bosun_limit_subvolume(cString(path), BigInt(bytes)));
 
 export class BtrfsTops implements Tops {
   readonly needsLayers = false;

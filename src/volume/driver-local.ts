@@ -4,14 +4,15 @@
  */
 
 import { closeSync } from "node:fs";
-import { chmod, mkdir, rename, rm } from "node:fs/promises";
+import { chmod, mkdir, rename, rm, rmdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { conflict, hasCode, ifMissing, invalid, messageOf, toldOf } from "../base/errors.ts";
+import { conflict, hasCode, ifMissing, invalid, messageOf, toldOf, unavailable } from "../base/errors.ts";
 import { mountsBelow } from "../base/mountinfo.ts";
 import { attachMount, detachMount, openMount, openTree, restrictMount } from "../base/mounts.ts";
+import { limitDirectory } from "../base/quota.ts";
 import { bytesBelow, namesIn } from "./directories.ts";
 import type { VolumeDriver, VolumeOptions } from "./driver.ts";
-import { type LocalMount, localMount } from "./local-options.ts";
+import { type LocalMount, localMount, localSize } from "./local-options.ts";
 
 /** No volume's name begins so. */
 const GONE = ".rm-";
@@ -31,14 +32,33 @@ function attach(mount: LocalMount, target: string): void {
   }
 }
 
+/** @throws unavailable in Docker's words where the file system cannot hold it to a size */
+async function makeData(path: string, size: number | undefined): Promise<void> {
+  await mkdir(path);
+  if (size !== undefined) {
+    const cause = await limitDirectory(path, size);
+    if (cause !== undefined)
+      throw unavailable(
+        "quota size requested but no quota support: the volumes have to be on ext4 or xfs with project quotas " +
+          "(mkfs.ext4 -O quota,project; mount -o prjquota), or on Btrfs",
+        { cause },
+      );
+  }
+  await chmod(path, 0o755); // whatever the umask
+}
+
 /** A directory that is written beside the empty one, and then in its place. */
-async function replaced(path: string, write: (directory: string) => Promise<void>): Promise<void> {
+async function replaced(
+  path: string,
+  size: number | undefined,
+  write: (directory: string) => Promise<void>,
+): Promise<void> {
   const fresh = join(dirname(path), "new-data");
   await rm(fresh, { recursive: true, force: true }); // of a daemon that died
   try {
-    await mkdir(fresh);
-    await chmod(fresh, 0o755);
+    await makeData(fresh, size);
     await write(fresh);
+    if (size !== undefined) await rmdir(path); // a subvolume is never replaced by another
     await rename(fresh, path);
   } finally {
     await rm(fresh, { recursive: true, force: true });
@@ -53,25 +73,27 @@ export class LocalDriver implements VolumeDriver {
 
   check(options: VolumeOptions): void {
     localMount(options);
+    localSize(options);
   }
 
   path(name: string): string {
     return join(this.root, name, "_data");
   }
 
-  async create(name: string): Promise<void> {
+  async create(name: string, options: VolumeOptions): Promise<void> {
     const path = this.path(name);
     try {
       await mkdir(dirname(path), { recursive: true, mode: 0o701 });
-      await mkdir(path);
-      await chmod(path, 0o755); // whatever the umask
+      await makeData(path, localSize(options));
     } catch (error) {
-      if (!hasCode(error, "EEXIST")) throw toldOf(path, error);
+      if (hasCode(error, "EEXIST")) return;
+      await rmdir(path).catch(() => {}); // empty, and without the limit that was asked for
+      throw toldOf(path, error);
     }
   }
 
   async mount(name: string, options: VolumeOptions): Promise<void> {
-    await this.create(name);
+    await this.create(name, options);
     const mount = localMount(options);
     const path = this.path(name);
     if (!mount || (await this.#mounts(name)).includes(path)) return;
@@ -104,7 +126,7 @@ export class LocalDriver implements VolumeDriver {
       const path = this.path(name);
       if ((await namesIn(path)).length > 0) return;
       if (mounted || localMount(options)) await write(path);
-      else await replaced(path, write);
+      else await replaced(path, localSize(options), write);
     } finally {
       if (!mounted) await this.unmount(name);
     }

@@ -3,8 +3,9 @@
  * `--opt type=nfs --opt device=:/export --opt o=addr=192.0.2.1,ro`. Pure. Source: Docker's documentation of `volume create`; mount(8).
  */
 
-import { invalid, notImplemented } from "../base/errors.ts";
+import { invalid } from "../base/errors.ts";
 import { MOUNT_ATTRIBUTE } from "../base/mounts.ts";
+import { parseBytes } from "../base/units.ts";
 import type { VolumeOptions } from "./driver.ts";
 
 export type LocalMount =
@@ -47,11 +48,19 @@ const DEFAULTS = ["rw", "suid", "dev", "exec", "atime", "diratime", "relatime", 
 function checkNames(options: VolumeOptions): void {
   const unknown = Object.keys(options).find((name) => !KNOWN.includes(name));
   if (unknown !== undefined) throw invalid(`invalid option: ${JSON.stringify(unknown)}`);
-  if (options.size !== undefined)
-    throw notImplemented("the option size is not supported by the local driver: with type=tmpfs, use o=size=…");
+  if (options.size !== undefined && options.type)
+    throw invalid("the option size is of a volume that is a plain directory: with type=tmpfs, use o=size=…");
   for (const [name, needed] of Object.entries(NEEDS))
     for (const other of Object.hasOwn(options, name) ? needed : [])
       if (!options[other]) throw invalid(`missing required option: ${JSON.stringify(other)}`);
+}
+
+/** @returns bytes that a plain directory may hold; undefined without a limit. @throws invalid */
+export function localSize({ size }: VolumeOptions): number | undefined {
+  if (size === undefined) return undefined;
+  const bytes = parseBytes(size);
+  if (bytes < 1) throw invalid(`invalid size: '${size}'`);
+  return bytes;
 }
 
 /** @returns undefined for a plain directory. @throws invalid */

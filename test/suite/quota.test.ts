@@ -1,13 +1,14 @@
 /** Tops that are held to a size, on file systems that can do that and on one that cannot. */
 
 import { expect, test } from "bun:test";
-import { closeSync, openSync, writeSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
+import { closeSync, existsSync, openSync, writeSync } from "node:fs";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { buildShim } from "../../shim/shim.build.ts";
 import { hasCode, kindOf, messageOf } from "../../src/base/errors.ts";
 import { BtrfsSnapshotter } from "../../src/store/snapshot-btrfs.ts";
 import { OverlaySnapshotter } from "../../src/store/snapshot-overlay.ts";
+import { LocalDriver } from "../../src/volume/driver-local.ts";
 import { Workers } from "../../src/wasm/workers.ts";
 import { failureOf } from "../support/errors.ts";
 import { makeFolder } from "../support/folder.ts";
@@ -74,6 +75,45 @@ async function held({ disk: options, Snapshotter }: (typeof KINDS)[number]): Pro
   await using _ = await mounted(snapshotter, "free", join(disk.path, "mnt-free"));
   expect(fill(join(disk.path, "mnt-free", "file")).bytes).toBeGreaterThan(40 * MB);
 }
+
+test.skipIf(!possible[0]).each(KINDS.slice(0, 1))("create() holds a volume to its size on $name", heldVolume);
+test.skipIf(!possible[1]).each(KINDS.slice(1))("create() holds a volume to its size on $name", heldVolume);
+
+/** Made, filled at first, and removed. */
+async function heldVolume({ disk: options }: (typeof KINDS)[number]): Promise<void> {
+  await using disk = await makeSmallDisk(256 * MB, options);
+  const driver = new LocalDriver(join(disk.path, "volumes"));
+  const size = { size: "4m" };
+  const expectHeld = (path: string) => {
+    const { bytes, error } = fill(path);
+    expect(hasCode(error, "EDQUOT", "ENOSPC")).toBe(true);
+    expect(bytes).toBeLessThanOrEqual(4 * MB);
+    expect(bytes).toBeGreaterThan(3 * MB);
+  };
+  await driver.create("empty", size);
+  await driver.create("empty", size);
+  expectHeld(join(driver.path("empty"), "file"));
+  await driver.create("filled", size);
+  await driver.fill("filled", size, false, (directory) => writeFile(join(directory, "first"), "x"));
+  expect(await readFile(join(driver.path("filled"), "first"), "utf8")).toBe("x");
+  expectHeld(join(driver.path("filled"), "file"));
+  for (const name of ["empty", "filled"]) {
+    await driver.remove(name);
+    expect(existsSync(driver.path(name))).toBe(false);
+  }
+}
+
+test("create() of a volume says what is missing where no quotas are", async () => {
+  await using folder = await makeFolder();
+  const driver = new LocalDriver(folder.path);
+  const refusal = await driver.create("box", { size: "1m" }).catch((error: unknown) => error);
+  expect([kindOf(refusal), messageOf(refusal)]).toEqual([
+    "unavailable",
+    expect.stringContaining("quota size requested but no quota support"),
+  ]);
+  expect(existsSync(driver.path("box"))).toBe(false);
+  expect(() => driver.check({ size: "much" })).toThrow("invalid size: 'much'");
+});
 
 test("prepare() says what is missing where no quotas are", async () => {
   await using folder = await makeFolder();

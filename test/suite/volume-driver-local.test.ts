@@ -26,7 +26,7 @@ describe.skipIf(process.getuid?.() !== 0)("LocalDriver with a mount", () => {
 
   test("mount() of a tmpfs has its options, once, and goes with unmount()", async () => {
     const driver = fresh();
-    await driver.create("box");
+    await driver.create("box", {});
     await driver.mount("box", TMPFS);
     await driver.mount("box", TMPFS);
     const lines = readFileSync("/proc/self/mountinfo", "utf8").split("\n");
@@ -42,7 +42,7 @@ describe.skipIf(process.getuid?.() !== 0)("LocalDriver with a mount", () => {
     const precious = join(folder.path, "precious");
     mkdirSync(precious);
     writeFileSync(join(precious, "a"), "kept");
-    await driver.create("box");
+    await driver.create("box", {});
     await driver.mount("box", { type: "none", device: precious, o: "bind" });
     expect(readFileSync(join(driver.path("box"), "a"), "utf8")).toBe("kept");
     expect(await driver.remove("box").then(() => "removed", kindOf)).toBe("conflict");
@@ -62,7 +62,7 @@ describe.skipIf(process.getuid?.() !== 0)("LocalDriver with a mount", () => {
 
   test("mount() says what was to be mounted when it fails", async () => {
     const driver = fresh();
-    await driver.create("box");
+    await driver.create("box", {});
     const options = { type: "none", device: "/nowhere/at/all", o: "bind" };
     expect(driver.mount("box", options)).rejects.toThrow(
       /^error while mounting volume '.*box\/_data': failed to mount local volume: .*ENOENT.*device \/nowhere\/at\/all/,

@@ -52,8 +52,8 @@ test.each<[options: Record<string, string>, refused: string]>([
   [{ type: "none", o: "bind", device: "a" }, 'invalid: invalid device "a": want an absolute path'],
   [{ type: "none", o: "bind,size=1", device: "/a" }, 'invalid: invalid mount option "size=1": a bind mount has none'],
   [
-    { size: "1m" },
-    "notImplemented: the option size is not supported by the local driver: with type=tmpfs, use o=size=…",
+    { size: "1m", type: "tmpfs", device: "tmpfs" },
+    "invalid: the option size is of a volume that is a plain directory: with type=tmpfs, use o=size=…",
   ],
 ])("localMount(%p) is refused", (options, refused) => {
   let told = "";
