@@ -180,13 +180,13 @@ copy_tree (const char *source, const char *below, bool recursive)
   return place < 0 ? place : checked (open_tree (place, "", how | AT_EMPTY_PATH));
 }
 
-/* bind SOURCE TARGET FLAGS RECURSIVE-FLAGS CREATE [BELOW] */
+/* bind SOURCE TARGET FLAGS RECURSIVE-FLAGS CREATE [BELOW [UIDS GIDS]] */
 int
 op_bind (struct run *run, int argc, char **argv)
 {
   unsigned long flags, deep;
   struct stat info;
-  const char *below = argc > 5 ? argv[5] : NULL;
+  const char *below = argc > 5 && argv[5][0] != '\0' ? argv[5] : NULL;
   if (parse_flags (argv[2], &flags) < 0 || parse_flags (argv[3], &deep) < 0)
     return -EINVAL;
   cleanup_close int tree = copy_tree (argv[0], below, (flags & MS_REC) != 0);
@@ -201,7 +201,9 @@ op_bind (struct run *run, int argc, char **argv)
       = create ? path_make (run->root, argv[1], type, 0755) : path_open (run->root, argv[1], 0, 0);
   if (target < 0)
     return target;
-  int error = set_attributes (tree, deep, true);
+  int error = argc > 7 ? map_ids (run, tree, argv[6], argv[7]) : 0;
+  if (error == 0)
+    error = set_attributes (tree, deep, true);
   if (error == 0)
     error = set_attributes (tree, flags & ~(unsigned long) MS_REC, false);
   return error < 0 ? error : move_onto (tree, target);

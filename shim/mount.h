@@ -9,3 +9,6 @@ int create_mount (struct run *run, int context, uint64_t attribute_mask);
 /* Sets mount(2)'s FLAGS on the mount at descriptor TREE; on all below it, too, when RECURSIVE. */
 int set_attributes (int tree, unsigned long flags, bool recursive);
 int move_onto (int tree, int target);
+
+/* idmap.c */
+int map_ids (struct run *run, int tree, const char *uids, const char *gids);

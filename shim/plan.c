@@ -18,7 +18,7 @@ static const struct operation operations[] = {
   { "domainname", op_domainname, 1, 1, IN_CHILD },
   { "propagation", op_propagation, 1, 2, EITHER },
   { "overlay", op_overlay, 4, -1, EITHER },
-  { "bind", op_bind, 5, 6, EITHER },
+  { "bind", op_bind, 5, 8, EITHER },
   { "share", op_share, 3, 3, IN_CHILD },
   { "mount", op_mount, 5, 5, EITHER },
   { "root", op_root, 1, 1, IN_CHILD },

@@ -5,6 +5,7 @@
  *   mount.c   operations that mount       root.c    operations on the container's root
  *   ops.c     namespaces, limits, …       user.c    Docker's user[:group]
  *   exec.c    the last steps: environment, directory, program
+ *   idmap.c   mounts on which files have other owners
  *
  *   watch.c   the parent's loop           rundir.c  what a restarted daemon finds
  *   stdio.c   output and input            serve.c   requests on shim.sock

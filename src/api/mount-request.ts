@@ -6,6 +6,7 @@
 import { posix } from "node:path";
 import { invalid, notImplemented } from "../base/errors.ts";
 import { type Bind, isPropagation, type Propagation } from "../container/config.ts";
+import { type IdMaps, parseIdMaps } from "../container/id-maps.ts";
 import type { ImageMountRequest } from "../container/image-mounts.ts";
 import type { VolumeMount } from "../container/mounts.ts";
 import { checkVolumeName } from "../volume/volumes.ts";
@@ -45,6 +46,7 @@ interface BindMode {
   readonly readonly: boolean;
   readonly propagation: Propagation | undefined;
   readonly copy: boolean;
+  readonly idMaps: IdMaps | undefined;
 }
 
 /** What other systems, or labels that this host lacks, would make a difference to. */
@@ -52,10 +54,12 @@ const MEANINGLESS = ["rw", "z", "Z", "consistent", "cached", "delegated"];
 
 /** `ro,rslave` of a `-v`. Each kind of option is given once at most. @throws invalid */
 function parseMode(text: string): BindMode {
-  let mode: BindMode = { readonly: false, propagation: undefined, copy: true };
+  let mode: BindMode = { readonly: false, propagation: undefined, copy: true, idMaps: undefined };
   for (const option of text === "" ? [] : text.split(",")) {
     if (option === "ro") mode = { ...mode, readonly: true };
     else if (option === "nocopy") mode = { ...mode, copy: false };
+    else if (/^idmap(=|$)/.test(option) && mode.idMaps === undefined)
+      mode = { ...mode, idMaps: parseIdMaps(option.slice("idmap=".length)) };
     else if (isPropagation(option) && mode.propagation === undefined) mode = { ...mode, propagation: option };
     else if (!MEANINGLESS.includes(option)) throw invalid(`invalid mode: ${text}`);
   }
@@ -68,14 +72,15 @@ export function parseBind(spec: string, driver = ""): Parsed {
   if (parts.length > 3 || parts.includes("")) throw invalid(`invalid volume specification: '${spec}'`);
   const [source, path = source ?? "", text = ""] = parts.length === 1 ? [undefined, ...parts] : parts;
   const target = checkTarget(spec, path);
-  const { readonly, propagation, copy } = parseMode(text);
+  const { readonly, propagation, copy, idMaps } = parseMode(text);
   if (source?.startsWith("/")) {
     if (!copy) throw invalid(`invalid mode: ${text}`);
     const bind = { source, target, readonly, propagation: propagation ?? "rprivate", createSource: true } as const;
-    return { type: "bind", bind: { ...bind, nonRecursive: false } };
+    return { type: "bind", bind: { ...bind, nonRecursive: false, ...(idMaps && { idMaps }) } };
   }
   if (source !== undefined) checkVolumeName(source);
   if (propagation !== undefined) throw invalid(`invalid mode: ${text}: a volume has no propagation`);
+  if (idMaps !== undefined) throw invalid(`invalid mode: ${text}: a volume has no id mapping`);
   const mode = text || (source === undefined ? "" : "z"); // as Docker shows it
   return { type: "volume", volume: { ...NO_OPTIONS, name: source, target, readonly, copy, mode, driver } };
 }
@@ -131,6 +136,7 @@ function bindOf(mount: Document, target: string, options: Document, wrong: Wrong
     createSource: options.flag("CreateMountpoint"),
     nonRecursive: options.flag("NonRecursive"),
     ...(shallow && { readonlyShallow: true }),
+    ...(options.has("IDMap") && { idMaps: parseIdMaps(options.text("IDMap")) }),
   };
 }
 

@@ -56,6 +56,7 @@ const VALUES: Readonly<Record<string, (value: string) => Parts>> = {
   source: (value) => ({ mount: { Source: value } }),
   target: (value) => ({ mount: { Target: value } }),
   "bind-propagation": (value) => ({ bind: { Propagation: value.toLowerCase() } }),
+  idmap: (value) => ({ bind: { IDMap: value } }),
   "bind-recursive": (value) => ({ bind: recursion(value) }),
   "volume-driver": (value) => ({ driver: { Name: value } }),
   "volume-opt": (value) => ({ options: pairs([value]) }),

@@ -9,6 +9,7 @@ import { parseBytes } from "../base/units.ts";
 import { RLIMIT } from "../runtime/ops.ts";
 import { signalNumber } from "../runtime/signals.ts";
 import { checkHealthcheck, mergeHealthcheck } from "./health.ts";
+import type { IdMaps } from "./id-maps.ts";
 import type { ImageMountRequest } from "./image-mounts.ts";
 import type { VolumeMount } from "./mounts.ts";
 import type { RestartPolicy } from "./restart.ts";
@@ -54,6 +55,8 @@ export interface Bind {
   readonly readonlyShallow?: true;
   /** What of the source is bound: no link in it leads out. */
   readonly below?: string;
+  /** Whose its files are, in place of their owners on disk. */
+  readonly idMaps?: IdMaps;
   /** What cannot be done with its files. */
   readonly less?: readonly ("nosuid" | "nodev" | "noexec")[];
 }

@@ -166,7 +166,7 @@ const PROPAGATION_FLAGS = { private: MS.private, slave: MS.slave, shared: MS.sha
 const lessOf = (less: Bind["less"] = []): number => less.reduce((mask, name) => mask | MS[name], 0);
 
 function bindOp(bind: Bind): Op {
-  const { source, target, readonly, propagation, nonRecursive, readonlyShallow, below, less } = bind;
+  const { source, target, readonly, propagation, nonRecursive, readonlyShallow, below, less, idMaps } = bind;
   const deep = propagation.startsWith("r");
   const name = propagation.replace(/^r(?=private|slave|shared)/, "");
   const flag =
@@ -181,6 +181,7 @@ function bindOp(bind: Bind): Op {
     recursive: (readonly && !readonlyShallow ? MS.rdonly : 0) | (deep ? flag : 0),
     create: true,
     ...(below !== undefined && { below }),
+    ...(idMaps && { idMaps }),
   });
 }
 

@@ -160,7 +160,20 @@ export interface BindOptions {
   readonly create?: boolean;
   /** A path in the directory `source`, to be bound in its place; no link in there leads out. */
   readonly below?: string;
+  /** Other owners than on disk, for the mount itself and not those below. */
+  readonly idMaps?: { readonly uids: readonly IdRange[]; readonly gids: readonly IdRange[] };
 }
+
+/** What is `inside` on disk is seen as `outside`. */
+export interface IdRange {
+  readonly inside: number;
+  readonly outside: number;
+  readonly length: number;
+}
+
+/** Source: user_namespaces(7), uid_map. */
+const mapText = (ranges: readonly IdRange[]): string =>
+  ranges.map(({ inside, outside, length }) => `${number(inside)} ${number(outside)} ${number(length)}\n`).join("");
 
 /** @param source  a path of the host, so before `pivot` */
 export const bind = (source: string, target: string, options: BindOptions = {}): Op => [
@@ -170,7 +183,8 @@ export const bind = (source: string, target: string, options: BindOptions = {}):
   number(options.flags ?? 0),
   number(options.recursive ?? 0),
   bit(options.create ?? true),
-  ...(options.below === undefined ? [] : [options.below]),
+  ...(options.below === undefined && options.idMaps === undefined ? [] : [options.below ?? ""]),
+  ...(options.idMaps === undefined ? [] : [mapText(options.idMaps.uids), mapText(options.idMaps.gids)]),
 ];
 
 /** @param namespace  file of a mount namespace. @param source  what is mounted there, in it */

@@ -1,7 +1,10 @@
 /** Mounts that are neither plain binds nor volumes: of images. */
 
 import { expect, test } from "bun:test";
+import { chmod, chown, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { e2e } from "../support/e2e.ts";
+import { makeFolder } from "../support/folder.ts";
 
 e2e("mounts", (engine) => {
   const { docker, ok, sh, inspect, sleeper } = engine;
@@ -67,6 +70,31 @@ e2e("mounts", (engine) => {
     expect(fsck).not.toContain(".image-");
     await ok("rm", "-f", id);
     await ok("rmi", "special", "mounted");
+  });
+
+  test("idmap shows files of a bind as others', both ways", async () => {
+    await using folder = await makeFolder();
+    await chmod(folder.path, 0o777);
+    await writeFile(join(folder.path, "theirs"), "");
+    await chown(join(folder.path, "theirs"), 5, 6);
+    const spec = `${folder.path}:/x:idmap=uids=0-1000-10;gids=0-2000-10`;
+    expect(await sh("stat -c %u:%g /x/theirs", "-v", spec)).toBe("1005:2006");
+    await ok("run", "--rm", "--user", "1003:2004", "-v", spec, "busybox", "touch", "/x/made");
+    const { uid, gid } = await stat(join(folder.path, "made"));
+    expect([uid, gid]).toEqual([3, 4]);
+    const id = await ok("create", "-v", spec, "busybox");
+    expect(await inspect(id, "{{json .HostConfig.Binds}}")).toBe(JSON.stringify([spec]));
+  });
+
+  test.each([
+    ["/tmp:/x:idmap", "idmap without a mapping is that of the container's user namespace"],
+    ["/tmp:/x:idmap=uids=0-1", "invalid idmap range"],
+    ["named:/x:idmap=uids=0-1-1", "a volume has no id mapping"],
+    ["/proc:/x:idmap=uids=0-1-1", "its file system cannot map ids"],
+  ])("-v %p is refused in words", async (spec, words) => {
+    const { stderr, code } = await docker("run", "--rm", "-v", spec, "busybox", "true");
+    expect(stderr).toContain(words);
+    expect(code).toBe(125);
   });
 
   test("an image of that name has to be there", async () => {
