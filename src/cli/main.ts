@@ -6,6 +6,7 @@ import { Client } from "./client.ts";
 import { type Command, describe } from "./command.ts";
 import { execCommand, logsCommand, psCommand, rmCommand, stopCommand } from "./containers.ts";
 import { cpCommand } from "./cp.ts";
+import { createCommand } from "./create.ts";
 import { helpText, parseFlags, type Specs, UsageError } from "./flags.ts";
 import { commitCommand, diffCommand, historyCommand, rmiCommand, tagCommand } from "./image-commands.ts";
 import { imagesCommand } from "./image-list.ts";
@@ -24,6 +25,7 @@ import { dfCommand, eventsCommand, fsckCommand } from "./usage.ts";
 import { VOLUME_COMMANDS } from "./volumes.ts";
 
 const COMMANDS: Readonly<Record<string, Command>> = {
+  create: createCommand,
   run: runCommand,
   exec: execCommand,
   ps: psCommand,
@@ -86,6 +88,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Command>>>> = {
     stats: statsCommand,
     top: topCommand,
     commit: commitCommand,
+    create: createCommand,
     cp: cpCommand,
     diff: diffCommand,
     exec: execCommand,

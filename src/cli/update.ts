@@ -4,7 +4,7 @@ import { type Command, forEach } from "./command.ts";
 import { path } from "./containers.ts";
 import { type Flags, type Specs, UsageError } from "./flags.ts";
 import { restartPolicy } from "./lifecycle.ts";
-import { bytes } from "./run.ts";
+import { bytes } from "./limits.ts";
 
 const FLAGS: Specs = {
   "blkio-weight": { kind: "text", help: "Block IO (relative weight), between 10 and 1000, or 0 to disable" },

@@ -54,6 +54,50 @@ e2e("bosun's commands for containers", (engine) => {
     await docker("rm", id, waiting);
   });
 
+  test("create takes limits, namespaces, devices and mounts as run does", async () => {
+    const limits = ["-m", "32m", "--memory-reservation", "16m"]; // what every host has
+    const shared = [
+      "--ipc",
+      "shareable",
+      "--userns",
+      "host",
+      "--cgroup-parent",
+      "/elsewhere",
+      "--device-cgroup-rule",
+      "c 7:* r",
+    ];
+    const mounts = [
+      "--mount",
+      "type=image,source=busybox,target=/x,image-subpath=bin",
+      "--device-read-bps",
+      "/dev/null:1mb",
+    ];
+    const devices = [
+      "--device",
+      "vendor.com/class=one",
+      "--device",
+      "/dev/full:/dev/f:r",
+      "--gpus",
+      '"device=0,1",capabilities=utility',
+    ];
+    const created = await bosun("create", ...limits, ...shared, ...mounts, ...devices, "busybox", "true");
+    expect(created.code).toBe(0);
+    const host = JSON.parse(await inspect(created.stdout, "{{json .HostConfig}}"));
+    expect(host).toMatchObject({
+      ...{ Memory: 32 << 20, MemoryReservation: 16 << 20 },
+      ...{ IpcMode: "shareable", UsernsMode: "host", CgroupParent: "/elsewhere", DeviceCgroupRules: ["c 7:* r"] },
+      Mounts: [{ Type: "image", Source: "busybox", Target: "/x", ImageOptions: { Subpath: "bin" } }],
+      BlkioDeviceReadBps: [{ Path: "/dev/null", Rate: 1 << 20 }],
+      Devices: [{ PathOnHost: "/dev/full", PathInContainer: "/dev/f", CgroupPermissions: "r" }],
+      DeviceRequests: [
+        { Driver: "", Count: 0, DeviceIDs: ["0", "1"], Capabilities: [["gpu", "utility"]] },
+        { Driver: "cdi", Count: 0, DeviceIDs: ["vendor.com/class=one"] },
+      ],
+    });
+    expect((await bosun("create", "--device-read-bps", "null:1", "busybox")).code).toBe(125);
+    await docker("rm", created.stdout);
+  });
+
   test("run takes a policy and a health check, update changes", async () => {
     const run = ["run", "-d", "--restart", "on-failure:2", "--health-cmd", "true", "--health-interval", "1m30s"];
     const { stdout: id } = await bosun(...run, "busybox", "sleep", "1000");
