@@ -1,24 +1,22 @@
 /** /containers. Source: Docker Engine API, tag Container. */
 
 import { Hono } from "hono";
-import { conflict, invalid, notImplemented } from "../base/errors.ts";
+import { invalid, notImplemented } from "../base/errors.ts";
 import { Exclusive } from "../base/lock.ts";
 import type { Containers, WaitCondition } from "../container/containers.ts";
 import { MOUNT_POINTS } from "../container/isolation.ts";
-import { phaseRefusals } from "../container/pause.ts";
 import { pruneContainers } from "../container/prune.ts";
 import type { Container } from "../container/records.ts";
-import { parseDetachKeys } from "../container/stdio.ts";
 import { parsePlatform } from "../image/platform.ts";
 import type { Snapshotter } from "../store/snapshot.ts";
+import { attach, attachWebSocket } from "./attach.ts";
 import { inspect, LIST_FILTERS, list, type ViewContext } from "./container-view.ts";
 import { apiVersion, type Ctx, type Env, empty, flag, integer, json, jsonBody, jsonText, param } from "./context.ts";
 import { type HostDefaults, restartOf, toContainerRequest, toHostConfig } from "./create-request.ts";
 import { Document } from "./document.ts";
 import { parseFilters, untilOf } from "./filters.ts";
 import { containerGraph } from "./graph.ts";
-import { hijack, streamType } from "./hijack.ts";
-import { type LogReader, logs, replay } from "./logs.ts";
+import { type LogReader, logs } from "./logs.ts";
 import { checkNetworkMode, toAttachments } from "./networking-request.ts";
 import { toResourceChange } from "./resources.ts";
 import { stats } from "./stats.ts";
@@ -75,26 +73,6 @@ function wait(c: Ctx, { containers }: ContainersApi): Response {
     { highWaterMark: 0 },
   );
   return new Response(body, { headers: { "Content-Type": "application/json" } });
-}
-
-function attach(c: Ctx, { containers, logReader }: ContainersApi): Response {
-  const container = containers.get(param(c, "id"));
-  if (container.state.phase === "removing" || container.state.phase === "dead")
-    throw conflict(`container ${container.id} is ${container.state.phase}`);
-  if (container.state.phase === "paused") throw phaseRefusals.paused(param(c, "id"), "attach");
-  if (container.state.phase === "restarting") throw phaseRefusals.restarting(param(c, "id"));
-  const { tty, openStdin } = container.config;
-  const keys = parseDetachKeys(c.req.query("detachKeys") ?? "");
-  const request = {
-    stdin: flag(c, "stdin") && openStdin,
-    stdout: flag(c, "stdout"),
-    stderr: flag(c, "stderr"),
-    detachKeys: tty ? keys : undefined,
-  };
-  return hijack(c, streamType(c, tty), async (client) => {
-    if (flag(c, "logs")) await replay(logReader, container, request, client);
-    if (flag(c, "stream")) await containers.attach(container, client, request);
-  });
 }
 
 async function changes(c: Ctx, { containers, snapshotter }: ContainersApi): Promise<Response> {
@@ -214,6 +192,7 @@ export function containersRouter(api: ContainersApi): Hono<Env> {
     })
     .post("/containers/:id/wait", (c) => wait(c, api))
     .post("/containers/:id/attach", (c) => attach(c, api))
+    .get("/containers/:id/attach/ws", (c) => attachWebSocket(c, api))
     .get("/containers/:id/logs", (c) => logs(c, find(c), logReader))
     .get("/containers/:id/stats", (c) => stats(c, containers))
     .get("/containers/:id/top", async (c) => {

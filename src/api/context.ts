@@ -8,6 +8,8 @@ import { invalid } from "../base/errors.ts";
 export interface Upgrade {
   readonly protocol: string;
   accept(contentType: string): Duplex;
+  /** In HTTP's own words, for protocols that others have defined. @param headers  beside those that every such answer has */
+  switchProtocols(headers: Readonly<Record<string, string>>): Duplex;
 }
 
 export interface Bindings {

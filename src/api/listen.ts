@@ -100,16 +100,21 @@ async function send(response: Response, outgoing: http.ServerResponse, signal: A
 /** `HTTP/1.1 101 UPGRADED` and then nothing but bytes. Moby's clients look for this very line. */
 function accept(incoming: http.IncomingMessage, socket: Duplex, head: Buffer): Upgrade & { accepted: boolean } {
   const protocol = String(incoming.headers.upgrade);
+  const take = (upgrade: { accepted: boolean }, lines: readonly string[]): Duplex => {
+    upgrade.accepted = true;
+    socket.write(`${[...lines, "Connection: Upgrade", `Upgrade: ${protocol}`].join("\r\n")}\r\n\r\n`);
+    if (head.length > 0) socket.unshift(head); // bytes that came with the request are the first of what follows
+    return socket;
+  };
   return {
     protocol,
     accepted: false,
     accept(contentType) {
-      this.accepted = true;
-      socket.write(
-        `HTTP/1.1 101 UPGRADED\r\nContent-Type: ${contentType}\r\nConnection: Upgrade\r\nUpgrade: ${protocol}\r\n\r\n`,
-      );
-      if (head.length > 0) socket.unshift(head); // bytes that came with the request are the first of stdin
-      return socket;
+      return take(this, ["HTTP/1.1 101 UPGRADED", `Content-Type: ${contentType}`]);
+    },
+    switchProtocols(headers) {
+      const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
+      return take(this, ["HTTP/1.1 101 Switching Protocols", ...lines]);
     },
   };
 }

@@ -111,7 +111,7 @@ export async function ask(
   };
   const response = await api(request, {
     signal: signal ?? new AbortController().signal,
-    upgrade: upgrade ? { protocol: "tcp", accept } : undefined,
+    upgrade: upgrade ? { protocol: "tcp", accept, switchProtocols: () => accept("") } : undefined,
   });
   const taken = acceptedAs !== undefined;
   return {
