@@ -65,6 +65,10 @@ function backingFileSystem(path: string): string {
   return FILE_SYSTEMS.get(type) ?? `0x${type.toString(16)}`;
 }
 
+/** Whether containers are in cgroup namespaces of their own unless they ask for the host's. */
+const hasOwnCgroups = ({ defaultCgroupnsMode }: Config, { version }: Cgroups): boolean =>
+  (defaultCgroupnsMode ?? (version === 2 ? "private" : "host")) === "private";
+
 const readFlag = (path: string): boolean => existsSync(path) && readFileSync(path, "utf8").trim() === "1";
 
 async function info(sources: FactSources, host: SystemFacts["host"]): Promise<Readonly<Record<string, unknown>>> {
@@ -145,7 +149,7 @@ async function info(sources: FactSources, host: SystemFacts["host"]): Promise<Re
     InitCommit: { ID: "" },
     SecurityOptions: [
       ...(seccomp === "unconfined" ? [] : [`name=seccomp,profile=${seccomp}`]),
-      ...(cgroups.version === 2 ? ["name=cgroupns"] : []),
+      ...(hasOwnCgroups(config, cgroups) ? ["name=cgroupns"] : []),
     ],
     CDISpecDirs: cdi.directories,
     DiscoveredDevices: (await cdi.list()).map((name) => ({ Source: "cdi", ID: name })),

@@ -2,7 +2,7 @@
 
 import { readdir } from "node:fs/promises";
 import { basename, dirname, join, posix } from "node:path";
-import { hasCode } from "../base/errors.ts";
+import { hasCode, invalid, messageOf } from "../base/errors.ts";
 import { isId } from "../base/ids.ts";
 import type { CgroupLimits, CgroupStats, Cgroups, DeviceRule } from "../runtime/cgroup.ts";
 import { lineage } from "../runtime/cgroup-files.ts";
@@ -10,6 +10,11 @@ import type { Resources } from "./config.ts";
 import { disksOf } from "./disks.ts";
 import { changeOf, checkRealtime, disksChange, limitsOf, NO_DISKS, possible, resourceWarnings } from "./limits.ts";
 import type { CgroupPlace } from "./plan.ts";
+
+const withRealtimeHint = (error: unknown): Error =>
+  invalid(`${messageOf(error)}: the cgroup above has no real-time left to give, see the daemon's --cpu-rt-runtime`, {
+    cause: error,
+  });
 
 export class ContainerCgroups {
   /**
@@ -42,7 +47,10 @@ export class ContainerCgroups {
     const limits = limitsOf(resources, devices, this.cgroups.features.swap, await disksOf(resources));
     const path = this.#path(id);
     if (limits.cpuRealtimeRuntime) await this.#grantRealtime(posix.dirname(path));
-    return this.#places(await this.cgroups.create(path, limits));
+    const entrances = await this.cgroups.create(path, limits).catch((error) => {
+      throw /\bcpu\.rt_/.test(messageOf(error)) ? withRealtimeHint(error) : error;
+    });
+    return this.#places(entrances);
   }
 
   /** From the outside in: the kernel gives no cgroup more than the one above it has. */

@@ -47,6 +47,23 @@ e2e("mounts", (engine) => {
     }
   });
 
+  test("links in an image do not lead a part of it out of the image", async () => {
+    const base = await sleeper();
+    await ok("exec", base, "sh", "-c", "ln -s / /out; ln -s ../../../../.. /up; touch /mark");
+    await ok("commit", base, "linked");
+    for (const Subpath of ["out", "up", "up/up"]) {
+      const Mounts = [{ Type: "image", Source: "linked", Target: "/part", ImageOptions: { Subpath } }];
+      const body = { Image: "busybox", Cmd: ["ls", "/part"], HostConfig: { Mounts } };
+      const { Id } = (await (await engine.daemon.post("/containers/create", body)).json()) as { Id: string };
+      await ok("start", Id);
+      await ok("wait", Id);
+      expect((await ok("logs", Id)).split("\n")).toContain("mark"); // the image's own root
+      await ok("rm", Id);
+    }
+    await ok("rm", "-f", base);
+    await ok("rmi", "linked");
+  });
+
   test("a mounted image stays as long as its container, over restarts of the daemon", async () => {
     await ok("tag", "busybox", "mounted");
     const base = await sleeper("-v", "/data", "--name", "base");

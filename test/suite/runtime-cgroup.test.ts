@@ -1,8 +1,8 @@
 /** Both generations of cgroups against the kernel, as far as this host has them. */
 
 import { afterAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { type Cgroups, cgroupLayout, type DeviceRule } from "../../src/runtime/cgroup.ts";
 import { CgroupsV1 } from "../../src/runtime/cgroup-v1.ts";
 import { CgroupsV2 } from "../../src/runtime/cgroup-v2.ts";
@@ -125,6 +125,32 @@ describe.each(implementations)("%s", (_, cgroups) => {
       expect(own.some((line) => line.endsWith(`:${path === "" ? "/" : path}`))).toBe(true);
     }
     await cgroups.remove(name);
+  });
+
+  test("create() takes weights of disks, and real-time within what the cgroup above has", async () => {
+    const { features } = cgroups;
+    const [disk] = readdirSync("/sys/block").map((name) =>
+      readFileSync(`/sys/block/${name}/dev`, "utf8").trim().split(":"),
+    );
+    const [major = 0, minor = 0] = (disk ?? []).map(Number);
+    if (features.cpuRealtime) {
+      await cgroups.create(PARENT, { cpuRealtimeRuntime: 50_000 });
+      await cgroups.create(path("limits"), { cpuRealtimePeriod: 500_000, cpuRealtimeRuntime: 20_000 });
+      await cgroups.remove(path("limits"));
+      const tooMuch = cgroups.create(path("limits"), { cpuRealtimeRuntime: 900_000 });
+      expect(await failureOf(() => tooMuch)).toStartWith("invalid");
+    }
+    if (features.blockWeight) await cgroups.create(path("limits"), { blkioWeight: 300 });
+    if (features.readBps && disk) {
+      const limit = [{ major, minor, value: 1 << 20 }];
+      await cgroups.create(path("limits"), { readBps: limit, writeIops: limit });
+      await cgroups.update(path("limits"), { readBps: [{ major, minor, value: 0 }] });
+      const text = (await cgroups.entrances(path("limits")))
+        .map((entrance) => join(dirname(entrance), "blkio.throttle.read_bps_device"))
+        .flatMap((file) => (existsSync(file) ? [readFileSync(file, "utf8")] : []));
+      expect(text.join("")).toBe("");
+    }
+    await cgroups.remove(path("limits"));
   });
 
   test("watchMemory() tells of memory that is used up, and of nothing else", async () => {
