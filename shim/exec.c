@@ -1,6 +1,7 @@
 /* The last operations: what the program finds around it, and the program itself. */
 #include "shim.h"
 #include <sys/fsuid.h>
+#include <sys/socket.h>
 
 /* umask MASK, in decimal; the shim's own is 0 until the program starts. */
 int
@@ -48,6 +49,28 @@ op_wait (struct run *run, int, char **)
     got = read (run->channel, &go, 1);
   while (got < 0 && errno == EINTR);
   return got == 1 ? 0 : -EPIPE;
+}
+
+/* park: the parent may leave; whoever starts the program connects, says a byte, and hears of failures instead of the parent.
+ * A connection that ends without one has only looked whether there is somebody. */
+int
+op_park (struct run *run, int, char **)
+{
+  if (run->listener < 0 || fcntl (run->listener, F_SETFL, 0) < 0) /* so that it blocks */
+    return -EINVAL;
+  int error = channel_send (run, MESSAGE_PARKED, NULL, 0);
+  while (error == 0 && !run->parked)
+    {
+      char go;
+      cleanup_close int peer = accept4 (run->listener, NULL, NULL, SOCK_CLOEXEC);
+      if (peer < 0 && errno != EINTR && errno != ECONNABORTED)
+        return -errno;
+      if (peer < 0 || read (peer, &go, 1) != 1)
+        continue;
+      error = checked (dup3 (peer, run->channel, O_CLOEXEC));
+      run->parked = error >= 0;
+    }
+  return error < 0 ? error : 0;
 }
 
 static const char *
@@ -123,6 +146,15 @@ find_program (struct run *run, const char *name, char **env, char found[PATH_MAX
   return -ENOENT;
 }
 
+/* find PROGRAM: fails as `exec` would. */
+int
+op_find (struct run *run, int, char **argv)
+{
+  char path[PATH_MAX];
+  char **env = with_home (run);
+  return env == NULL ? -ENOMEM : find_program (run, argv[0], env, path);
+}
+
 /* exec PROGRAM ARGUMENT… */
 int
 op_exec (struct run *run, int, char **argv)
@@ -138,7 +170,7 @@ op_exec (struct run *run, int, char **argv)
     return error;
   umask (run->umask);
   /* everything above stdio goes; the channel stays until the very end, to tell a failure */
-  if (close_range (4, ~0U, 0) < 0)
+  if (close_range ((unsigned int) channel_place (run) + 1, ~0U, 0) < 0)
     return -errno;
   execve (path, argv, env);
   return -errno;

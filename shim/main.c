@@ -6,7 +6,7 @@
 static int
 usage (void)
 {
-  static const char text[] = "usage: bosun-shim run <rundir> | plan | init -- <command> [argument…]\n";
+  static const char text[] = "usage: bosun-shim run <rundir> | plan | inherit <rundir> <kept> <stay> | init -- <command> [argument…]\n";
   (void) !write (2, text, sizeof text - 1);
   return 2;
 }
@@ -37,7 +37,7 @@ detach (void)
 static struct run
 new_run (void)
 {
-  return (struct run){ .root = -1, .channel = -1, .umask = 0022, .home = "/" };
+  return (struct run){ .root = -1, .channel = -1, .listener = -1, .console = -1, .umask = 0022, .home = "/" };
 }
 
 /* bosun-shim plan: operations without a process of their own. */
@@ -109,5 +109,7 @@ main (int argc, char **argv)
     return run_main (argv[2]);
   if (argc == 2 && strcmp (argv[1], "plan") == 0)
     return plan_main ();
+  if (argc == 5 && strcmp (argv[1], "inherit") == 0)
+    return inherit_main (argv);
   return usage ();
 }

@@ -251,13 +251,32 @@ set_data (struct run *run, int context, unsigned long flags, char *data)
   return error;
 }
 
-/* mount TYPE SOURCE TARGET FLAGS DATA. A proc or sysfs behind a link could be swapped by whoever owns the link's goal, and with it
+enum { LIKE_MODE = 1, LIKE_CONTENT = 2 };
+
+/* What is mounted over TARGET looks like it: gets its mode, its content. */
+static int
+make_alike (int tree, int target, uint64_t like)
+{
+  struct stat info;
+  if ((like & LIKE_MODE) != 0 && (fstat (target, &info) < 0 || fchmodat (tree, ".", info.st_mode & 07777, 0) < 0))
+    return -errno;
+  if ((like & LIKE_CONTENT) == 0)
+    return 0;
+  cleanup_close int from = openat (target, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  cleanup_close int to = openat (tree, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  return from < 0 || to < 0 ? -errno : copy_content (from, to);
+}
+
+/* mount TYPE SOURCE TARGET FLAGS DATA [LIKE]. A proc or sysfs behind a link could be swapped by whoever owns the link's goal, and with it
  * everything that is masked in it (CVE-2019-19921): their targets must be plain directories. */
 int
-op_mount (struct run *run, int, char **argv)
+op_mount (struct run *run, int argc, char **argv)
 {
   unsigned long flags;
+  uint64_t like = 0;
   int error = parse_flags (argv[3], &flags);
+  if (error == 0 && argc > 5)
+    error = parse_number (argv[5], LIKE_MODE | LIKE_CONTENT, &like);
   if (error < 0)
     return error;
   bool plain = strcmp (argv[0], "proc") == 0 || strcmp (argv[0], "sysfs") == 0;
@@ -276,9 +295,33 @@ op_mount (struct run *run, int, char **argv)
     error = set_data (run, context, flags, argv[4]);
   if (error < 0)
     return error;
-  cleanup_close int tree = create_mount (run, context, attributes (flags).attr_set);
+  /* what is filled is made read-only afterwards */
+  unsigned long early = like == 0 ? flags : flags & ~(unsigned long) MS_RDONLY;
+  cleanup_close int tree = create_mount (run, context, attributes (early).attr_set);
   if (tree < 0)
     return tree;
-  error = move_onto (tree, target);
+  error = make_alike (tree, target, like);
+  if (error == 0 && early != flags)
+    error = set_attributes (tree, MS_RDONLY, false);
+  if (error == 0)
+    error = move_onto (tree, target);
   return error < 0 ? error : set_attributes (tree, flags & (MS_PRIVATE | MS_SLAVE | MS_SHARED | MS_UNBINDABLE), false);
+}
+
+/* attributes PATH SET CLEAR DEEP: of the mount at PATH. */
+int
+op_attributes (struct run *run, int, char **argv)
+{
+  unsigned long set, clear;
+  if (parse_flags (argv[1], &set) < 0 || parse_flags (argv[2], &clear) < 0)
+    return -EINVAL;
+  cleanup_close int place = path_open (run->root, argv[0], 0, 0);
+  if (place < 0)
+    return place;
+  struct mount_attr wanted = attributes (set), unwanted = attributes (clear);
+  wanted.attr_clr |= unwanted.attr_set & ~(uint64_t) MOUNT_ATTR__ATIME;
+  if ((clear & (MS_NOATIME | MS_STRICTATIME)) != 0)
+    wanted.attr_clr |= MOUNT_ATTR__ATIME;
+  unsigned int how = AT_EMPTY_PATH | (strcmp (argv[3], "1") == 0 ? AT_RECURSIVE : 0U);
+  return checked (mount_setattr (place, "", how, &wanted, sizeof wanted));
 }

@@ -8,13 +8,14 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
-/* stdio null|pipe|pty STDIN ONCE */
+/* stdio null|pipe|pty|inherit STDIN ONCE */
 int
 op_stdio (struct run *run, int, char **argv)
 {
-  static const char *const names[] = { [STDIO_NULL] = "null", [STDIO_PIPE] = "pipe", [STDIO_PTY] = "pty" };
+  static const char *const names[] = { [STDIO_NULL] = "null", [STDIO_PIPE] = "pipe", [STDIO_PTY] = "pty",
+                                       [STDIO_INHERIT] = "inherit" };
   for (int i = 0; i < lengthof (names); i++)
-    if (strcmp (argv[0], names[i]) == 0)
+    if (strcmp (argv[0], names[i]) == 0 && (i != STDIO_INHERIT || run->hands_over))
       {
         run->stdio = (enum stdio) i;
         run->stdin_open = strcmp (argv[1], "1") == 0;

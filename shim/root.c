@@ -120,10 +120,21 @@ op_readonly (struct run *run, int, char **argv)
   return error < 0 ? error : move_onto (tree, target);
 }
 
-/* console BIND: a terminal from the container's own devpts, so that it has a name in there; BIND 1 also binds it to /dev/console.
+/* SIZE: rows and columns; without one the terminal keeps what it has. */
+static int
+set_size (int terminal, char *const size[2])
+{
+  uint64_t rows, columns;
+  if (parse_number (size[0], UINT16_MAX, &rows) < 0 || parse_number (size[1], UINT16_MAX, &columns) < 0)
+    return -EINVAL;
+  struct winsize window = { .ws_row = (unsigned short) rows, .ws_col = (unsigned short) columns };
+  return checked (ioctl (terminal, TIOCSWINSZ, &window));
+}
+
+/* console BIND [ROWS COLUMNS]: a terminal from the container's own devpts, so that it has a name in there; BIND 1 also binds it to /dev/console.
  * The parent gets the master, and a second hold on the other end, without which the master would hang up between two openers. */
 int
-op_console (struct run *run, int, char **argv)
+op_console (struct run *run, int argc, char **argv)
 {
   struct statfs info;
   int unlocked = 0;
@@ -137,6 +148,9 @@ op_console (struct run *run, int, char **argv)
   cleanup_close int terminal = ioctl (master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
   if (terminal < 0)
     return -errno;
+  int sized = argc == 3 ? set_size (terminal, argv + 1) : 0;
+  if (sized < 0)
+    return sized;
   if (strcmp (argv[0], "1") == 0)
     {
       cleanup_close int tree = open_tree (terminal, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
@@ -151,10 +165,21 @@ op_console (struct run *run, int, char **argv)
   return channel_send (run, MESSAGE_PTY, (const int[]){ master, terminal }, 2);
 }
 
-/* pivot: the root becomes /, the host's tree is gone; nothing of that may travel back to the host. */
-int
-op_pivot (struct run *run, int, char **)
+/* Where the root is an initramfs there is nothing to pivot from. The host's tree stays, out of reach below the new root. */
+static int
+move_root (const struct run *run)
 {
+  if (fchdir (run->root) < 0 || mount (".", "/", NULL, MS_MOVE, NULL) < 0 || chroot (".") < 0 || chdir ("/") < 0)
+    return -errno;
+  return 0;
+}
+
+/* pivot [MOVE]: the root becomes /, the host's tree is gone; nothing of that may travel back to the host. */
+int
+op_pivot (struct run *run, int argc, char **argv)
+{
+  if (run->root >= 0 && argc == 1 && strcmp (argv[0], "1") == 0)
+    return move_root (run);
   cleanup_close int before = open ("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (run->root < 0 || before < 0)
     return run->root < 0 ? -EINVAL : -errno;

@@ -45,11 +45,11 @@ publish_pid (const struct watch *watch)
 
 /* Bound through the directory's descriptor: a socket's path may have 107 bytes, a run directory's has more. */
 int
-listen_at (const struct rundir *dir)
+listen_at (const struct rundir *dir, const char *name)
 {
   struct sockaddr_un address = { .sun_family = AF_UNIX };
   cleanup_close int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  snprintf (address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/shim.sock", dir->fd);
+  snprintf (address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", dir->fd, name);
   umask (0177);
   int error = fd < 0 ? -errno : checked (bind (fd, (struct sockaddr *) &address, sizeof address));
   umask (0);

@@ -10,6 +10,8 @@
  *   watch.c   the parent's loop           rundir.c  what a restarted daemon finds
  *   stdio.c   output and input            serve.c   requests on shim.sock
  *   finish.c  the end                     client.c  a connection, and what it has not read
+ *   inherit.c the parent that leaves      hook.c    programs that a configuration runs on the way
+ *   copy.c    a directory's content       task.c    scheduling, labels, mappings
  *   log.c     the json-file log           rotate.c  its older files
  *   init.c    docker-init
  */
@@ -18,7 +20,7 @@
 
 /* --- plan.c, spawn.c: a plan and the process that it makes --- */
 
-enum stdio { STDIO_NULL, STDIO_PIPE, STDIO_PTY };
+enum stdio { STDIO_NULL, STDIO_PIPE, STDIO_PTY, STDIO_INHERIT };
 
 /* What the operations of a plan act on. There is one in the parent; the child continues with a copy. */
 struct run
@@ -31,6 +33,12 @@ struct run
   struct log *log;      /* NULL: none is kept */
   mode_t umask;         /* of the program */
   char **env;           /* of the program */
+  bool hands_over;      /* `inherit`: stdio is the caller's, and so is the process in the end */
+  int kept;             /* descriptors from 3 on that the program gets, too */
+  int listener;         /* on which `park` waits for whoever starts the program; else -1 */
+  int console;          /* socket to which the terminal goes; else -1 */
+  bool parked;          /* the channel is the connection of whoever starts the program */
+  const char *uid_map, *gid_map; /* of a new user namespace; else NULL */
   char home[PATH_MAX];  /* of the user; becomes HOME when the environment has none */
   char detail[512];     /* of a failure, beside its errno; empty when errno says it all */
 };
@@ -71,7 +79,14 @@ int plan_perform (struct run *run, const struct plan *plan, int from, int to, in
 __attribute__ ((format (printf, 2, 3))) void explain (struct run *run, const char *format, ...);
 
 /* Messages on the channel, from child to parent; the parent answers MESSAGE_READY with one byte: go. */
-enum { MESSAGE_FAIL = 'F', MESSAGE_READY = 'R', MESSAGE_PTY = 'P', MESSAGE_EXEC = 'X' };
+enum
+{
+  MESSAGE_FAIL = 'F',
+  MESSAGE_READY = 'R',
+  MESSAGE_PTY = 'P',
+  MESSAGE_PARKED = 'K',
+  MESSAGE_EXEC = 'X',
+};
 struct message
 {
   char type;
@@ -88,6 +103,8 @@ struct child
 };
 
 int spawn (struct run *run, const struct plan *plan, struct child *child);
+/* Where the channel lies in the child: behind stdio and what is kept. */
+static inline int channel_place (const struct run *run) { return 3 + run->kept; }
 int channel_send (struct run *run, char type, const int *fds, int count);
 /* @return 1 with a message, 0 at the end, -EAGAIN; fds[0..1] are set when the message carried them. */
 int channel_receive (int channel, struct message *message, int fds[2]);
@@ -102,12 +119,24 @@ int path_split (const char *path, char parent[PATH_MAX], char name[NAME_MAX + 1]
 
 typedef int operation (struct run *run, int argc, char **argv);
 operation op_layer, op_umount, op_propagation, op_overlay, op_bind, op_share, op_mount, op_root, op_mkdir, op_mknod, op_symlink,
-    op_mask, op_readonly, op_pivot, op_remount_ro_root, op_console;
+    op_mask, op_readonly, op_pivot, op_remount_ro_root, op_console, op_attributes;
 operation op_stdio, op_log, op_join, op_clone, op_cgroup, op_unshare, op_session, op_hostname, op_domainname, op_sysctl,
     op_loopback, op_rlimit, op_oom_score, op_no_new_privs, op_caps, op_seccomp;
-operation op_user, op_umask, op_cwd, op_env, op_wait, op_exec;
+operation op_user, op_umask, op_cwd, op_env, op_wait, op_find, op_park, op_exec;
+operation op_console_socket, op_map, op_label, op_hook, op_io_priority, op_scheduler, op_personality;
 int keep_capabilities (void);
 int raise_capabilities (void);
+
+/* --- copy.c --- */
+
+/* Copies what is in the directory FROM into the directory TO: content, owners, modes and times. */
+int copy_content (int from, int to);
+
+/* --- inherit.c --- */
+
+/* A program of the container's must not reach the shim's file: on from a sealed copy in memory, unless this is one. */
+int run_sealed (char **argv);
+int inherit_main (char **argv);
 
 /* --- log.c --- */
 

@@ -1,14 +1,15 @@
 /* The child: cloned with the namespaces of the plan, it performs what follows `clone` and ends in the container's program.
  * The channel between the two is one SOCK_SEQPACKET pair that closes when the program is executed. */
 #include "shim.h"
+#include <grp.h>
 #include <linux/sched.h>
 #include <sys/socket.h>
-
-enum { CHANNEL = 3 };
 
 int
 channel_send (struct run *run, char type, const int *fds, int count)
 {
+  if (run->parked)
+    return dprintf (run->channel, "exec\n") < 0 ? -errno : 0; /* all that is left to say */
   char control[CMSG_SPACE (2 * sizeof (int))] = { 0 };
   struct message message = { .type = type };
   struct iovec part = { &message, offsetof (struct message, detail) };
@@ -60,6 +61,8 @@ static int
 make_stdio (const struct run *run, struct child *child, int childs[3])
 {
   child->in = child->out = child->err = -1;
+  if (run->stdio == STDIO_INHERIT)
+    return 0;
   for (int i = 0; i < 3; i++)
     {
       childs[i] = open ("/dev/null", O_RDWR | O_CLOEXEC);
@@ -81,19 +84,28 @@ make_stdio (const struct run *run, struct child *child, int childs[3])
   return error < 0 ? error : stdio_pipe (0, &child->err, &childs[2]);
 }
 
-/* Nothing of the parent stays but stdio and the channel. */
+/* Nothing of the parent stays but stdio, what is kept, the channel and behind it the listener. */
 static int
-enter_child (const int childs[3], int channel)
+enter_child (struct run *run, const int childs[3], int channel)
 {
+  int place = channel_place (run), last = place;
   struct sigaction standard = { .sa_handler = SIG_DFL };
   sigset_t none;
   /* stdio and channel all lie above 2, since 0-2 are the parent's own; the channel may lie on 3 already */
   for (int i = 0; i < 3; i++)
-    if (dup2 (childs[i], i) < 0)
+    if (childs[i] >= 0 && dup2 (childs[i], i) < 0)
       return -errno;
-  if (channel != CHANNEL && dup2 (channel, CHANNEL) < 0)
+  if (channel != place && dup2 (channel, place) < 0)
     return -errno;
-  if (fcntl (CHANNEL, F_SETFD, FD_CLOEXEC) < 0 || close_range (CHANNEL + 1, ~0U, 0) < 0)
+  run->channel = place;
+  if (run->listener >= 0)
+    {
+      last = place + 1;
+      if (run->listener != last && dup3 (run->listener, last, O_CLOEXEC) < 0)
+        return -errno;
+      run->listener = last;
+    }
+  if (fcntl (place, F_SETFD, FD_CLOEXEC) < 0 || close_range ((unsigned int) last + 1, ~0U, 0) < 0)
     return -errno;
   for (int number = 1; number < NSIG; number++)
     sigaction (number, &standard, NULL);
@@ -103,12 +115,52 @@ enter_child (const int childs[3], int channel)
   return checked (prctl (PR_SET_DUMPABLE, 0, 0, 0, 0));
 }
 
+/* In a new user namespace nobody is anybody until the parent has written the mappings; then this is its root. */
+static int
+await_mapping (struct run *run)
+{
+  char go;
+  if (run->uid_map == NULL)
+    return 0;
+  if (read (run->channel, &go, 1) != 1)
+    return -EPIPE;
+  if (setgroups (0, NULL) < 0 || setresgid (0, 0, 0) < 0 || setresuid (0, 0, 0) < 0)
+    return -errno;
+  return checked (prctl (PR_SET_DUMPABLE, 0, 0, 0, 0));
+}
+
+static int
+write_mapping (const struct run *run, const struct child *child)
+{
+  char path[64];
+  if (run->uid_map == NULL)
+    return 0;
+  snprintf (path, sizeof path, "/proc/%d/uid_map", child->pid);
+  int error = write_file (path, run->uid_map);
+  snprintf (path, sizeof path, "/proc/%d/gid_map", child->pid);
+  if (error == 0)
+    error = write_file (path, run->gid_map);
+  return error < 0 ? error : checked ((int) write (child->channel, "m", 1));
+}
+
+/* To the parent as a message, to whoever starts a parked process as a line. */
+static void
+send_failure (struct run *run, struct message *message)
+{
+  snprintf (message->detail, sizeof message->detail, "%s", run->detail);
+  if (run->parked)
+    dprintf (run->channel, "fail %d %d %s\n", message->index, message->error, message->detail);
+  else
+    (void) !send (run->channel, message, sizeof *message, MSG_NOSIGNAL);
+}
+
 __attribute__ ((noreturn)) static void
 child_main (struct run *run, const struct plan *plan, const int childs[3], int channel)
 {
   struct message message = { .type = MESSAGE_FAIL, .index = plan->clone };
-  int error = enter_child (childs, channel);
-  run->channel = CHANNEL;
+  int error = enter_child (run, childs, channel);
+  if (error == 0)
+    error = await_mapping (run);
   if (error == 0)
     error = plan_perform (run, plan, plan->clone + 1, plan->count, &message.index);
   if (error == 0)
@@ -118,8 +170,7 @@ child_main (struct run *run, const struct plan *plan, const int childs[3], int c
       error = -EINVAL;
     }
   message.error = -error;
-  snprintf (message.detail, sizeof message.detail, "%s", run->detail);
-  (void) !send (run->channel, &message, sizeof message, MSG_NOSIGNAL);
+  send_failure (run, &message);
   _exit (127);
 }
 
@@ -143,8 +194,9 @@ spawn (struct run *run, const struct plan *plan, struct child *child)
   if (child->pid == 0)
     child_main (run, plan, childs, channel[1]);
   for (int i = 0; i < 3; i++)
-    close (childs[i]);
+    if (childs[i] >= 0)
+      close (childs[i]);
   close (channel[1]);
   child->channel = channel[0];
-  return 0;
+  return write_mapping (run, child);
 }

@@ -240,7 +240,7 @@ watch (struct run *run, struct plan *plan, const struct child *child, const stru
   struct watch self = {
     .run = run, .dir = dir, .pid = child->pid, .pidfd = child->pidfd, .channel = child->channel, .in = child->in,
     .out = { -1, child->out, child->err }, .terminal = -1, .clone = plan->clone, .wait = find_op (plan, op_wait),
-    .listener = listen_at (dir),
+    .listener = listen_at (dir, "shim.sock"),
   };
   size_t more = plan->used - plan->end;
   self.go_size = more < sizeof self.go ? more : sizeof self.go - 1;

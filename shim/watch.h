@@ -61,7 +61,7 @@ int64_t now_ms (void);
 int publish (const struct rundir *dir, const char *name, const char *text);
 int publish_pid (const struct watch *watch);
 unsigned long long start_time (pid_t pid);
-int listen_at (const struct rundir *dir);
+int listen_at (const struct rundir *dir, const char *name);
 
 /* --- stdio.c --- */
 

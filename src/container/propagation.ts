@@ -5,33 +5,8 @@
 
 import { readFile, realpath } from "node:fs/promises";
 import { ifMissing, invalid, notImplemented } from "../base/errors.ts";
-import { unescapedPath } from "../base/mountinfo.ts";
+import { mountOf, parseMounts } from "../base/mountinfo.ts";
 import type { Bind } from "./config.ts";
-
-interface HostMount {
-  readonly point: string;
-  readonly shared: boolean;
-  readonly slave: boolean;
-}
-
-/** @param text  of mountinfo. Source: proc_pid_mountinfo(5), "optional fields" */
-export function parseMounts(text: string): readonly HostMount[] {
-  return text.split("\n").flatMap((line) => {
-    const fields = line.split(" ");
-    const optional = fields.slice(6, fields.indexOf("-"));
-    const has = (name: string) => optional.some((field) => field.startsWith(`${name}:`));
-    return fields[4] === undefined
-      ? []
-      : [{ point: unescapedPath(fields[4]), shared: has("shared"), slave: has("master") }];
-  });
-}
-
-/** @param path  absolute, without links. @returns the mount that it is on: the last of those that are on top of each other */
-export function mountOf(mounts: readonly HostMount[], path: string): HostMount {
-  const above = mounts.filter(({ point }) => point === "/" || path === point || path.startsWith(`${point}/`));
-  const longest = Math.max(0, ...above.map(({ point }) => point.length));
-  return above.findLast(({ point }) => point.length === longest) ?? { point: "/", shared: false, slave: false };
-}
 
 const travels = ({ propagation }: Bind): boolean => !propagation.endsWith("private");
 const isShared = ({ propagation }: Bind): boolean => propagation.endsWith("shared");

@@ -2,7 +2,7 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { internal, kindOf, notFound } from "../base/errors.ts";
+import { internal, invalid, kindOf, notFound } from "../base/errors.ts";
 import { watchExhaustion } from "../base/exhaustion.ts";
 import type {
   BlockLimit,
@@ -144,6 +144,13 @@ export class CgroupsV1 implements Cgroups {
     return place && directoryIn(place.mount, place.own, path);
   }
 
+  /** @throws invalid when the controller is not there */
+  #mounted(controller: string, path: string): string {
+    const directory = this.#directory(controller, path);
+    if (directory === undefined) throw invalid(`Cannot limit ${path}: there is no ${controller} cgroup`);
+    return directory;
+  }
+
   async create(path: string, limits: CgroupLimits): Promise<readonly string[]> {
     await using undo = new AsyncDisposableStack();
     for (const { mount, own } of this.#places)
@@ -200,6 +207,8 @@ export class CgroupsV1 implements Cgroups {
     for (const [name, value] of this.blockSettings(limits)) await set("blkio", name, value);
     const { pidsLimit } = limits;
     await set("pids", "pids.max", pidsLimit !== undefined && pidsLimit <= 0 ? "max" : pidsLimit);
+    for (const { controller, name, value } of limits.files ?? [])
+      await writeValue(this.#mounted(controller, path), name, value);
   }
 
   /** The files of the blkio controller that say `limits`: a line at a time, as `8:0 1048576`. */
@@ -276,6 +285,11 @@ export class CgroupsV1 implements Cgroups {
   async thaw(path: string): Promise<void> {
     const freezer = this.#directory("freezer", path);
     if (freezer !== undefined) await writeValue(freezer, "freezer.state", "THAWED");
+  }
+
+  async isFrozen(path: string): Promise<boolean> {
+    const state = await readValue(this.#directory("freezer", path) ?? "/nonexistent", "freezer.state");
+    return state === "FROZEN" || state === "FREEZING";
   }
 
   async stats(path: string): Promise<CgroupStats> {

@@ -184,6 +184,7 @@ export class CgroupsV2 implements Cgroups {
     const memoryNow = await readLimit(directory, "memory.max");
     const bfq = (await readValue(directory, "io.bfq.weight")) !== undefined;
     for (const [name, value] of settings(limits, memoryNow, bfq)) await writeValue(directory, name, value);
+    for (const { name, value } of limits.files ?? []) await writeValue(directory, name, value);
   }
 
   async entrances(path: string): Promise<readonly string[]> {
@@ -221,6 +222,10 @@ export class CgroupsV2 implements Cgroups {
 
   async thaw(path: string): Promise<void> {
     await writeValue(this.#directory(path), "cgroup.freeze", "0");
+  }
+
+  async isFrozen(path: string): Promise<boolean> {
+    return (await readValue(this.#directory(path), "cgroup.freeze")) === "1";
   }
 
   async stats(path: string): Promise<CgroupStats> {

@@ -40,6 +40,15 @@ export interface BlockLimits {
   readonly writeIops?: readonly BlockLimit[];
 }
 
+/** A value that only OCI configurations know. */
+export interface CgroupFile {
+  /** As `hugetlb`: whose tree it is in, with version 1. */
+  readonly controller: string;
+  /** As `hugetlb.2MB.limit_in_bytes`. */
+  readonly name: string;
+  readonly value: string;
+}
+
 /** What is left out stays as it is; at first, unlimited. -1 lifts a limit. */
 export interface CgroupLimits extends BlockLimits {
   /** Bytes. */
@@ -68,6 +77,8 @@ export interface CgroupLimits extends BlockLimits {
   /** Relative weight, 10..1000. */
   readonly blkioWeight?: number;
   readonly pidsLimit?: number;
+  /** What else is to be written, in order. */
+  readonly files?: readonly CgroupFile[];
   /** In order; the last that matches decides. Only at `create`. */
   readonly devices?: readonly DeviceRule[];
 }
@@ -164,6 +175,8 @@ export interface Cgroups {
   /** Stops all, and returns when they stand. @throws notFound */
   freeze(path: string): Promise<void>;
   thaw(path: string): Promise<void>;
+  /** Whether they stand, or are about to. False for one that is not there. */
+  isFrozen(path: string): Promise<boolean>;
 
   /** @throws notFound */
   stats(path: string): Promise<CgroupStats>;

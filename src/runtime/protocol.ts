@@ -21,6 +21,7 @@ export const GO = Buffer.from("go\0");
 export type Report =
   | { readonly type: "ready"; readonly pid: number }
   | { readonly type: "started" }
+  | { readonly type: "parked" }
   | { readonly type: "done" }
   | { readonly type: "fail"; readonly index: number; readonly errno: number; readonly detail: string };
 
@@ -28,7 +29,7 @@ export type Report =
 export function parseReport(line: string): Report {
   const ready = /^ready (\d+)$/.exec(line);
   if (ready) return { type: "ready", pid: Number(ready[1]) };
-  if (line === "started" || line === "done") return { type: line };
+  if (line === "started" || line === "parked" || line === "done") return { type: line };
   const fail = /^fail (\d+) (\d+) ?(.*)$/s.exec(line);
   if (fail) return { type: "fail", index: Number(fail[1]), errno: Number(fail[2]), detail: (fail[3] ?? "").trimEnd() };
   throw internal(`Cannot read the shim's report ${JSON.stringify(line.slice(0, 200))}`);
@@ -61,6 +62,8 @@ const REASONS: Readonly<Record<string, string>> = {
 
 /** Arguments that say what an operation was about; the rest is detail. */
 const SUBJECTS: Readonly<Record<string, (args: readonly string[]) => string>> = {
+  hook: ([, , , path]) => `${path}`,
+  "console-socket": ([path]) => `${path}`,
   bind: ([source, target]) => `${source} to ${target}`,
   mount: ([type, , target]) => `${type} at ${target}`,
   overlay: ([target]) => `${target}`,
@@ -79,8 +82,8 @@ function subjectOf([name, ...args]: Op): string {
 /** What went wrong, for people: an explanation of the shim stands for itself, an errno gets its operation. */
 function failureText(op: Op, code: string, detail: string): string {
   const reason = REASONS[code] ?? code;
-  if (op[0] === "user" && detail !== "") return detail;
-  if (op[0] === "exec") return `exec: ${JSON.stringify(op[1] ?? "")}: ${detail || reason}`;
+  if ((op[0] === "user" || op[0] === "hook") && detail !== "") return detail;
+  if (op[0] === "exec" || op[0] === "find") return `exec: ${JSON.stringify(op[1] ?? "")}: ${detail || reason}`;
   return `Cannot ${subjectOf(op)}: ${reason}${detail === "" ? "" : ` (${detail})`}`;
 }
 

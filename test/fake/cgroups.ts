@@ -61,6 +61,10 @@ export class FakeCgroups implements Cgroups {
     this.frozen.delete(path);
   }
 
+  async isFrozen(path: string): Promise<boolean> {
+    return this.frozen.has(path);
+  }
+
   async stats(path: string): Promise<CgroupStats> {
     if (!this.limits.has(path)) throw notFound(`no cgroup ${path}`);
     return {

@@ -1,7 +1,7 @@
 /** The host's mounts, and what of them travels, as a table. */
 
 import { expect, test } from "bun:test";
-import { mountOf, parseMounts } from "../../../src/container/propagation.ts";
+import { mountOf, parseMounts } from "../../../src/base/mountinfo.ts";
 import { MS } from "../../../src/runtime/ops.ts";
 import { argsOf, planOf } from "../../support/plans.ts";
 
