@@ -1,15 +1,15 @@
 /** The commands by name: their options, and what they do. Source: runc(8) and its pages, whose command line this is. */
 
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, writeFileSync, writeSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { conflict, invalid, kindOf } from "../base/errors.ts";
+import type { Handover } from "../runtime/handover.ts";
 import { signalNumber } from "../runtime/signals.ts";
-import { openBundle } from "./bundle.ts";
-import { attended, exec } from "./exec.ts";
+import { attended, processIo } from "./calling.ts";
+import type { CreateOptions } from "./create.ts";
 import type { Flag, Parsed } from "./flags.ts";
-import { type CreateOptions, consoleSocketOf, type Lifecycle } from "./lifecycle.ts";
+import type { Lifecycle } from "./lifecycle.ts";
 import { describe, events, listContainers, listProcesses } from "./looking.ts";
-import { exampleConfig, features } from "./spec.ts";
 import { UPDATE_FLAGS, update } from "./update.ts";
 
 export interface Command {
@@ -25,7 +25,7 @@ export interface Command {
 }
 
 const say = (text: string): number => {
-  process.stdout.write(text);
+  writeSync(1, text);
   return 0;
 };
 const sayJson = (value: unknown): number => say(`${JSON.stringify(value, undefined, 2)}\n`);
@@ -42,39 +42,28 @@ const CREATE_FLAGS: readonly Flag[] = [
   { name: "no-new-keyring", help: "no session keyring is made in any case" },
 ];
 
-function preservedFds(flags: Parsed): number {
-  const own = flags.number("preserve-fds") ?? 0;
-  if (own < 0 || own > 100) throw invalid(`invalid value "${own}" for flag -preserve-fds`);
-  for (let fd = 3; fd < 3 + own; fd++)
-    if (!existsSync(`/proc/self/fd/${fd}`))
-      throw invalid(`unable to stat preserved-fd ${fd} (of ${own}): bad file descriptor`);
-  return own;
-}
+const createOptions = (flags: Parsed, stay: boolean): CreateOptions => ({
+  ...processIo(flags, stay),
+  bundle: flags.text("bundle") ?? ".",
+  noPivot: flags.has("no-pivot"),
+});
 
-function createOptions(flags: Parsed, detached: boolean, stay: boolean): CreateOptions {
-  const bundle = flags.text("bundle") ?? ".";
-  const terminal = openBundle(bundle).process.terminal;
-  return {
-    bundle,
-    consoleSocket: consoleSocketOf(flags.text("console-socket"), terminal, detached),
-    pidFile: flags.text("pid-file"),
-    noPivot: flags.has("no-pivot"),
-    preserveFds: preservedFds(flags),
-    stay,
-  };
+async function makeContainer(lifecycle: Lifecycle, flags: Parsed, stay: boolean): Promise<Handover> {
+  const { create } = await import("./create.ts"); // the larger half of all that is here
+  return create(lifecycle, idOf(flags), createOptions(flags, stay));
 }
 
 async function run(lifecycle: Lifecycle, flags: Parsed): Promise<number> {
   const id = idOf(flags);
-  const detached = flags.has("detach");
-  const shim = await lifecycle.create(id, createOptions(flags, detached, !detached));
+  const stay = !flags.has("detach");
+  const shim = await makeContainer(lifecycle, flags, stay);
   try {
     await lifecycle.start(id);
   } catch (error) {
     await lifecycle.delete(id, true);
     throw error;
   }
-  if (detached) return 0;
+  if (!stay) return 0;
   const code = await attended(shim, lifecycle.states.load(id).pid);
   if (!flags.has("keep")) await lifecycle.delete(id, true);
   return code;
@@ -110,7 +99,8 @@ async function tellEvents({ states, cgroups }: Lifecycle, flags: Parsed): Promis
   return 0;
 }
 
-function writeSpec(flags: Parsed): number {
+async function writeSpec(flags: Parsed): Promise<number> {
+  const { exampleConfig } = await import("./spec.ts");
   if (flags.has("rootless")) throw invalid("a configuration for rootless containers is not supported");
   const path = join(resolve(flags.text("bundle") ?? "."), "config.json");
   if (existsSync(path)) throw conflict(`File config.json exists. Remove it first`);
@@ -143,7 +133,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     help: "make a container, whose program waits for start",
     flags: CREATE_FLAGS,
     run: async (lifecycle, flags) => {
-      await lifecycle.create(idOf(flags), createOptions(flags, true, false));
+      await makeContainer(lifecycle, flags, false);
       return 0;
     },
   },
@@ -195,7 +185,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     most: Number.POSITIVE_INFINITY,
     help: "run a further process in a container",
     flags: EXEC_FLAGS,
-    run: exec,
+    run: async (lifecycle, flags) => (await import("./exec.ts")).exec(lifecycle, flags),
   },
   ps: {
     usage: "<container-id> [ps options]",
@@ -255,6 +245,6 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     most: 0,
     help: "tell what this runtime can",
     flags: [],
-    run: async () => sayJson(features()),
+    run: async () => sayJson((await import("./spec.ts")).features()),
   },
 };

@@ -15,6 +15,9 @@ import {
   withDefault,
 } from "./schema.ts";
 
+/** The newest that we know. */
+export const SPEC_VERSION = "1.2.0";
+
 const box = object({ height: natural, width: natural });
 
 const rlimit = object({ type: text, soft: natural, hard: natural });

@@ -1,14 +1,14 @@
 /** A further process in a container that runs. Source: runc-exec(8). */
 
 import { readFileSync } from "node:fs";
-import { resolve } from "node:path";
 import { conflict, invalid } from "../base/errors.ts";
 import { Handover } from "../runtime/handover.ts";
 import { checkLabels, seccompOf } from "./bundle.ts";
+import { attended, checkTerminal, type ProcessIo, processIo, writePidFile } from "./calling.ts";
 import { placesOf } from "./cgroups.ts";
 import { type OciProcess, processDecoder } from "./config.ts";
 import type { Parsed } from "./flags.ts";
-import { consoleSocketOf, type Lifecycle, writePidFile } from "./lifecycle.ts";
+import type { Lifecycle } from "./lifecycle.ts";
 import { execPlan } from "./plan.ts";
 import { parseDocument } from "./schema.ts";
 import { type ContainerRecord, isAlive } from "./state.ts";
@@ -82,44 +82,26 @@ export async function exec(lifecycle: Lifecycle, flags: Parsed): Promise<number>
   checkLabels(process);
   const { linux } = record.config;
   if (linux === undefined) throw invalid("linux property must not be empty");
-  const detached = flags.has("detach");
+  const io = processIo(flags, !flags.has("detach"));
+  checkTerminal(process.terminal, io);
   const cgroup = cgroupBelow(record.cgroup, flags.text("cgroup"));
-  const kept = flags.number("preserve-fds") ?? 0;
   const plan = execPlan({
     process,
     namespaces: linux.namespaces,
     pid: record.pid,
     cgroups: placesOf(cgroups, cgroup, await cgroups.entrances(cgroup)),
     seccomp: seccompOf(linux),
-    consoleSocket: consoleSocketOf(flags.text("console-socket"), process.terminal, detached),
+    consoleSocket: io.consoleSocket,
   });
-  return runExec(
-    await Handover.start({ directory: resolve(states.directory(id)), plan, kept, stay: !detached }),
-    flags,
-  );
+  return follow(await Handover.start({ ...io, directory: states.directory(id), plan }), io);
 }
 
-async function runExec(shim: Handover, flags: Parsed): Promise<number> {
+async function follow(shim: Handover, { pidFile, stay }: ProcessIo): Promise<number> {
   await using undo = new AsyncDisposableStack();
   undo.defer(() => shim.abandon());
   const pid = await shim.ready();
   await shim.go();
-  writePidFile(flags.text("pid-file"), pid);
+  writePidFile(pidFile, pid);
   undo.move();
-  return flags.has("detach") ? 0 : attended(shim, pid);
-}
-
-const FORWARDED = ["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGCONT"] as const;
-
-/** Waits for a process whose shim has stayed; what signals come are its. @returns its exit code */
-export async function attended(shim: Handover, pid: number): Promise<number> {
-  for (const name of FORWARDED)
-    process.on(name, () => {
-      try {
-        process.kill(pid, name);
-      } catch {
-        // it has ended: the shim says so at once
-      }
-    });
-  return shim.exited;
+  return stay ? attended(shim, pid) : 0;
 }

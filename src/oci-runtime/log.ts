@@ -1,6 +1,6 @@
 /** Telling what went wrong as runc does: callers read the last error from the file that they name. Source: runc(8), `--log`; logrus. */
 
-import { appendFileSync } from "node:fs";
+import { appendFileSync, writeSync } from "node:fs";
 
 export interface Log {
   error(message: string): void;
@@ -24,13 +24,13 @@ function line(format: string, level: string, msg: string): string {
 export function openLog(path: string | undefined, format: string, debugging: boolean): Log {
   const write = (level: string, message: string) => {
     const text = line(format, level, message);
-    if (path === undefined) process.stderr.write(text);
+    if (path === undefined) writeSync(2, text);
     else appendFileSync(path, text, { mode: 0o644 });
   };
   return {
     error(message) {
       write("error", message);
-      if (path !== undefined) process.stderr.write(`${message}\n`);
+      if (path !== undefined) writeSync(2, `${message}\n`);
     },
     warn: (message) => write("warning", message),
     debug: (message) => (debugging ? write("debug", message) : undefined),

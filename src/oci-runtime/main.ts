@@ -3,14 +3,15 @@
  * stays for none of it: what it imports is what its start costs, so the engine is not among it.
  */
 
+import { writeSync } from "node:fs";
 import packageJson from "../../package.json" with { type: "json" };
 import { invalid, messageOf, notImplemented } from "../base/errors.ts";
 import { openCgroups } from "../runtime/cgroup.ts";
 import { COMMANDS, type Command } from "./commands.ts";
+import { SPEC_VERSION } from "./config.ts";
 import { type Flag, flagHelp, type Parsed, parseFlags } from "./flags.ts";
 import { Lifecycle } from "./lifecycle.ts";
 import { type Log, openLog } from "./log.ts";
-import { SPEC_VERSION } from "./spec.ts";
 import { States } from "./state.ts";
 
 const ROOT = "/run/bosun-runtime";
@@ -73,7 +74,7 @@ async function perform(globals: Parsed, log: Log): Promise<number> {
 }
 
 const say = (text: string): number => {
-  process.stdout.write(text);
+  writeSync(1, text);
   return 0;
 };
 
@@ -108,4 +109,4 @@ export async function runtimeMain(argv: readonly string[]): Promise<number> {
   }
 }
 
-if (import.meta.main) process.exit(await runtimeMain(process.argv.slice(2)));
+if (import.meta.main) void runtimeMain(process.argv.slice(2)).then((code) => process.exit(code));

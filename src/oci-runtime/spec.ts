@@ -2,9 +2,7 @@
 
 import { CAPABILITIES } from "../container/isolation.ts";
 import { OPERATORS } from "../runtime/seccomp-profile.ts";
-import { NAMESPACES } from "./config.ts";
-
-export const SPEC_VERSION = "1.2.0";
+import { NAMESPACES, SPEC_VERSION } from "./config.ts";
 
 const SOME_CAPABILITIES = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"];
 

@@ -4,7 +4,7 @@
  */
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { conflict, hasCode, invalid, notFound } from "../base/errors.ts";
 import { signalProcess } from "../base/processes.ts";
 import type { Cgroups } from "../runtime/cgroup.ts";
@@ -35,6 +35,8 @@ const recordDecoder = object({
 });
 
 export type ContainerRecord = Decoded<typeof recordDecoder>;
+/** What is known of a container before it has a process. */
+export type About = Pick<ContainerRecord, "id" | "bundle" | "config">;
 export type Status = "creating" | "created" | "running" | "paused" | "stopped";
 
 const NAME = /^[\w+.-]+$/;
@@ -71,8 +73,12 @@ export const signalInit = (record: ContainerRecord, signal: number): boolean =>
   isAlive(record) && signalProcess(record.pid, signal, () => isAlive(record));
 
 export class States {
+  readonly root: string;
+
   /** @param root  `--root` */
-  constructor(readonly root: string) {}
+  constructor(root: string) {
+    this.root = resolve(root);
+  }
 
   directory(id: string): string {
     return join(this.root, checkId(id));
@@ -136,7 +142,7 @@ export class States {
 
 /** The state that hooks and `state` are told. */
 export const stateOf = (
-  { id, bundle, config: { ociVersion, annotations } }: Pick<ContainerRecord, "id" | "bundle" | "config">,
+  { id, bundle, config: { ociVersion, annotations } }: About,
   status: Status,
   pid: number,
 ): Readonly<Record<string, unknown>> => ({

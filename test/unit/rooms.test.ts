@@ -8,7 +8,7 @@ const SRC = join(import.meta.dir, "..", "..", "src");
 
 /** From the roof to the ground; who stands in one line does not know the others. Files directly in src/ are named without `.ts`. */
 const FLOORS: readonly (readonly string[])[] = [
-  ["api"],
+  ["api", "oci-runtime"],
   ["container", "build"],
   ["image"],
   ["store", "registry", "runtime", "network", "volume", "log", "events"],
@@ -84,6 +84,9 @@ describe("the rooms", () => {
     ["events.ts", "engine.ts", false],
     ["cli/run.ts", "api/errors.ts", false],
     ["api/server.ts", "cli/main.ts", false],
+    ["oci-runtime/plan.ts", "container/isolation.ts", true],
+    ["oci-runtime/main.ts", "api/server.ts", false],
+    ["api/server.ts", "oci-runtime/main.ts", false],
     ["attic/old.ts", "base/errors.ts", false],
   ])("objection() to %s importing %s: allowed %p", (from, to, allowed) => {
     expect(objection({ from, to }) === undefined).toBe(allowed);
@@ -106,8 +109,13 @@ const PURE = [
   ),
   ...["addresses"].map((name) => `network/${name}.ts`),
   ...["create-request", "document", "filters", "frames", "errors", "progress"].map((name) => `api/${name}.ts`),
-  ...["ops", "signals", "seccomp", "seccomp-profile", "device-filter", "protocol"].map((name) => `runtime/${name}.ts`),
+  ...["ops", "ops-oci", "signals", "seccomp", "seccomp-profile", "device-filter", "protocol"].map(
+    (name) => `runtime/${name}.ts`,
+  ),
   ...["manifest", "platform"].map((name) => `image/${name}.ts`),
+  ...["schema", "config", "mount-options", "mounts", "namespaces", "process", "plan", "resources", "flags", "spec"].map(
+    (name) => `oci-runtime/${name}.ts`,
+  ),
 ];
 
 /** Names from outside src/ that a file imports, itself or through others. */
@@ -125,6 +133,11 @@ describe("pure files", () => {
   test.each(PURE)("%s imports no I/O", (path) => {
     const allowed = ["node:path", "node:os"]; // of node:os the constants
     expect([...outside(path)].filter((name) => !allowed.includes(name))).toEqual([]);
+  });
+
+  test("the OCI runtime starts without the engine", () => {
+    const allowed = ["node:fs", "node:fs/promises", "node:path", "node:os", "bun:ffi"];
+    expect([...outside("oci-runtime/main.ts")].filter((name) => !allowed.includes(name))).toEqual([]);
   });
 
   test("outside() finds what a file imports through others", () => {
