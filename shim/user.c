@@ -190,7 +190,9 @@ own_stdio (uid_t uid)
       if (fstat (fd, &info) < 0)
         return -errno;
       bool shared = S_ISCHR (info.st_mode) && info.st_rdev == makedev (1, 3); /* /dev/null is everybody's */
-      if (info.st_uid != uid && !shared && fchown (fd, uid, info.st_gid) < 0 && errno != EPERM && errno != EROFS)
+      if (info.st_uid == uid || shared || fchown (fd, uid, info.st_gid) == 0)
+        continue;
+      if (errno != EPERM && errno != EROFS && errno != EINVAL) /* EINVAL: whose it is has no name in this user namespace */
         return -errno;
     }
   return 0;

@@ -38,6 +38,7 @@ const JUDGES: Readonly<Record<string, string>> = {
   script: "bsdutils",
   curl: "curl",
   "mkfs.btrfs": "btrfs-progs",
+  runc: "runc",
 };
 
 const here = import.meta.dir;

@@ -3,7 +3,6 @@
 import { existsSync, renameSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { invalid } from "../base/errors.ts";
-import type { Handover } from "../runtime/handover.ts";
 import type { Parsed } from "./flags.ts";
 
 export interface ProcessIo {
@@ -56,15 +55,20 @@ export function writePidFile(path: string | undefined, pid: number): void {
 
 const FORWARDED = ["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGCONT"] as const;
 
-/** Waits for a process whose shim has stayed; what signals come are its. @returns its exit code */
-export async function attended(shim: Handover, pid: number): Promise<number> {
-  for (const name of FORWARDED)
-    process.on(name, () => {
-      try {
-        process.kill(pid, name);
-      } catch {
-        // it has ended: the shim says so at once
-      }
-    });
-  return shim.exited;
+/** Passes signals on that come while a process is made and runs. @returns to be called with its pid once that is known */
+export function forwardSignals(): (pid: number) => void {
+  let target = 0;
+  const early: NodeJS.Signals[] = [];
+  const pass = (name: NodeJS.Signals) => {
+    try {
+      process.kill(target, name);
+    } catch {
+      // it has ended: the shim says so at once
+    }
+  };
+  for (const name of FORWARDED) process.on(name, () => (target === 0 ? early.push(name) : pass(name)));
+  return (pid) => {
+    target = pid;
+    for (const name of early) pass(name);
+  };
 }

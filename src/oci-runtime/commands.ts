@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import { conflict, invalid, kindOf } from "../base/errors.ts";
 import type { Handover } from "../runtime/handover.ts";
 import { signalNumber } from "../runtime/signals.ts";
-import { attended, processIo } from "./calling.ts";
+import { forwardSignals, processIo } from "./calling.ts";
 import type { CreateOptions } from "./create.ts";
 import type { Flag, Parsed } from "./flags.ts";
 import type { Lifecycle } from "./lifecycle.ts";
@@ -56,6 +56,7 @@ async function makeContainer(lifecycle: Lifecycle, flags: Parsed, stay: boolean)
 async function run(lifecycle: Lifecycle, flags: Parsed): Promise<number> {
   const id = idOf(flags);
   const stay = !flags.has("detach");
+  const forwardTo = stay ? forwardSignals() : undefined;
   const shim = await makeContainer(lifecycle, flags, stay);
   try {
     await lifecycle.start(id);
@@ -64,7 +65,8 @@ async function run(lifecycle: Lifecycle, flags: Parsed): Promise<number> {
     throw error;
   }
   if (!stay) return 0;
-  const code = await attended(shim, lifecycle.states.load(id).pid);
+  forwardTo?.(lifecycle.states.load(id).pid);
+  const code = await shim.exited;
   if (!flags.has("keep")) await lifecycle.delete(id, true);
   return code;
 }

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { conflict, invalid } from "../base/errors.ts";
 import { Handover } from "../runtime/handover.ts";
 import { checkLabels, seccompOf } from "./bundle.ts";
-import { attended, checkTerminal, type ProcessIo, processIo, writePidFile } from "./calling.ts";
+import { checkTerminal, forwardSignals, type ProcessIo, processIo, writePidFile } from "./calling.ts";
 import { placesOf } from "./cgroups.ts";
 import { type OciProcess, processDecoder } from "./config.ts";
 import type { Parsed } from "./flags.ts";
@@ -99,9 +99,11 @@ export async function exec(lifecycle: Lifecycle, flags: Parsed): Promise<number>
 async function follow(shim: Handover, { pidFile, stay }: ProcessIo): Promise<number> {
   await using undo = new AsyncDisposableStack();
   undo.defer(() => shim.abandon());
+  const forwardTo = stay ? forwardSignals() : undefined;
   const pid = await shim.ready();
   await shim.go();
   writePidFile(pidFile, pid);
   undo.move();
-  return stay ? attended(shim, pid) : 0;
+  forwardTo?.(pid);
+  return stay ? shim.exited : 0;
 }

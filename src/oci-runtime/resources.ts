@@ -2,7 +2,7 @@
 
 import { invalid } from "../base/errors.ts";
 import { DEVICE_RULES } from "../container/isolation.ts";
-import type { CgroupFeatures, CgroupFile, CgroupLimits, DeviceRule } from "../runtime/cgroup.ts";
+import type { BlockLimit, CgroupFeatures, CgroupFile, CgroupLimits, DeviceRule } from "../runtime/cgroup.ts";
 import type { OciResources } from "./config.ts";
 
 /** JSON's numbers end before those that Go writes for "no limit". */
@@ -10,6 +10,10 @@ const UNLIMITED_FROM = 2 ** 62;
 
 const bytes = (value: number | undefined): number | undefined =>
   value !== undefined && value >= UNLIMITED_FROM ? -1 : value;
+
+/** Only a text that says something, only a number that is not Go's zero. */
+const unlessEmpty = (value: string | undefined): string | undefined => (value ? value : undefined);
+const unlessZero = (value: number | undefined): number | undefined => (value === 0 ? undefined : value);
 
 /** Without what is undefined. */
 const given = <T extends object>(limits: T): { [K in keyof T]?: Exclude<T[K], undefined> } =>
@@ -42,36 +46,36 @@ function memoryFiles({ memory }: OciResources): readonly CgroupFile[] {
   return [
     ...file("memory", "memory.kmem.limit_in_bytes", bytes(memory?.kernel)),
     ...file("memory", "memory.kmem.tcp.limit_in_bytes", bytes(memory?.kernelTCP)),
-    ...file("memory", "memory.swappiness", memory?.swappiness),
-    ...file("memory", "memory.oom_control", bit(memory?.disableOOMKiller)),
     ...file("memory", "memory.use_hierarchy", bit(memory?.useHierarchy)),
   ];
 }
 
 const cpuFiles = ({ cpu }: OciResources): readonly CgroupFile[] => [
-  ...file("cpu", "cpu.rt_period_us", cpu?.realtimePeriod),
-  ...file("cpu", "cpu.rt_runtime_us", cpu?.realtimeRuntime),
   ...file("cpu", "cpu.cfs_burst_us", cpu?.burst),
   ...file("cpu", "cpu.idle", cpu?.idle),
 ];
 
 type Throttle = readonly { readonly major: number; readonly minor: number; readonly rate: number }[];
 
-const throttleFiles = (kind: string, devices: Throttle = []): readonly CgroupFile[] =>
-  devices.flatMap(({ major, minor, rate }) =>
-    file("blkio", `blkio.throttle.${kind}_device`, `${major}:${minor} ${rate}`),
-  );
+const throttles = (list: Throttle | undefined): readonly BlockLimit[] | undefined =>
+  list?.map(({ major, minor, rate }) => ({ major, minor, value: rate }));
 
-const blockFiles = ({ blockIO }: OciResources): readonly CgroupFile[] => [
+const blockLimits = ({ blockIO }: OciResources) => ({
+  blkioWeight: unlessZero(blockIO?.weight),
+  blockWeights: blockIO?.weightDevice.flatMap(({ major, minor, weight }) =>
+    weight === undefined ? [] : [{ major, minor, value: weight }],
+  ),
+  readBps: throttles(blockIO?.throttleReadBpsDevice),
+  writeBps: throttles(blockIO?.throttleWriteBpsDevice),
+  readIops: throttles(blockIO?.throttleReadIOPSDevice),
+  writeIops: throttles(blockIO?.throttleWriteIOPSDevice),
+});
+
+const leafWeightFiles = ({ blockIO }: OciResources): readonly CgroupFile[] => [
   ...file("blkio", "blkio.leaf_weight", blockIO?.leafWeight),
-  ...(blockIO?.weightDevice ?? []).flatMap(({ major, minor, weight, leafWeight }) => [
-    ...(weight === undefined ? [] : file("blkio", "blkio.weight_device", `${major}:${minor} ${weight}`)),
-    ...(leafWeight === undefined ? [] : file("blkio", "blkio.leaf_weight_device", `${major}:${minor} ${leafWeight}`)),
-  ]),
-  ...throttleFiles("read_bps", blockIO?.throttleReadBpsDevice),
-  ...throttleFiles("write_bps", blockIO?.throttleWriteBpsDevice),
-  ...throttleFiles("read_iops", blockIO?.throttleReadIOPSDevice),
-  ...throttleFiles("write_iops", blockIO?.throttleWriteIOPSDevice),
+  ...(blockIO?.weightDevice ?? []).flatMap(({ major, minor, leafWeight }) =>
+    leafWeight === undefined ? [] : file("blkio", "blkio.leaf_weight_device", `${major}:${minor} ${leafWeight}`),
+  ),
 ];
 
 const rdmaText = ({ hcaHandles, hcaObjects }: OciResources["rdma"][string]): string =>
@@ -88,7 +92,7 @@ function filesOfV1(resources: OciResources): readonly CgroupFile[] {
   return [
     ...memoryFiles(resources),
     ...cpuFiles(resources),
-    ...blockFiles(resources),
+    ...leafWeightFiles(resources),
     ...hugepageLimits.flatMap(({ pageSize, limit }) => file("hugetlb", `hugetlb.${pageSize}.limit_in_bytes`, limit)),
     ...file("net_cls", "net_cls.classid", network?.classID),
     ...(network?.priorities ?? []).flatMap(({ name, priority }) =>
@@ -97,9 +101,6 @@ function filesOfV1(resources: OciResources): readonly CgroupFile[] {
     ...rdmaFiles(resources),
   ];
 }
-
-const ioMax = (kind: string, devices: Throttle = []): readonly CgroupFile[] =>
-  devices.flatMap(({ major, minor, rate }) => file("io", "io.max", `${major}:${minor} ${kind}=${rate}`));
 
 /** What version 2 has no word for is refused rather than forgotten. */
 function refuseV1Only({ memory, cpu, blockIO, network }: OciResources): void {
@@ -122,18 +123,11 @@ function unifiedFile([name, value]: readonly [string, string]): readonly CgroupF
 }
 
 function filesOfV2(resources: OciResources): readonly CgroupFile[] {
-  const { cpu, blockIO, hugepageLimits, unified } = resources;
+  const { cpu, hugepageLimits, unified } = resources;
   refuseV1Only(resources);
   return [
     ...file("cpu", "cpu.max.burst", cpu?.burst),
     ...file("cpu", "cpu.idle", cpu?.idle),
-    ...(blockIO?.weightDevice ?? []).flatMap(({ major, minor, weight }) =>
-      weight === undefined ? [] : file("io", "io.weight", `${major}:${minor} ${weight}`),
-    ),
-    ...ioMax("rbps", blockIO?.throttleReadBpsDevice),
-    ...ioMax("wbps", blockIO?.throttleWriteBpsDevice),
-    ...ioMax("riops", blockIO?.throttleReadIOPSDevice),
-    ...ioMax("wiops", blockIO?.throttleWriteIOPSDevice),
     ...hugepageLimits.flatMap(({ pageSize, limit }) => file("hugetlb", `hugetlb.${pageSize}.max`, limit)),
     ...rdmaFiles(resources),
     ...Object.entries(unified).flatMap(unifiedFile),
@@ -146,7 +140,16 @@ function refuseUnlimited(limits: CgroupLimits, features: CgroupFeatures): void {
     if (value !== undefined && value !== -1 && !features[feature])
       throw invalid(`cannot set ${what}: this machine has no cgroup for it`);
   };
-  lacks(limits.memory ?? limits.memoryReservation, "memory", "memory limit");
+  const any = (list: readonly BlockLimit[] | undefined) => (list?.length ? 1 : undefined);
+  lacks(limits.memory, "memory", "memory limit");
+  lacks(limits.memoryReservation, "memoryReservation", "memory reservation");
+  lacks(limits.memorySwappiness, "memorySwappiness", "memory swappiness");
+  lacks(limits.oomKillDisable ? 1 : undefined, "oomKillDisable", "memory.disableOOMKiller");
+  lacks(limits.cpuRealtimePeriod ?? limits.cpuRealtimeRuntime, "cpuRealtime", "realtime cpu");
+  lacks(limits.blkioWeight, "blockWeight", "block weight");
+  lacks(any(limits.blockWeights), "blockWeightDevice", "block weight of a device");
+  lacks(any(limits.readBps) ?? any(limits.readIops), "readBps", "throttling of reads");
+  lacks(any(limits.writeBps) ?? any(limits.writeIops), "writeBps", "throttling of writes");
   lacks(limits.memorySwap, "swap", "memory+swap limit");
   lacks(limits.cpuShares, "cpuShares", "cpu shares");
   lacks(limits.cpuQuota ?? limits.cpuPeriod, "cpuQuota", "cpu quota");
@@ -154,16 +157,12 @@ function refuseUnlimited(limits: CgroupLimits, features: CgroupFeatures): void {
   lacks(limits.pidsLimit, "pids", "pids limit");
 }
 
-/** Only a text that says something, only a number that is not Go's zero. */
-const unlessEmpty = (value: string | undefined): string | undefined => (value ? value : undefined);
-const unlessZero = (value: number | undefined): number | undefined => (value === 0 ? undefined : value);
-
 /**
  * @returns what `Cgroups.create` and `update` take; `devices` are for the former only
  * @throws  invalid for what the machine or its version of cgroups cannot do
  */
 export function limitsOf(resources: OciResources, version: 1 | 2, features: CgroupFeatures): CgroupLimits {
-  const { memory, cpu, pids, blockIO, unified } = resources;
+  const { memory, cpu, pids, unified } = resources;
   if (version === 1 && Object.keys(unified).length > 0)
     throw invalid("cannot set unified resources: cgroup v2 is needed");
   const limits: CgroupLimits = {
@@ -176,7 +175,11 @@ export function limitsOf(resources: OciResources, version: 1 | 2, features: Cgro
       cpuPeriod: unlessZero(cpu?.period),
       cpusetCpus: unlessEmpty(cpu?.cpus),
       cpusetMems: unlessEmpty(cpu?.mems),
-      blkioWeight: unlessZero(blockIO?.weight),
+      memorySwappiness: memory?.swappiness,
+      oomKillDisable: memory?.disableOOMKiller || undefined,
+      cpuRealtimePeriod: unlessZero(cpu?.realtimePeriod),
+      cpuRealtimeRuntime: unlessZero(cpu?.realtimeRuntime),
+      ...blockLimits(resources),
       pidsLimit: unlessZero(pids?.limit),
     }),
     files: version === 1 ? filesOfV1(resources) : filesOfV2(resources),
