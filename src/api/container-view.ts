@@ -2,10 +2,10 @@
 
 import { builtFile } from "../base/built.ts";
 import { internal, invalid, notFound } from "../base/errors.ts";
-import type { DiskValue, Resources } from "../container/config.ts";
 import type { Health } from "../container/health.ts";
 import { MASKED_PATHS, READONLY_PATHS } from "../container/isolation.ts";
 import type { Container } from "../container/records.ts";
+import type { DiskValue, Resources } from "../container/resources.ts";
 import { isLive, isUp, NEVER, statusText } from "../container/state.ts";
 import type { Filters } from "./filters.ts";
 import type { GraphData } from "./graph.ts";

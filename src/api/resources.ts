@@ -1,7 +1,7 @@
 /** The limits of a container in a request's own spelling. Source: Docker Engine API 1.50, Resources. */
 
 import { invalid } from "../base/errors.ts";
-import type { DiskValue, Resources } from "../container/config.ts";
+import type { DiskValue, Resources } from "../container/resources.ts";
 import type { ResourceChange } from "../container/update.ts";
 import { type Document, isBlank } from "./document.ts";
 

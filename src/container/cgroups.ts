@@ -6,10 +6,10 @@ import { hasCode, invalid, messageOf } from "../base/errors.ts";
 import { isId } from "../base/ids.ts";
 import type { CgroupLimits, CgroupStats, Cgroups, DeviceRule } from "../runtime/cgroup.ts";
 import { lineage } from "../runtime/cgroup-files.ts";
-import type { Resources } from "./config.ts";
 import { disksOf } from "./disks.ts";
 import { changeOf, checkRealtime, disksChange, limitsOf, NO_DISKS, possible, resourceWarnings } from "./limits.ts";
 import type { CgroupPlace } from "./plan.ts";
+import type { Resources } from "./resources.ts";
 
 const withRealtimeHint = (error: unknown): Error =>
   invalid(`${messageOf(error)}: the cgroup above has no real-time left to give, see the daemon's --cpu-rt-runtime`, {

@@ -1,9 +1,9 @@
 /** Limits of disks: by path in a request, by number in a cgroup. */
 
 import type { BlockLimit } from "../runtime/cgroup.ts";
-import type { DiskValue, Resources } from "./config.ts";
 import { diskAt } from "./devices.ts";
 import { DISK_LIMITS, type Disks, RESOURCE_OF } from "./limits.ts";
+import type { DiskValue, Resources } from "./resources.ts";
 
 const toLimits = (values: readonly DiskValue[]): Promise<readonly BlockLimit[]> =>
   Promise.all(values.map(async ({ path, value }) => ({ ...(await diskAt(path)), value })));

@@ -17,7 +17,7 @@ import type { Mount, Snapshotter } from "../store/snapshot.ts";
 import { type CapabilitySet, capabilityNames, capabilitySet } from "./capabilities.ts";
 import type { CdiDevices } from "./cdi.ts";
 import type { ContainerCgroups } from "./cgroups.ts";
-import { type Bind, type HostConfig, mergeEnv, type ProcessConfig, type Resources, type Ulimit } from "./config.ts";
+import { type Bind, type HostConfig, mergeEnv, type ProcessConfig, type Ulimit } from "./config.ts";
 import { parseDeviceRule } from "./device-rules.ts";
 import { type Device, hostDevices, mappedDevices } from "./devices.ts";
 import { Etc } from "./etc.ts";
@@ -31,6 +31,7 @@ import type { Networking } from "./networking.ts";
 import { type CgroupPlace, containerPlan, execPlan, holdPlan, type Isolation } from "./plan.ts";
 import { privateMountFor } from "./propagation.ts";
 import type { Container, Records } from "./records.ts";
+import type { Resources } from "./resources.ts";
 import { parseSecurity, type Security } from "./security.ts";
 import type { ContainerVolumes } from "./volumes.ts";
 

@@ -3,7 +3,7 @@
 import { posix } from "node:path";
 import { invalid } from "../base/errors.ts";
 import type { BlockLimit, BlockLimits, CgroupFeatures, CgroupLimits, DeviceRule } from "../runtime/cgroup.ts";
-import type { Resources } from "./config.ts";
+import type { Resources } from "./resources.ts";
 
 export type Disks = BlockLimits;
 

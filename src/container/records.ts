@@ -8,10 +8,11 @@ import { conflict, ifMissing, invalid, notFound, toldOf } from "../base/errors.t
 import { type Attachment, plainAttachment } from "../network/attachment.ts";
 import { BARE, type Endpoint } from "../network/driver.ts";
 import type { Database, Migration } from "../store/database.ts";
-import { type ContainerConfig, type HostConfig, UNLIMITED } from "./config.ts";
+import type { ContainerConfig, HostConfig } from "./config.ts";
 import type { Health } from "./health.ts";
 import type { ImageMount } from "./image-mounts.ts";
 import type { MountedVolume } from "./mounts.ts";
+import { UNLIMITED } from "./resources.ts";
 import { NO_RESTART } from "./restart.ts";
 import type { State } from "./state.ts";
 

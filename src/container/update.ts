@@ -1,8 +1,9 @@
 /** `docker update`: other limits and another restart policy, for a container that runs or does not. Source of the rules: Moby, daemon/update.go. */
 
 import { conflict, kindOf } from "../base/errors.ts";
-import type { HostConfig, Resources } from "./config.ts";
+import type { HostConfig } from "./config.ts";
 import type { Life } from "./life.ts";
+import type { Resources } from "./resources.ts";
 import type { RestartPolicy } from "./restart.ts";
 import { isLive } from "./state.ts";
 

@@ -4,16 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { internal, invalid, kindOf, notFound } from "../base/errors.ts";
 import { watchExhaustion } from "../base/exhaustion.ts";
-import type {
-  BlockLimit,
-  BlockStats,
-  CgroupFeatures,
-  CgroupLayout,
-  CgroupLimits,
-  CgroupStats,
-  Cgroups,
-  DeviceRule,
-} from "./cgroup.ts";
+import type { CgroupFeatures, CgroupLayout, CgroupLimits, CgroupStats, Cgroups, DeviceRule } from "./cgroup.ts";
 import {
   checkPath,
   directoryIn,
@@ -30,6 +21,7 @@ import {
   removeTree,
   writeValue,
 } from "./cgroup-files.ts";
+import { blockFeatures, blockSettings, blockStats, type Has, type Weights, weightsOf } from "./cgroup-v1-disks.ts";
 
 type Layout = Extract<CgroupLayout, { version: 1 }>;
 
@@ -44,48 +36,6 @@ function ruleText({ type, major, minor, access }: DeviceRule): string {
   return type === "a" ? "a *:* rwm" : `${type} ${number(major)}:${number(minor)} ${access}`;
 }
 
-/** `MAJOR:MINOR Read N` lines of blkio.throttle files. */
-function blockTable(text: string | undefined): Map<string, { read: number; write: number }> {
-  const table = new Map<string, { read: number; write: number }>();
-  for (const line of (text ?? "").split("\n")) {
-    const [device = "", kind, value] = line.split(" ");
-    if (value === undefined) continue;
-    const row = table.get(device) ?? { read: 0, write: 0 };
-    if (kind === "Read") row.read = Number(value);
-    if (kind === "Write") row.write = Number(value);
-    table.set(device, row);
-  }
-  return table;
-}
-
-/** Files of the throttling, by the limit. */
-const THROTTLES = {
-  readBps: "blkio.throttle.read_bps_device",
-  writeBps: "blkio.throttle.write_bps_device",
-  readIops: "blkio.throttle.read_iops_device",
-  writeIops: "blkio.throttle.write_iops_device",
-} as const;
-
-/** Weights belong to a scheduler, which names its files. Of BFQ the root of a tree has others than weights. */
-const WEIGHTS = [
-  { of: "blkio.weight", file: "blkio.weight", devices: "blkio.weight_device" },
-  { of: "blkio.bfq.io_serviced", file: "blkio.bfq.weight", devices: "blkio.bfq.weight_device" },
-] as const;
-
-type Has = (controller: string, file?: string) => boolean;
-
-const blockFeatures = (has: Has) => {
-  const weights = WEIGHTS.some(({ of }) => has("blkio", of));
-  return {
-    blockWeight: weights,
-    blockWeightDevice: weights,
-    readBps: has("blkio", THROTTLES.readBps),
-    writeBps: has("blkio", THROTTLES.writeBps),
-    readIops: has("blkio", THROTTLES.readIops),
-    writeIops: has("blkio", THROTTLES.writeIops),
-  };
-};
-
 /** A tree, and where this process is in it. */
 interface Place {
   readonly mount: string;
@@ -97,7 +47,7 @@ export class CgroupsV1 implements Cgroups {
   readonly features: CgroupFeatures;
   readonly #places: readonly Place[];
   readonly #byController: ReadonlyMap<string, Place>;
-  readonly #weights: (typeof WEIGHTS)[number] | undefined;
+  readonly #weights: Weights | undefined;
 
   /** @param self  text of /proc/self/cgroup */
   constructor({ hierarchies, unified }: Layout, self = readFileSync("/proc/self/cgroup", "utf8")) {
@@ -112,7 +62,7 @@ export class CgroupsV1 implements Cgroups {
       const place = this.#byController.get(controller);
       return place !== undefined && (file === undefined || readdirSync(place.mount).includes(file));
     };
-    this.#weights = WEIGHTS.find(({ of }) => has("blkio", of));
+    this.#weights = weightsOf(has);
     this.features = {
       ...blockFeatures(has),
       memoryReservation: has("memory", "memory.soft_limit_in_bytes"),
@@ -204,30 +154,11 @@ export class CgroupsV1 implements Cgroups {
     await set("cpu", "cpu.cfs_quota_us", limits.cpuQuota);
     await set("cpuset", "cpuset.cpus", limits.cpusetCpus || undefined);
     await set("cpuset", "cpuset.mems", limits.cpusetMems || undefined);
-    for (const [name, value] of this.blockSettings(limits)) await set("blkio", name, value);
+    for (const [name, value] of blockSettings(limits, this.#weights)) await set("blkio", name, value);
     const { pidsLimit } = limits;
     await set("pids", "pids.max", pidsLimit !== undefined && pidsLimit <= 0 ? "max" : pidsLimit);
     for (const { controller, name, value } of limits.files ?? [])
       await writeValue(this.#mounted(controller, path), name, value);
-  }
-
-  /** The files of the blkio controller that say `limits`: a line at a time, as `8:0 1048576`. */
-  blockSettings(limits: CgroupLimits): readonly (readonly [file: string, value: string])[] {
-    const of = (file: string, list: readonly BlockLimit[] = [], lifted = "0") =>
-      list.map(({ major, minor, value }): readonly [string, string] => [
-        file,
-        `${major}:${minor} ${value === 0 ? lifted : value}`,
-      ]);
-    const weights = this.#weights;
-    const usual = weights?.file === "blkio.bfq.weight" ? "default" : "0";
-    return [
-      ...(weights && limits.blkioWeight ? [[weights.file, String(limits.blkioWeight)] as const] : []),
-      ...(weights ? of(weights.devices, limits.blockWeights, usual) : []),
-      ...of(THROTTLES.readBps, limits.readBps),
-      ...of(THROTTLES.writeBps, limits.writeBps),
-      ...of(THROTTLES.readIops, limits.readIops),
-      ...of(THROTTLES.writeIops, limits.writeIops),
-    ];
   }
 
   /** Memory never exceeds memory with swap, so what grows is set from the outside in, what shrinks from the inside out. */
@@ -315,18 +246,8 @@ export class CgroupsV1 implements Cgroups {
         detail: await readTable(at("memory"), "memory.stat"),
       },
       pids: { current: await readNumber(at("pids"), "pids.current"), limit: await readLimit(at("pids"), "pids.max") },
-      block: await this.#blockStats(at("blkio")),
+      block: await blockStats(at("blkio")),
     };
-  }
-
-  async #blockStats(directory: string): Promise<BlockStats[]> {
-    const bytes = blockTable(await readValue(directory, "blkio.throttle.io_service_bytes_recursive"));
-    const counts = blockTable(await readValue(directory, "blkio.throttle.io_serviced_recursive"));
-    return [...bytes].map(([device, { read, write }]) => {
-      const [major = 0, minor = 0] = device.split(":").map(Number);
-      const count = counts.get(device) ?? { read: 0, write: 0 };
-      return { major, minor, readBytes: read, writeBytes: write, reads: count.read, writes: count.write };
-    });
   }
 
   async oomKills(path: string): Promise<number> {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { type CgroupLimits, cgroupLayout } from "../../../src/runtime/cgroup.ts";
 import { checkPath, directoryIn, lineage, ownPlaces } from "../../../src/runtime/cgroup-files.ts";
+import { blockSettings, weightsOf } from "../../../src/runtime/cgroup-v1-disks.ts";
 import { diskWeightOf, parseIoStat, settings, weightOf } from "../../../src/runtime/cgroup-v2.ts";
 
 const V1 = `27 1 254:0 / / rw,relatime - ext4 /dev/vda rw
@@ -101,6 +102,22 @@ describe("limits of disks", () => {
     [1000, 10_000],
   ])("diskWeightOf(%d) is %d", (weight, expected) => {
     expect(diskWeightOf(weight)).toBe(expected);
+  });
+
+  test("blockSettings() writes a line per disk and limit on v1, weights where the scheduler has them", () => {
+    const limits = { blkioWeight: 300, blockWeights: disk(0), readBps: disk(7), writeIops: disk(0) };
+    const lines = (root: readonly string[]) =>
+      blockSettings(
+        limits,
+        weightsOf((_, file) => file === undefined || root.includes(file)),
+      ).map((pair) => pair.join("="));
+    const throttles = ["blkio.throttle.read_bps_device=8:16 7", "blkio.throttle.write_iops_device=8:16 0"];
+    expect(lines([])).toEqual(throttles);
+    expect(lines(["blkio.weight"])).toEqual(["blkio.weight=300", "blkio.weight_device=8:16 0", ...throttles]);
+    expect(lines(["blkio.bfq.io_serviced"])).toEqual([
+      ...["blkio.bfq.weight=300", "blkio.bfq.weight_device=8:16 default"],
+      ...throttles,
+    ]);
   });
 
   test("settings() writes a line per disk and limit on v2", () => {
