@@ -71,6 +71,9 @@ import { Database, type Migration } from "./store/database.ts";
 import { openSnapshotter } from "./store/snapshotters.ts";
 import { VERSION } from "./version.ts";
 import { LocalDriver } from "./volume/driver-local.ts";
+import { VolumeDrivers } from "./volume/drivers.ts";
+import { PLUGIN_FOLDERS } from "./volume/plugin-address.ts";
+import { PLUGIN_LIMITS } from "./volume/plugin-client.ts";
 import { volumeMigrations } from "./volume/records.ts";
 import { Volumes } from "./volume/volumes.ts";
 import { Workers } from "./wasm/workers.ts";
@@ -208,9 +211,14 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
   const records = new Records(database, join(config.dataRoot, "containers"));
   const endpoints = openNetworks(config, database, events, log);
   const { networks } = endpoints;
+  const volumeDrivers = new VolumeDrivers([new LocalDriver(join(config.dataRoot, "volumes"))], {
+    folders: PLUGIN_FOLDERS,
+    limits: PLUGIN_LIMITS,
+    engineId: engineId(database),
+  });
   const volumes = new Volumes({
     database,
-    drivers: [new LocalDriver(join(config.dataRoot, "volumes"))],
+    drivers: volumeDrivers,
     emit: (action, name, attributes) => events.emit("volume", action, name, attributes),
   });
   const containerVolumes = new ContainerVolumes({
@@ -311,6 +319,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     cgroups,
     cdi,
     storageDriver: snapshotter.name,
+    volumeDrivers: () => volumeDrivers.names(),
     logDrivers: LOGS.map(({ name }) => name),
     seccomp: config.seccompProfile,
     listeners: () => events.watchers,

@@ -31,6 +31,7 @@ export interface FactSources {
   readonly cgroups: Cgroups;
   readonly cdi: CdiDevices;
   readonly storageDriver: string;
+  readonly volumeDrivers: () => Promise<readonly string[]>;
   readonly logDrivers: readonly string[];
   readonly seccomp: string;
   readonly listeners: () => number;
@@ -92,7 +93,7 @@ async function info(sources: FactSources, host: SystemFacts["host"]): Promise<Re
     ],
     DockerRootDir: config.dataRoot,
     Plugins: {
-      Volume: [],
+      Volume: await sources.volumeDrivers(),
       Network: ["bridge", "host", "null"],
       Authorization: null,
       Log: sources.logDrivers.toSorted(),

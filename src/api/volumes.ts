@@ -3,6 +3,7 @@
 import { Hono } from "hono";
 import { invalid, kindOf } from "../base/errors.ts";
 import { Exclusive } from "../base/lock.ts";
+import type { VolumeFacts } from "../volume/driver.ts";
 import type { Volume } from "../volume/records.ts";
 import { ANONYMOUS, type Volumes } from "../volume/volumes.ts";
 import { apiVersion, type Ctx, type Env, empty, flag, json, jsonBody, param } from "./context.ts";
@@ -13,23 +14,33 @@ const orNull = (texts: Readonly<Record<string, string>>): Readonly<Record<string
   Object.keys(texts).length > 0 ? texts : null;
 
 /** The volume as clients see it. @param size  bytes, where they were counted; undefined shows none */
-function wire(volumes: Volumes, volume: Volume, size?: number) {
+function wire(volumes: Volumes, volume: Volume, facts: VolumeFacts, size?: number) {
   const { name, driver, created, labels, options } = volume;
   return {
-    CreatedAt: created.replace(/\.\d+Z$/, "Z"),
+    ...(created !== "" && { CreatedAt: created.replace(/\.\d+Z$/, "Z") }),
     Driver: driver,
     Labels: orNull(labels),
-    Mountpoint: volumes.path(volume),
+    Mountpoint: facts.path,
     Name: name,
     Options: orNull(options),
-    Scope: "local",
+    Scope: facts.scope,
+    ...(facts.status && { Status: facts.status }),
     ...(size !== undefined && { UsageData: { RefCount: volumes.usersOf(name).length, Size: size } }),
   };
 }
 
+/** In a list, a volume whose plugin does not answer is shown by what is known of it. */
+const factsOf = (volumes: Volumes, volume: Volume): Promise<VolumeFacts> =>
+  volumes.describe(volume).catch(() => ({ path: volumes.path(volume), scope: "local" }));
+
 /** For `system df`: every volume with what it takes; -1 where that is not known. */
 export const volumeUsage = (volumes: Volumes) =>
-  Promise.all(volumes.list().map(async (volume) => wire(volumes, volume, (await volumes.usage(volume)) ?? -1)));
+  Promise.all(
+    volumes.list().map(async (volume) => {
+      const [facts, size] = await Promise.all([factsOf(volumes, volume), volumes.usage(volume)]);
+      return wire(volumes, volume, facts, size ?? -1);
+    }),
+  );
 
 function matches(volumes: Volumes, { name, driver, labels }: Volume, filters: Filters): boolean {
   const dangling = filters.boolean("dangling");
@@ -41,13 +52,14 @@ function matches(volumes: Volumes, { name, driver, labels }: Volume, filters: Fi
   );
 }
 
-function list(c: Ctx, volumes: Volumes): Response {
+async function list(c: Ctx, volumes: Volumes): Promise<Response> {
   const filters = parseFilters(c.req.query("filters"), ["dangling", "driver", "label", "name"]);
-  const listed = volumes
-    .list()
+  const { volumes: all, warnings } = await volumes.listAll();
+  const listed = all
     .filter((volume) => matches(volumes, volume, filters))
     .toSorted((one, other) => (one.name < other.name ? -1 : 1));
-  return json({ Volumes: listed.map((volume) => wire(volumes, volume)), Warnings: null });
+  const shown = await Promise.all(listed.map(async (volume) => wire(volumes, volume, await factsOf(volumes, volume))));
+  return json({ Volumes: shown, Warnings: warnings.length > 0 ? warnings : null });
 }
 
 async function create(c: Ctx, volumes: Volumes): Promise<Response> {
@@ -59,7 +71,12 @@ async function create(c: Ctx, volumes: Volumes): Promise<Response> {
     options: body.texts("DriverOpts"),
     labels: body.texts("Labels"),
   });
-  return json(wire(volumes, volume), 201);
+  return json(wire(volumes, volume, await factsOf(volumes, volume)), 201);
+}
+
+async function inspect(c: Ctx, volumes: Volumes): Promise<Response> {
+  const volume = await volumes.seek(param(c, "name"));
+  return json(wire(volumes, volume, await volumes.describe(volume)));
 }
 
 /** `force` makes a missing volume none to complain about. It forces nothing else: one in use stays. */
@@ -103,6 +120,6 @@ export function volumesRouter(volumes: Volumes): Hono<Env> {
     .get("/volumes", (c) => list(c, volumes))
     .post("/volumes/create", (c) => create(c, volumes))
     .post("/volumes/prune", (c) => pruning.run(() => prune(c, volumes)))
-    .get("/volumes/:name", (c) => json(wire(volumes, volumes.get(param(c, "name")))))
+    .get("/volumes/:name", (c) => inspect(c, volumes))
     .delete("/volumes/:name", (c) => remove(c, volumes));
 }

@@ -11,7 +11,7 @@ import { mountsBelow } from "../base/mountinfo.ts";
 import { attachMount, detachMount, openMount, openTree, restrictMount } from "../base/mounts.ts";
 import { limitDirectory } from "../base/quota.ts";
 import { bytesBelow, namesIn } from "./directories.ts";
-import type { VolumeDriver, VolumeOptions } from "./driver.ts";
+import type { VolumeDriver, VolumeFacts, VolumeOptions } from "./driver.ts";
 import { type LocalMount, localMount, localSize } from "./local-options.ts";
 
 /** No volume's name begins so. */
@@ -145,6 +145,10 @@ export class LocalDriver implements VolumeDriver {
 
   async usage(name: string, options: VolumeOptions): Promise<{ readonly bytes: number } | undefined> {
     return options.type ? undefined : { bytes: await bytesBelow(this.path(name)) };
+  }
+
+  async describe(name: string): Promise<VolumeFacts> {
+    return { path: this.path(name), scope: "local" };
   }
 
   async sweep(used: ReadonlySet<string>): Promise<void> {

@@ -9,6 +9,16 @@
 /** A driver's own options, as of `--opt`. */
 export type VolumeOptions = Readonly<Record<string, string>>;
 
+/** What a driver tells of a volume when it is asked. */
+export interface VolumeFacts {
+  /** As `VolumeDriver.path`; empty where that is not known. */
+  readonly path: string;
+  /** Whether it is the same volume on all hosts. */
+  readonly scope: "local" | "global";
+  /** Whatever the driver has to say. */
+  readonly status?: Readonly<Record<string, unknown>>;
+}
+
 export interface VolumeDriver {
   /** As users name it: `local`. */
   readonly name: string;
@@ -19,7 +29,7 @@ export interface VolumeDriver {
   /** Idempotent: an existing one keeps its files. @throws unavailable when the disk is full */
   create(name: string, options: VolumeOptions): Promise<void>;
 
-  /** The directory that is bound into containers, absolute. It need not be there before `mount`. */
+  /** The directory that is bound into containers, absolute. It need not be there before `mount`, nor known. */
   path(name: string): string;
 
   /** Makes the files appear at `path`. Idempotent. @throws invalid when it cannot be, in words for the user */
@@ -47,6 +57,9 @@ export interface VolumeDriver {
 
   /** What its files take, as Docker counts. @returns undefined when that is elsewhere: on a server, in a directory of somebody else's */
   usage(name: string, options: VolumeOptions): Promise<{ readonly bytes: number } | undefined>;
+
+  /** @throws unavailable when whoever knows does not answer */
+  describe(name: string): Promise<VolumeFacts>;
 
   /** At start: finishes removals that a crash cut short, and unmounts what nobody uses. @param used  names that stay mounted */
   sweep(used: ReadonlySet<string>): Promise<void>;

@@ -3,11 +3,12 @@
  * those runs; the first is told by whoever keeps containers, at start as well, and neither is on disk here.
  */
 
-import { conflict, invalid, notFound } from "../base/errors.ts";
+import { conflict, invalid, messageOf, notFound } from "../base/errors.ts";
 import { newId } from "../base/ids.ts";
 import { Locks } from "../base/lock.ts";
 import type { Database } from "../store/database.ts";
-import type { VolumeDriver, VolumeOptions } from "./driver.ts";
+import type { VolumeDriver, VolumeFacts, VolumeOptions } from "./driver.ts";
+import type { VolumeDrivers } from "./drivers.ts";
 import { type Volume, VolumeRecords } from "./records.ts";
 import { Users } from "./users.ts";
 
@@ -25,13 +26,16 @@ export interface NewVolume {
 export interface VolumesOptions {
   /** For `VolumeRecords`, whose migrations it has. */
   readonly database: Database;
-  readonly drivers: readonly VolumeDriver[];
+  readonly drivers: VolumeDrivers;
   readonly emit: (action: string, name: string, attributes: Readonly<Record<string, string>>) => void;
 }
 
 /** Docker's mark of a volume that nobody named. */
 export const ANONYMOUS = "com.docker.volume.anonymous";
 export const DEFAULT_DRIVER = "local";
+
+/** How long a plugin is waited for that may have nothing to do with it. */
+const PATIENCE_MS = 2000;
 
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
 /** What ext4 and others have room for. */
@@ -63,6 +67,45 @@ export class Volumes {
     return this.#records.all();
   }
 
+  /** With those that plugins have and nobody has used here. A plugin that does not answer is among the warnings. */
+  async listAll(): Promise<{ readonly volumes: readonly Volume[]; readonly warnings: readonly string[] }> {
+    const warnings: string[] = [];
+    const plugins = await this.#options.drivers.plugins();
+    const foreign = await Promise.all(
+      plugins.map(async (driver) => {
+        const names = await driver.names().catch((error) => void warnings.push(messageOf(error)));
+        return (names ?? []).filter((name) => !this.find(name)).map((name) => foreignVolume(name, driver.name));
+      }),
+    );
+    const volumes = new Map([...foreign.flat(), ...this.list()].map((volume) => [volume.name, volume]));
+    return { volumes: [...volumes.values()], warnings };
+  }
+
+  /** Also one that a plugin has, though nobody has used it here. @throws notFound */
+  async seek(name: string): Promise<Volume> {
+    return this.find(name) ?? (await this.#foreign(name)) ?? this.get(name);
+  }
+
+  /** A plugin that does not answer soon has none: volumes of other drivers must not have to wait for it. */
+  async #foreign(name: string): Promise<Volume | undefined> {
+    const plugins = await this.#options.drivers.plugins();
+    if (plugins.length === 0) return undefined;
+    const { promise: late, resolve } = Promise.withResolvers<undefined>();
+    const timer = setTimeout(() => resolve(undefined), PATIENCE_MS);
+    const asked = plugins.map(async (driver) => {
+      if (!(await driver.has(name))) throw notFound(name);
+      return foreignVolume(name, driver.name);
+    });
+    const found = await Promise.race([Promise.any(asked).catch(() => undefined), late]);
+    clearTimeout(timer);
+    return found;
+  }
+
+  /** @throws unavailable when its driver does not answer */
+  describe({ driver, name }: Volume): Promise<VolumeFacts> {
+    return this.#driver(driver).describe(name);
+  }
+
   find(name: string): Volume | undefined {
     return this.#records.find(name);
   }
@@ -76,7 +119,7 @@ export class Volumes {
 
   /** @throws notFound */
   #driver(name: string): VolumeDriver {
-    const driver = this.#options.drivers.find((one) => one.name === name);
+    const driver = this.#options.drivers.find(name);
     if (!driver) throw notFound(`plugin ${JSON.stringify(name)} not found`);
     return driver;
   }
@@ -106,9 +149,10 @@ export class Volumes {
 
   async #create(name: string, asked: NewVolume): Promise<Volume> {
     const { options, labels, pendingFor } = asked;
-    const driver = this.#driver(asked.driver || DEFAULT_DRIVER);
     const present = this.find(name);
-    if (present) return checkSame(present, driver.name);
+    if (present) return checkSame(present, asked.driver);
+    const foreign = asked.driver === "" && asked.name !== undefined ? await this.#foreign(name) : undefined;
+    const driver = this.#driver(asked.driver || foreign?.driver || DEFAULT_DRIVER);
     driver.check(options);
     const anonymous = asked.name === undefined;
     const volume: Volume = {
@@ -158,7 +202,7 @@ export class Volumes {
   /** @throws notFound, conflict in the words that clients match */
   async remove(name: string): Promise<void> {
     await using _ = await this.#locks.acquire(name);
-    const volume = this.get(name);
+    const volume = await this.seek(name);
     const users = this.usersOf(name);
     if (users.length > 0) throw conflict(`remove ${name}: volume is in use - [${users.join(", ")}]`);
     await this.#remove(volume);
@@ -225,12 +269,22 @@ export class Volumes {
       if (this.usersOf(volume.name).length > 0) this.#records.save(volume);
       else await this.#remove(volume);
     }
-    for (const driver of this.#options.drivers) await driver.sweep(this.#mounted.names());
+    const mounted = this.#mounted.names();
+    for (const name of new Set([DEFAULT_DRIVER, ...this.list().map(({ driver }) => driver)])) {
+      const own = this.list().filter(({ driver }) => driver === name);
+      const used = own.flatMap((volume) => (mounted.has(volume.name) ? [volume.name] : []));
+      await this.#options.drivers.find(name)?.sweep(new Set(used));
+    }
   }
 }
 
+/** One that a plugin has made for others. */
+const foreignVolume = (name: string, driver: string): Volume => ({
+  ...{ name, driver, created: "", options: {}, labels: {}, anonymous: false },
+});
+
 /** As with Docker, what else is asked for does not matter then. @throws conflict */
 function checkSame(volume: Volume, driver: string): Volume {
-  if (volume.driver === driver) return volume;
+  if (driver === "" || volume.driver === driver) return volume;
   throw conflict(`create ${volume.name}: conflict: volume name must be unique: it exists with driver ${volume.driver}`);
 }

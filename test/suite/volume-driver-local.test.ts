@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, linkSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { kindOf } from "../../src/base/errors.ts";
 import { mountsBelow } from "../../src/base/mountinfo.ts";
@@ -18,6 +18,30 @@ volumeDriverSuite(
   (place) => new LocalDriver(place),
   () => folder.path,
 );
+
+test("usage() counts bytes of files, each once", async () => {
+  const driver = new LocalDriver(join(folder.path, "counted"));
+  await driver.create("box", {});
+  const path = driver.path("box");
+  mkdirSync(join(path, "deep"));
+  writeFileSync(join(path, "deep", "a"), "12345");
+  linkSync(join(path, "deep", "a"), join(path, "b"));
+  expect(await driver.usage("box", {})).toEqual({ bytes: 5 });
+});
+
+test("check() refuses options that it does not know", () => {
+  const driver = new LocalDriver(join(folder.path, "checked"));
+  expect(kindOf(failureOf(() => driver.check({ nonsense: "x" })))).toBe("invalid");
+});
+
+const failureOf = (work: () => void): unknown => {
+  try {
+    work();
+  } catch (error) {
+    return error;
+  }
+  return undefined;
+};
 
 describe.skipIf(process.getuid?.() !== 0)("LocalDriver with a mount", () => {
   let count = 0;

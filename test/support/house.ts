@@ -32,6 +32,7 @@ import { noLog } from "../../src/log/driver-none.ts";
 import { networkMigrations } from "../../src/network/networks.ts";
 import { Database } from "../../src/store/database.ts";
 import { LocalDriver } from "../../src/volume/driver-local.ts";
+import { VolumeDrivers } from "../../src/volume/drivers.ts";
 import { volumeMigrations } from "../../src/volume/records.ts";
 import { Volumes } from "../../src/volume/volumes.ts";
 import { FakeCgroups } from "../fake/cgroups.ts";
@@ -154,7 +155,7 @@ export class House implements AsyncDisposable {
     this.records = new Records(this.database, `${folder.path}/containers`);
     this.volumes = new Volumes({
       database: this.database,
-      drivers: [new LocalDriver(`${folder.path}/volumes`)],
+      drivers: new VolumeDrivers([new LocalDriver(`${folder.path}/volumes`)]),
       emit: (action, name, attributes) => this.events.emit("volume", action, name, attributes),
     });
     this.#containerVolumes = new ContainerVolumes({

@@ -5,6 +5,7 @@ import { existsSync } from "node:fs";
 import { kindOf } from "../../../src/base/errors.ts";
 import { Database } from "../../../src/store/database.ts";
 import { LocalDriver } from "../../../src/volume/driver-local.ts";
+import { VolumeDrivers } from "../../../src/volume/drivers.ts";
 import { volumeMigrations } from "../../../src/volume/records.ts";
 import { type NewVolume, Volumes } from "../../../src/volume/volumes.ts";
 import { type Folder, makeFolder } from "../../support/folder.ts";
@@ -21,7 +22,7 @@ afterEach(() => folder[Symbol.asyncDispose]());
 const open = (): Volumes =>
   new Volumes({
     database: new Database(`${folder.path}/db`, volumeMigrations),
-    drivers: [new LocalDriver(`${folder.path}/volumes`)],
+    drivers: new VolumeDrivers([new LocalDriver(`${folder.path}/volumes`)]),
     emit: (action, name) => void told.push(`${action} ${name}`),
   });
 const named = (name: string | undefined, pendingFor?: string): NewVolume => ({
