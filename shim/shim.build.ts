@@ -1,5 +1,5 @@
 /**
- * Builds the C parts: `build/bosun-shim` and `build/hello` (static programs) and `build/libbosun.so`. What is newer than its sources
+ * Builds the C parts: `build/bosun-shim`, `build/bosun-net` and `build/hello` (static programs) and `build/libbosun.so`. What is newer than its sources
  * stays. Run as a program, or call `buildShim()`.
  */
 
@@ -14,6 +14,7 @@ const COMMON = ["-std=c17", "-Os", ...WARNINGS, "-ffunction-sections", "-fdata-s
 const STATIC = [...COMMON, "-static"];
 const SHARED = [...COMMON, "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-pthread"];
 
+const isOfNet = (source: string): boolean => source.startsWith("net-");
 const isOfLibrary = (source: string): boolean => source.startsWith("lib-");
 
 interface Product {
@@ -24,8 +25,10 @@ interface Product {
 
 async function products(): Promise<readonly Product[]> {
   const sources = (await readdir(here)).filter((name) => name.endsWith(".c")).sort();
+  const isOfShim = (name: string) => name !== "hello.c" && !isOfLibrary(name) && !isOfNet(name);
   return [
-    { name: "bosun-shim", flags: STATIC, sources: sources.filter((name) => name !== "hello.c" && !isOfLibrary(name)) },
+    { name: "bosun-shim", flags: STATIC, sources: sources.filter(isOfShim) },
+    { name: "bosun-net", flags: STATIC, sources: sources.filter(isOfNet) },
     { name: "hello", flags: STATIC, sources: ["hello.c"] },
     { name: "libbosun.so", flags: SHARED, sources: sources.filter(isOfLibrary) },
   ];

@@ -46,6 +46,8 @@ export interface Config {
   readonly addressPools: readonly AddressPool[];
   /** Whether firewall rules may be set at all. */
   readonly firewall: boolean;
+  /** Whether what comes from elsewhere to a published port has to pass the host's rules for local traffic. */
+  readonly respectHostFirewall: boolean;
   /** Whether the host is made to forward. */
   readonly forward: boolean;
   readonly dns: readonly string[];
@@ -128,6 +130,7 @@ const OPTIONS: Readonly<Record<string, Option>> = {
   mtu: { kind: "int" },
   "ip-masq": { kind: "bool" },
   iptables: { kind: "bool" },
+  "respect-host-firewall": { kind: "bool" },
   "ip-forward": { kind: "bool" },
   dns: { kind: "list" },
   "dns-opt": { kind: "list", key: "dns-opts" },
@@ -441,6 +444,7 @@ function toConfig(values: Values): Config {
         ? values.list("default-address-pool").map(parseAddressPool)
         : DEFAULT_POOLS,
     firewall: values.flag("iptables", true),
+    respectHostFirewall: values.flag("respect-host-firewall", false),
     forward: values.flag("ip-forward", true),
     dns: values.list("dns"),
     dnsOptions: values.list("dns-opt"),

@@ -59,6 +59,7 @@ import { hostSubnets } from "./network/host-subnets.ts";
 import { Netlink } from "./network/netlink.ts";
 import { Networks, networkMigrations } from "./network/networks.ts";
 import { uniqueLocalPool } from "./network/pools.ts";
+import { PublishedPorts } from "./network/published-ports.ts";
 import { certificatesFor } from "./registry/certificates.ts";
 import { DistributionRegistry } from "./registry/distribution.ts";
 import { openCgroups } from "./runtime/cgroup.ts";
@@ -131,9 +132,14 @@ function seccompFor({ seccompProfile }: Config, host: SystemFacts["host"]): Laun
 /** Two engines on one host have bridges, and so tables, of different names. */
 const firewallTable = ({ bridge }: Config): string => `bosun-${bridge.name}`;
 
-function openNetworks(config: Config, database: Database, events: Events, log: Logger): Endpoints {
+function openNetworks(config: Config, database: Database, events: Events, log: Logger): Networking {
   const netlink = new Netlink((request, pid) => exchangeNetlink(NETLINK.route, request, pid));
-  const firewall = new Firewall(firewallTable(config), config.firewall);
+  const firewall = new Firewall({
+    table: firewallTable(config),
+    enabled: config.firewall,
+    respectsHost: config.respectHostFirewall,
+    exchange: (request, pid) => exchangeNetlink(NETLINK.netfilter, request, pid),
+  });
   const pools = [...config.addressPools, uniqueLocalPool(engineId(database))];
   const networks = new Networks({
     database,
@@ -148,7 +154,8 @@ function openNetworks(config: Config, database: Database, events: Events, log: L
       defaultBridge(identity, config.bridge, { present: netlink.addresses(config.bridge.name), recorded, used, pools }),
     emit: (action, { id, name, driver }) => events.emit("network", action, id, { name, type: driver }),
   });
-  return new Endpoints(networks, netlink);
+  const ports = new PublishedPorts(firewall, builtFile("bosun-net"));
+  return new Networking(networks, new Endpoints(networks, netlink), ports);
 }
 
 /** 0 for an image that was removed by force while a container still uses it. */
@@ -209,8 +216,8 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
   const runtime = new ShimRuntime({ runRoot: join(config.execRoot, "tasks"), program: builtFile("bosun-shim") });
   const cgroups = openCgroups();
   const records = new Records(database, join(config.dataRoot, "containers"));
-  const endpoints = openNetworks(config, database, events, log);
-  const { networks } = endpoints;
+  const networking = openNetworks(config, database, events, log);
+  const { networks, endpoints } = networking;
   const volumeDrivers = new VolumeDrivers([new LocalDriver(join(config.dataRoot, "volumes"))], {
     folders: PLUGIN_FOLDERS,
     limits: PLUGIN_LIMITS,
@@ -240,7 +247,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     runtime,
     cgroups: containerCgroups,
     snapshotter,
-    networking: new Networking(networks, endpoints),
+    networking,
     volumes: containerVolumes,
     cdi,
     logs,

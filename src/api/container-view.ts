@@ -11,6 +11,7 @@ import type { Filters } from "./filters.ts";
 import type { GraphData } from "./graph.ts";
 import { hasVolume, mountsOf } from "./mount-view.ts";
 import { type FindNetwork, isIn, networkSettings, networksView } from "./network-view.ts";
+import { bindingsView, exposes, portList, publishes } from "./ports.ts";
 
 /** What the projections need from elsewhere. */
 export interface ViewContext {
@@ -77,8 +78,8 @@ function matches(container: Container, filters: Filters, family: ReadonlySet<str
     filters.any("ancestor", () => family.has(container.imageId)) &&
     filters.any("network", (value) => isIn(container, value, view.findNetwork)) &&
     filters.any("volume", (value) => hasVolume(container, value)) &&
-    filters.any("expose", (value) => config.exposedPorts.some((port) => port === value || port === `${value}/tcp`)) &&
-    filters.any("publish", () => false) &&
+    filters.any("expose", (value) => exposes(container, value)) &&
+    filters.any("publish", (value) => publishes(container, value)) &&
     filters.any("health", (value) => value === (container.health?.status ?? "none")) &&
     filters.any("is-task", (value) => !/^(1|true)$/i.test(value)) &&
     filters.any("isolation", (value) => value === "default")
@@ -129,11 +130,6 @@ function between(newest: readonly Container[], filters: Filters): readonly Conta
 }
 
 /** `sha256:…` in short, when the user named the image so. */
-const portsOf = ({ config, state }: Container) =>
-  isLive(state)
-    ? config.exposedPorts.map((port) => ({ PrivatePort: Number.parseInt(port, 10), Type: port.split("/")[1] ?? "tcp" }))
-    : [];
-
 /** Words as a shell would need them; Docker quotes with strconv.Quote when there is white space. */
 const commandLine = (words: readonly string[]): string =>
   words.map((word) => (/\s/.test(word) ? `'${word.replaceAll("'", "'\\''")}'` : word)).join(" ");
@@ -147,7 +143,7 @@ function summary(container: Container, view: ViewContext, now: number) {
     ImageID: imageId,
     Command: commandLine([...config.entrypoint, ...config.cmd]),
     Created: Math.floor(Date.parse(created) / 1000),
-    Ports: portsOf(container),
+    Ports: portList(container),
     Labels: config.labels,
     State: state.phase,
     Status: statusText(state, now, container.health),
@@ -235,7 +231,7 @@ function hostConfigOf({ host }: Container, view: ViewContext) {
     ContainerIDFile: host.containerIdFile,
     LogConfig: { Type: host.log.driver, Config: host.log.options },
     NetworkMode: host.networkMode,
-    PortBindings: {},
+    PortBindings: bindingsView(host.portBindings),
     RestartPolicy: { Name: host.restart.name, MaximumRetryCount: host.restart.maximumRetryCount },
     AutoRemove: host.autoRemove,
     VolumeDriver: host.volumeDriver,
@@ -256,7 +252,7 @@ function hostConfigOf({ host }: Container, view: ViewContext) {
     OomScoreAdj: host.oomScoreAdj,
     PidMode: shown(namespaces.pid, "private"),
     Privileged: host.privileged,
-    PublishAllPorts: false,
+    PublishAllPorts: host.publishAll,
     ReadonlyRootfs: host.readonlyRootfs,
     SecurityOpt: orNull(host.securityOpt),
     ...(Object.keys(host.tmpfs).length > 0 && { Tmpfs: host.tmpfs }),

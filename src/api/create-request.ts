@@ -22,10 +22,11 @@ import { type RestartPolicy, toRestartPolicy } from "../container/restart.ts";
 import { isCacheOption } from "../log/options.ts";
 import { type Document, isBlank } from "./document.ts";
 import { checkTarget, toMounts } from "./mount-request.ts";
+import { toBindings, toExposed } from "./ports.ts";
 import { inRange, toResources } from "./resources.ts";
 
 const CONFIG_REFUSED = ["Shell"];
-const HOST_REFUSED = ["Cgroup", "PortBindings", "PublishAllPorts"];
+const HOST_REFUSED = ["Cgroup"];
 
 export function refuse(document: Document, names: readonly string[]): void {
   const asked = names.find((name) => !isBlank(document.get(name)));
@@ -56,7 +57,7 @@ export function toContainerRequest(body: Document): ContainerRequest {
     attachStderr: body.flag("AttachStderr"),
     labels: body.texts("Labels"),
     ...(body.has("Healthcheck") && { healthcheck: toHealthcheck(body.document("Healthcheck")) }),
-    exposedPorts: body.document("ExposedPorts").names,
+    exposedPorts: toExposed(body.document("ExposedPorts")),
     volumes: body.document("Volumes").names.map((path) => checkTarget(path, path)),
     stopSignal: body.text("StopSignal"),
     stopTimeoutS: body.has("StopTimeout") ? body.number("StopTimeout") : undefined,
@@ -110,6 +111,8 @@ export function toHostConfig(host: Document, defaults: HostDefaults): HostConfig
     namespaces: toNamespaces(host, networkMode, defaults),
     networkMode,
     links: host.words("Links") ?? [],
+    portBindings: toBindings(host.document("PortBindings")),
+    publishAll: host.flag("PublishAllPorts"),
     autoRemove: host.flag("AutoRemove"),
     restart,
     capAdd: host.words("CapAdd") ?? [],

@@ -28,7 +28,7 @@ const endpoint = {
   },
 } as const;
 
-const port = { type: "object", properties: { PrivatePort: number, Type: text } } as const;
+const port = { type: "object", properties: { IP: text, PrivatePort: number, PublicPort: number, Type: text } } as const;
 
 const mount = {
   type: "object",

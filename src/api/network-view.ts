@@ -4,6 +4,7 @@ import type { Container } from "../container/records.ts";
 import { isLive } from "../container/state.ts";
 import type { Attachment } from "../network/attachment.ts";
 import type { Endpoint } from "../network/driver.ts";
+import { portsView } from "./ports.ts";
 
 /** @returns undefined for a network that is not there */
 export type FindNetwork = (reference: string) => { readonly id: string; readonly name: string } | undefined;
@@ -72,14 +73,13 @@ function legacyView(endpoint: Endpoint | undefined) {
 }
 
 export function networkSettings(container: Container, find: FindNetwork) {
-  const { endpoints, host, state, config } = container;
+  const { endpoints, state } = container;
   const bridge = find("bridge")?.id;
-  const hasPorts = host.namespaces.network === "own" && isLive(state);
   return {
     Bridge: "",
     SandboxID: endpoints[0]?.id ?? "",
     SandboxKey: isLive(state) ? `/proc/${state.pid}/ns/net` : "",
-    Ports: Object.fromEntries(hasPorts ? config.exposedPorts.map((port) => [port, null]) : []),
+    Ports: portsView(container),
     HairpinMode: false,
     LinkLocalIPv6Address: "",
     LinkLocalIPv6PrefixLen: 0,

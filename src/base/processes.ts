@@ -1,11 +1,23 @@
 /** Processes that are not our children: what they run from, signals that meet the right one, which devices they may open. */
 
-import { closeSync } from "node:fs";
+import { closeSync, readFileSync } from "node:fs";
 import { checked, cString, library } from "./library.ts";
 
 /** @returns a descriptor of an unchangeable copy of a program, in memory. @throws SystemError */
 export const sealedCopy = (path: string): number =>
   checked(`copy ${path} into memory`, library().bosun_memfd(cString(path)));
+
+/** Field 22 of /proc/<pid>/stat; the command in parentheses may hold anything. @returns undefined when the text is none */
+export const startOf = (stat: string): string | undefined => stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+
+/** When a process was started, clock ticks after boot: with its pid it never names another. @returns undefined when there is none */
+export function processStart(pid: number): string | undefined {
+  try {
+    return startOf(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  } catch {
+    return undefined;
+  }
+}
 
 /**
  * @param isWanted  asked once `pid` can no longer come to mean another process: is it still the one that is meant?

@@ -6,6 +6,7 @@
 import { invalid } from "../base/errors.ts";
 import type { Healthcheck, RunConfig } from "../base/oci.ts";
 import { parseBytes } from "../base/units.ts";
+import type { PortBinding } from "../network/ports.ts";
 import { RLIMIT } from "../runtime/ops.ts";
 import { signalNumber } from "../runtime/signals.ts";
 import { checkHealthcheck, mergeHealthcheck } from "./health.ts";
@@ -141,6 +142,9 @@ export interface HostConfig {
   readonly networkMode: string;
   /** `container:alias`, of the default bridge. */
   readonly links: readonly string[];
+  readonly portBindings: readonly PortBinding[];
+  /** Exposed ports get any port of the host, too. */
+  readonly publishAll: boolean;
   readonly autoRemove: boolean;
   readonly restart: RestartPolicy;
   readonly capAdd: readonly string[];

@@ -29,7 +29,7 @@ import { MemoryWatch } from "./memory-watch.ts";
 import { randomName } from "./names.ts";
 import { modesOf } from "./namespaces.ts";
 import { Pauses, phaseRefusals } from "./pause.ts";
-import { type Container, checkName, type Records } from "./records.ts";
+import { type Container, checkName, NOWHERE, type Records } from "./records.ts";
 import { Removal } from "./removal.ts";
 import { startsAgain } from "./restart.ts";
 import { restoreContainers, started } from "./restore.ts";
@@ -246,14 +246,14 @@ export class Containers implements Disposable {
     const { launcher, records, log } = this.#options;
     await using undo = new AsyncDisposableStack();
     undo.defer(() => this.#life.cleanup(container.id));
-    const { task, endpoints } = await launcher.create(container);
+    const { task, ...places } = await launcher.create(container);
     undo.defer(async () => {
       await task.kill(9).catch(() => {});
       await task.exited;
       await task.delete();
     });
     await this.#life.attachments.begin(container.id, task);
-    const starting = records.save({ ...container, endpoints, starting: new Date().toISOString(), boot: bootId() });
+    const starting = records.save({ ...container, ...places, starting: new Date().toISOString(), boot: bootId() });
     await task.go();
     const running = records.save(started(starting, task.pid));
     undo.move();
@@ -269,7 +269,7 @@ export class Containers implements Disposable {
     const now = new Date().toISOString();
     const last: Ended = { code: exitCode, startedAt: NEVER, finishedAt: now, oomKilled: false, error: error.message };
     const phase = container.state.phase === "created" ? "created" : "exited";
-    this.#life.settle({ ...container, state: { phase, last }, endpoints: [] });
+    this.#life.settle({ ...container, state: { phase, last }, ...NOWHERE });
     this.#life.attachments.dismiss(container.id);
     this.#life.exits.settle(container.id, { code: exitCode, error: "" }); // the caller of start has the message
     if (container.host.autoRemove) await this.#removal.removeAutomatically(container.id);
@@ -309,7 +309,7 @@ export class Containers implements Disposable {
       const restartCount = container.restartCount + Number(isAgain);
       // as Docker shows it: nobody looks after its health any more
       const health = container.health && { ...container.health, status: "unhealthy" as const };
-      const ended = { ...container, state, restartCount, endpoints: [], ...(health && { health }) };
+      const ended = { ...container, state, restartCount, ...NOWHERE, ...(health && { health }) };
       const isWritten = this.#life.settle(ended);
       await this.#life.cleanup(id);
       if (isWritten) await task.delete();

@@ -10,6 +10,7 @@ import { conflict, hasCode, invalid, messageOf, notImplemented } from "../base/e
 import type { Logger } from "../base/logger.ts";
 import { together } from "../base/together.ts";
 import type { Endpoint } from "../network/driver.ts";
+import type { Publication } from "../network/published-ports.ts";
 import type { CgroupStats, DeviceRule } from "../runtime/cgroup.ts";
 import type { Runtime, Task } from "../runtime/runtime.ts";
 import type { SeccompFilter } from "../runtime/seccomp.ts";
@@ -123,7 +124,9 @@ export class Launcher {
   }
 
   /** Makes the task, connected and ready to go. After a throw, `cleanup` gives back what there is. */
-  async create(container: Container): Promise<{ readonly task: Task; readonly endpoints: readonly Endpoint[] }> {
+  async create(
+    container: Container,
+  ): Promise<{ readonly task: Task; readonly endpoints: readonly Endpoint[]; readonly publication: Publication }> {
     const { id, config, host } = container;
     const { networking, runtime, rootfs, initPath, defaults, records, volumes, cdi, logs } = this.#options;
     this.#hold(container);
@@ -134,6 +137,7 @@ export class Launcher {
     const injection = await injectionOf(host, cdi);
     const devices = [...(await Promise.all(host.devices.map(mappedDevices))).flat(), ...injection.devices];
     const endpoints = await networking.reserve(container);
+    const ports = await networking.publish(container);
     const [cgroups, { rootMounts, images }, nodes] = await together(
       this.#createCgroups(container, devices),
       this.#rootMounts(container),
@@ -161,12 +165,13 @@ export class Launcher {
     const task = await runtime.create(id, plan);
     try {
       await networking.connectAll(id, task.pid);
+      await ports.follow(task.pid);
       await resizeTo(task, config, host.consoleSize);
     } catch (error) {
       await abandon(task);
       throw error;
     }
-    return { task, endpoints };
+    return { task, endpoints, publication: ports.publication };
   }
 
   /** Its layers stay mounted, and those of images in it. */
@@ -250,7 +255,8 @@ export class Launcher {
     // A daemon that died while it held the processes still, as for a commit, let nobody go; or it had let go of what it was told to pause.
     await (state.phase === "paused" ? this.freeze(id) : this.thaw(id)).catch(() => {}); // it has ended
     this.#hold(container);
-    await networking.adopt(container);
+    const publication = await networking.adopt(container, task.pid);
+    if (publication) this.#options.records.save({ ...container, publication });
     return task;
   }
 

@@ -5,13 +5,16 @@ import type { Attachment } from "../network/attachment.ts";
 import type { Endpoint, Network } from "../network/driver.ts";
 import type { Endpoints, Place } from "../network/endpoints.ts";
 import type { Networks } from "../network/networks.ts";
-import { containerOf } from "./config.ts";
+import { type PublishedPort, samePort, withExposed } from "../network/ports.ts";
+import { nothingOpened, type Opened, type Publication, type PublishedPorts } from "../network/published-ports.ts";
+import { containerOf, type HostConfig } from "./config.ts";
 import type { Container } from "./records.ts";
 
 export class Networking {
   constructor(
     readonly networks: Networks,
     readonly endpoints: Endpoints,
+    readonly ports: PublishedPorts,
   ) {}
 
   describe(id: string): { readonly name: string; readonly type: string } {
@@ -46,14 +49,64 @@ export class Networking {
     await this.endpoints.disconnect(id, networkId, pid);
   }
 
-  adopt({ id, networks, endpoints }: Container): Promise<void> {
-    return this.endpoints.adopt(id, networks, endpoints);
+  /** Takes the ports of a container whose places are taken. @throws internal in Docker's words for one that somebody has */
+  async publish({ id, name, config, host }: Container): Promise<Opened> {
+    const place = this.endpoints.wayOut(id);
+    const bindings = host.publishAll ? withExposed(host.portBindings, config.exposedPorts) : host.portBindings;
+    if (!place || bindings.length === 0) return nothingOpened;
+    return this.ports.open(id, name, bindings, place);
+  }
+
+  /**
+   * Publishes again what a running container has published, after its bindings or its way out have changed. What stays keeps its port of the host.
+   * @throws internal, invalid; then what was there before is there again
+   */
+  async republish(before: Container, after: Container, pid: number): Promise<Publication> {
+    const { id } = after;
+    await this.ports.close(id);
+    try {
+      const opened = await this.publish({ ...after, host: settledPorts(after, before.publication) });
+      await opened.follow(pid);
+      return opened.publication;
+    } catch (error) {
+      await this.ports.close(id);
+      const again = await this.publish({ ...before, host: settledPorts(before, before.publication) });
+      await again.follow(pid);
+      throw error;
+    }
+  }
+
+  /** A running container of the daemon before this one. @returns what it has published, when that had to be done again */
+  async adopt(container: Container, pid: number): Promise<Publication | undefined> {
+    const { id, networks, endpoints, publication, config, host } = container;
+    await this.endpoints.adopt(id, networks, endpoints);
+    const place = this.endpoints.wayOut(id);
+    if (!publication || !place) return undefined;
+    const bindings = host.publishAll ? withExposed(host.portBindings, config.exposedPorts) : host.portBindings;
+    if (this.ports.adopt(id, bindings, publication, place)) return undefined;
+    return this.republish(container, container, pid);
   }
 
   /** Idempotent. */
-  release(id: string): Promise<void> {
-    return this.endpoints.release(id);
+  async release(id: string): Promise<void> {
+    await this.ports.close(id);
+    await this.endpoints.release(id);
   }
+}
+
+/** Its bindings, those that are published already with the ports that they have. */
+function settledPorts({ host, config }: Container, publication: Publication | undefined): HostConfig {
+  const bindings = host.publishAll ? withExposed(host.portBindings, config.exposedPorts) : host.portBindings;
+  const portBindings = bindings.map((binding) => {
+    const { port, hostAddress, low, high } = binding;
+    const isIt = (one: PublishedPort) =>
+      samePort(one.port, port) &&
+      (hostAddress === "" || one.hostAddress === hostAddress) &&
+      (low === 0 || (one.hostPort >= low && one.hostPort <= high));
+    const found = publication?.ports.find(isIt);
+    return found ? { ...binding, low: found.hostPort, high: found.hostPort } : binding;
+  });
+  return { ...host, portBindings, publishAll: false };
 }
 
 /** Whether an attachment is to this network, by whatever it names it. */

@@ -7,6 +7,7 @@ import type { Digest } from "../base/digest.ts";
 import { conflict, ifMissing, invalid, notFound, toldOf } from "../base/errors.ts";
 import { type Attachment, plainAttachment } from "../network/attachment.ts";
 import { BARE, type Endpoint } from "../network/driver.ts";
+import type { Publication } from "../network/published-ports.ts";
 import type { Database, Migration } from "../store/database.ts";
 import type { ContainerConfig, HostConfig } from "./config.ts";
 import type { Health } from "./health.ts";
@@ -53,12 +54,17 @@ export interface Container {
   readonly networks: readonly Attachment[];
   /** Its places in them while it runs, or is about to. */
   readonly endpoints: readonly Endpoint[];
+  /** What of its ports is on the host, while it runs. */
+  readonly publication?: Publication | undefined;
   /**
    * ISO 8601, while its process stands ready: written before it is let go, so that a daemon that dies then leaves word of a program that may
    * run already.
    */
   readonly starting?: string;
 }
+
+/** What a container has in networks when it does not run. */
+export const NOWHERE = { endpoints: [], publication: undefined } as const;
 
 interface Row {
   readonly id: string;
@@ -87,6 +93,8 @@ const YOUNGER_PARTS = {
   cgroupParent: "",
   usernsMode: "",
   links: [],
+  portBindings: [],
+  publishAll: false,
 } as const;
 
 /** Of the time when a container had one network at most. */

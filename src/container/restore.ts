@@ -5,7 +5,7 @@ import { notFound } from "../base/errors.ts";
 import type { Task } from "../runtime/runtime.ts";
 import { beginning, checkOf } from "./health.ts";
 import type { Life } from "./life.ts";
-import type { Container } from "./records.ts";
+import { type Container, NOWHERE } from "./records.ts";
 import type { Removal } from "./removal.ts";
 import { comesUp } from "./restart.ts";
 import { isLive, NEVER, transition } from "./state.ts";
@@ -73,7 +73,7 @@ async function adoptStarting(life: Life, watch: Watch, container: Container): Pr
     return undefined;
   }
   const { starting: _, ...before } = container;
-  return records.save({ ...before, endpoints: [] });
+  return records.save({ ...before, ...NOWHERE });
 }
 
 /** Of one that was about to: it runs. */

@@ -178,13 +178,23 @@ export class Endpoints {
     this.#route(containerId, pid);
   }
 
-  /** The way out: of each family, the network with the highest priority; of several, the first by name. */
-  #route(containerId: string, pid: number): void {
-    const places = [...this.of(containerId).values()].toSorted(
+  /** The network with the highest priority comes first; of several, the first by name. */
+  #byPriority(containerId: string): readonly Place[] {
+    return [...this.of(containerId).values()].toSorted(
       (one, other) =>
         other.attachment.gatewayPriority - one.attachment.gatewayPriority ||
         (one.network.name < other.network.name ? -1 : 1),
     );
+  }
+
+  /** Where a container's packets leave, and its published ports are reached; undefined when nothing leads out. */
+  wayOut(containerId: string): Place | undefined {
+    return this.#byPriority(containerId).find(({ endpoint }) => endpoint.gateway !== "" || endpoint.gateway6 !== "");
+  }
+
+  /** The way out of each family. */
+  #route(containerId: string, pid: number): void {
+    const places = this.#byPriority(containerId);
     if (places.every(({ endpoint }) => endpoint.interface === "")) return;
     for (const family of FAMILIES) {
       const gateway = ({ endpoint }: Place) => (family === 4 ? endpoint.gateway : endpoint.gateway6);

@@ -4,8 +4,9 @@
  * a packet meets the same few rules. Source: nft(8). Pure.
  */
 
-import type { Subnet } from "./addresses.ts";
-import { formatSubnet } from "./addresses.ts";
+import { type Address, addressBytes, formatAddress, formatSubnet, type Subnet } from "./addresses.ts";
+import { concatenation, type Element, portBytes } from "./nftables.ts";
+import type { Protocol } from "./ports.ts";
 
 /** A bridge network as the firewall sees it. */
 export interface BridgeRules {
@@ -21,6 +22,51 @@ export interface BridgeRules {
   readonly closed: boolean;
 }
 
+/** A port that packets are led to. */
+export interface PortRule {
+  readonly protocol: Protocol;
+  /** Of the host, of the target's family; undefined for all. */
+  readonly hostAddress: Address | undefined;
+  /** Undefined: the target's own port is reached, without a port of the host. */
+  readonly hostPort: number | undefined;
+  readonly target: Address;
+  readonly targetPort: number;
+}
+
+export interface FirewallState {
+  /** Every bridge network that is set up. */
+  readonly bridges: readonly BridgeRules[];
+  readonly ports: readonly PortRule[];
+  /** The host's ends of containers in closed networks. */
+  readonly closed: readonly string[];
+  /** Whether what comes from elsewhere has to pass the host's own rules for local traffic: it is not led past them. */
+  readonly respectsHost: boolean;
+}
+
+const PROTOCOL_NUMBERS: Readonly<Record<Protocol, number>> = { tcp: 6, udp: 17, sctp: 132 };
+
+/** Which set a rule is an element of. */
+function setOf({ hostAddress, hostPort, target: { family } }: PortRule): string {
+  if (hostPort === undefined) return `reachable${family}`;
+  return hostAddress ? `published${family}` : `published_anywhere${family}`;
+}
+
+/** The same as `elementText`, for the kernel. */
+export function portElement(rule: PortRule): Element {
+  const { protocol, hostAddress, hostPort, target, targetPort } = rule;
+  const number = Uint8Array.of(PROTOCOL_NUMBERS[protocol]);
+  const own = concatenation(addressBytes(target), portBytes(targetPort));
+  if (hostPort === undefined) return { set: setOf(rule), key: concatenation(number, own) };
+  const key = concatenation(number, ...(hostAddress ? [addressBytes(hostAddress)] : []), portBytes(hostPort));
+  return { set: setOf(rule), key, data: own };
+}
+
+function elementText({ protocol, hostAddress, hostPort, target, targetPort }: PortRule): string {
+  const own = `${formatAddress(target)} . ${targetPort}`;
+  if (hostPort === undefined) return `${protocol} . ${own}`;
+  return `${protocol} . ${hostAddress ? `${formatAddress(hostAddress)} . ` : ""}${hostPort} : ${own}`;
+}
+
 const elements = (items: readonly string[]): string =>
   items.length === 0 ? "" : ` elements = { ${items.join(", ")} };`;
 
@@ -31,8 +77,23 @@ const masqueraded = (all: readonly BridgeRules[], family: 4 | 6): readonly strin
     .filter(({ masquerades }) => masquerades(family))
     .flatMap(({ subnets }) => subnets.filter((subnet) => subnet.family === family).map(formatSubnet));
 
-/** @param all  every bridge network that is set up. @param ports  host's ends of containers in closed networks */
-export function firewallScript(table: string, all: readonly BridgeRules[], ports: readonly string[]): string {
+function portSets(ports: readonly PortRule[], family: 4 | 6): string {
+  const address = `ipv${family}_addr`;
+  const of = (set: string) => elements(ports.filter((rule) => setOf(rule) === set).map(elementText));
+  return `
+  map published${family} { type inet_proto . ${address} . inet_service : ${address} . inet_service;${of(`published${family}`)} }
+  map published_anywhere${family} { type inet_proto . inet_service : ${address} . inet_service;${of(`published_anywhere${family}`)} }
+  set reachable${family} { type inet_proto . ${address} . inet_service;${of(`reachable${family}`)} }`;
+}
+
+const leading = (family: 4 | 6): string => {
+  const ip = family === 4 ? "ip" : "ip6";
+  return `
+    dnat ${ip} to meta l4proto . ${ip} daddr . th dport map @published${family}
+    dnat ${ip} to meta l4proto . th dport map @published_anywhere${family}`;
+};
+
+export function firewallScript(table: string, { bridges: all, ports, closed, respectsHost }: FirewallState): string {
   const bridges = all.map(({ bridge }) => quoted(bridge));
   const only = (wanted: (one: BridgeRules) => boolean) =>
     elements(all.filter(wanted).map(({ bridge }) => quoted(bridge)));
@@ -45,9 +106,21 @@ table inet ${table} {
   set open { type ifname;${only(({ open }) => open)} }
   set masqueraded4 { type ipv4_addr; flags interval;${elements(masqueraded(all, 4))} }
   set masqueraded6 { type ipv6_addr; flags interval;${elements(masqueraded(all, 6))} }
+${portSets(ports, 4)}
+${portSets(ports, 6)}
   chain martians {
     type filter hook prerouting priority raw; policy accept;
     iifname @bridges ip daddr 127.0.0.0/8 drop
+  }
+  chain prerouting {
+    type nat hook prerouting priority dstnat; policy accept;
+    ${respectsHost ? "iifname @bridges " : ""}fib daddr type local jump lead
+  }
+  chain output {
+    type nat hook output priority dstnat; policy accept;
+    fib daddr type local jump lead
+  }
+  chain lead {${leading(4)}${leading(6)}
   }
   chain forward {
     type filter hook forward priority filter; policy accept;
@@ -59,6 +132,8 @@ table inet ${table} {
   chain inward {
     oifname @internal drop
     ct status dnat accept
+    meta l4proto . ip daddr . th dport @reachable4 accept
+    meta l4proto . ip6 daddr . th dport @reachable6 accept
     oifname @open iifname != @bridges accept
     drop
   }
@@ -71,7 +146,7 @@ table inet ${table} {
   }
 }
 table bridge ${table} {
-  set closed { type ifname;${elements(ports.map(quoted))} }
+  set closed { type ifname;${elements(closed.map(quoted))} }
   chain forward {
     type filter hook forward priority filter; policy accept;
     iifname @closed oifname @closed drop

@@ -108,6 +108,3 @@ export function parsePid(text: string): { readonly pid: number; readonly start: 
   const match = /^(\d+) (\d+)\s*$/.exec(text);
   return match ? { pid: Number(match[1]), start: match[2] ?? "" } : undefined;
 }
-
-/** Field 22 of /proc/<pid>/stat; the command in parentheses may hold anything. @returns undefined when the text is none */
-export const startOf = (stat: string): string | undefined => stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];

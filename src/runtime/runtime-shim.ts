@@ -3,14 +3,14 @@
  * The program is run from a sealed copy in memory, which all shims share and no container can overwrite.
  */
 
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Duplex } from "node:stream";
 import { conflict, hasCode, ifMissing, internal, invalid, kindOf, messageOf, notFound } from "../base/errors.ts";
-import { sealedCopy, signalProcess } from "../base/processes.ts";
+import { processStart, sealedCopy, signalProcess } from "../base/processes.ts";
 import type { Plan } from "./ops.ts";
-import { parseExit, parsePid, startOf } from "./protocol.ts";
+import { parseExit, parsePid } from "./protocol.ts";
 import type { AttachOptions, Exit, Runtime, Task } from "./runtime.ts";
 import { ShimProcess } from "./shim-process.ts";
 import { ask, RequestError, readToEnd } from "./shim-socket.ts";
@@ -41,13 +41,7 @@ const knownIn = async (directory: string): Promise<Known> =>
   parsePid((await textOf(join(directory, "pid"))) ?? "") ?? NOBODY;
 
 /** Whether a process is the one that was started then. */
-function isRunning({ pid, start }: Known): boolean {
-  try {
-    return startOf(readFileSync(`/proc/${pid}/stat`, "utf8")) === start;
-  } catch {
-    return false;
-  }
-}
+const isRunning = ({ pid, start }: Known): boolean => processStart(pid) === start;
 
 const signalKnown = (known: Known, signal: number): boolean => signalProcess(known.pid, signal, () => isRunning(known));
 

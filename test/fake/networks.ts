@@ -1,6 +1,8 @@
 /** The real network room over a kernel that is made up, and without a firewall. */
 
+import { builtFile } from "../../src/base/built.ts";
 import { silent } from "../../src/base/logger.ts";
+import { Networking } from "../../src/container/networking.ts";
 import type { Events } from "../../src/events.ts";
 import { defaultBridge } from "../../src/network/default-bridge.ts";
 import { BridgeDriver } from "../../src/network/driver-bridge.ts";
@@ -10,6 +12,7 @@ import { Firewall } from "../../src/network/firewall.ts";
 import { Netlink } from "../../src/network/netlink.ts";
 import { Networks } from "../../src/network/networks.ts";
 import { DEFAULT_POOLS, uniqueLocalPool } from "../../src/network/pools.ts";
+import { PublishedPorts } from "../../src/network/published-ports.ts";
 import type { Database } from "../../src/store/database.ts";
 import type { FakeKernel } from "./netlink.ts";
 
@@ -25,9 +28,9 @@ export function fakeNetworks(
   kernel: FakeKernel,
   events: Events,
   bridge: typeof BRIDGE = BRIDGE,
-): Endpoints {
+): Networking {
   const netlink = new Netlink(kernel.exchange);
-  const firewall = new Firewall("none", false);
+  const firewall = new Firewall({ table: "none", enabled: false, respectsHost: false, exchange: kernel.exchange });
   const pools = [...DEFAULT_POOLS, uniqueLocalPool("test")];
   const networks = new Networks({
     database,
@@ -42,5 +45,9 @@ export function fakeNetworks(
       defaultBridge(identity, bridge, { present: netlink.addresses(bridge.name), recorded, used, pools }),
     emit: (action, { id, name, driver }) => events.emit("network", action, id, { name, type: driver }),
   });
-  return new Endpoints(networks, netlink);
+  return new Networking(
+    networks,
+    new Endpoints(networks, netlink),
+    new PublishedPorts(firewall, builtFile("bosun-net")),
+  );
 }

@@ -22,7 +22,6 @@ import { Execs } from "../../src/container/exec.ts";
 import { HealthMonitor } from "../../src/container/health-monitor.ts";
 import { Launcher } from "../../src/container/launch.ts";
 import { ContainerLogs } from "../../src/container/logs.ts";
-import { Networking } from "../../src/container/networking.ts";
 import { containerMigrations, Records } from "../../src/container/records.ts";
 import { ContainerVolumes } from "../../src/container/volumes.ts";
 import { Events } from "../../src/events.ts";
@@ -133,8 +132,9 @@ export class House implements AsyncDisposable {
   readonly events = new Events();
   readonly database = new Database(":memory:", [...networkMigrations, ...volumeMigrations, ...containerMigrations]);
   readonly kernel = new FakeKernel();
-  readonly endpoints = fakeNetworks(this.database, this.kernel, this.events);
-  readonly networks = this.endpoints.networks;
+  readonly networking = fakeNetworks(this.database, this.kernel, this.events);
+  readonly networks = this.networking.networks;
+  readonly endpoints = this.networking.endpoints;
   readonly records: Records;
   readonly volumes: Volumes;
   /** Paths of the image that volumes were filled from. */
@@ -198,7 +198,7 @@ export class House implements AsyncDisposable {
       runtime: this.runtime,
       cgroups: new ContainerCgroups(this.cgroups, "/bosun", (id) => this.records.find(id)?.host.cgroupParent),
       snapshotter: this.snapshotter,
-      networking: new Networking(this.networks, this.endpoints),
+      networking: this.networking,
       volumes: this.#containerVolumes,
       cdi: new CdiDevices([]),
       logs: this.#logs,

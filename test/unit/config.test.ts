@@ -50,6 +50,7 @@ describe("parseConfig() without anything", () => {
       },
       addressPools: DEFAULT_POOLS,
       firewall: true,
+      respectHostFirewall: false,
       forward: true,
       dns: [],
       dnsOptions: [],

@@ -28,7 +28,12 @@ const ENDPOINT: Endpoint = {
 const setUp = (kernel = new FakeKernel()) => ({
   kernel,
   driver: new BridgeDriver({
-    ...{ netlink: new Netlink(kernel.exchange), firewall: new Firewall("none", false), log: silent, forward: false },
+    ...{
+      netlink: new Netlink(kernel.exchange),
+      firewall: new Firewall({ table: "none", enabled: false, respectsHost: false, exchange: kernel.exchange }),
+      log: silent,
+      forward: false,
+    },
   }),
 });
 

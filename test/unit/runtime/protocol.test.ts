@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
+import { startOf } from "../../../src/base/processes.ts";
 import * as op from "../../../src/runtime/ops.ts";
-import { encodePlan, parseExit, parsePid, parseReport, planError, startOf } from "../../../src/runtime/protocol.ts";
+import { encodePlan, parseExit, parsePid, parseReport, planError } from "../../../src/runtime/protocol.ts";
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
 

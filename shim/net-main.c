@@ -1,0 +1,174 @@
+/* bosun-net: dispatch, and the loop that all of its modes share. */
+#include "net.h"
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <grp.h>
+#include <time.h>
+
+enum { NOBODY = 65534, MOST_EVENTS = 64 };
+
+static int loop_fd = -1;
+void (*loop_idle) (void) = NULL;
+
+int
+loop_open (void)
+{
+  loop_fd = epoll_create1 (EPOLL_CLOEXEC);
+  return checked (loop_fd);
+}
+
+static int
+control (int action, struct source *source, uint32_t events)
+{
+  struct epoll_event event = { .events = events, .data.ptr = source };
+  return checked (epoll_ctl (loop_fd, action, source->fd, &event));
+}
+
+int
+loop_watch (struct source *source, uint32_t events)
+{
+  return control (EPOLL_CTL_ADD, source, events);
+}
+
+int
+loop_change (struct source *source, uint32_t events)
+{
+  return control (EPOLL_CTL_MOD, source, events);
+}
+
+/* Events that the kernel has told already may follow still: whoever owns SOURCE frees it when the loop is idle. */
+void
+loop_forget (struct source *source)
+{
+  control (EPOLL_CTL_DEL, source, 0);
+  source->ready = NULL;
+}
+
+static int64_t
+now_ms (void)
+{
+  struct timespec now;
+  clock_gettime (CLOCK_MONOTONIC, &now);
+  return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void
+loop_run (void (*every) (void), int ms)
+{
+  struct epoll_event events[MOST_EVENTS];
+  int64_t next = now_ms () + ms;
+  for (;;)
+    {
+      int64_t left = next - now_ms ();
+      int count = epoll_wait (loop_fd, events, MOST_EVENTS, every == NULL ? -1 : left < 0 ? 0 : (int) left);
+      for (int i = 0; i < count; i++)
+        {
+          struct source *source = events[i].data.ptr;
+          if (source->ready != NULL)
+            source->ready (source, events[i].events);
+        }
+      if (loop_idle != NULL)
+        loop_idle ();
+      if (every != NULL && now_ms () >= next)
+        {
+          every ();
+          next = now_ms () + ms;
+        }
+    }
+}
+
+int
+address_parse (const char *text, uint16_t port, union address *out)
+{
+  *out = (union address){ 0 };
+  if (inet_pton (AF_INET, text, &out->v4.sin_addr) == 1)
+    {
+      out->v4.sin_family = AF_INET;
+      out->v4.sin_port = htons (port);
+      return 0;
+    }
+  if (inet_pton (AF_INET6, text, &out->v6.sin6_addr) != 1)
+    return -EINVAL;
+  out->v6.sin6_family = AF_INET6;
+  out->v6.sin6_port = htons (port);
+  return 0;
+}
+
+socklen_t
+address_size (const union address *address)
+{
+  return address->any.sa_family == AF_INET ? sizeof address->v4 : sizeof address->v6;
+}
+
+static void
+ended (struct source *source, uint32_t events)
+{
+  (void) source;
+  (void) events;
+  _exit (0);
+}
+
+/* What is left to do needs no privilege. */
+static void
+drop_privileges (void)
+{
+  (void) !setgroups (0, NULL);
+  if (setresgid (NOBODY, NOBODY, NOBODY) < 0 || setresuid (NOBODY, NOBODY, NOBODY) < 0)
+    _exit (1);
+  prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
+void
+follow_caller (void)
+{
+  static struct source process;
+  char line[32];
+  size_t size = 0;
+  uint64_t pid;
+  while (size < sizeof line - 1 && read (0, line + size, 1) == 1 && line[size] != '\n')
+    size++;
+  line[size] = '\0';
+  if (parse_number (line, INT_MAX, &pid) < 0)
+    _exit (1); /* nobody wants it any more */
+  process = (struct source){ .fd = (int) syscall (SYS_pidfd_open, (pid_t) pid, 0), .ready = ended };
+  if (process.fd < 0 || loop_watch (&process, EPOLLIN) < 0)
+    _exit (1);
+  int null = open ("/dev/null", O_RDWR);
+  for (int fd = 0; fd < 3; fd++)
+    dup2 (null, fd);
+  if (null > 2)
+    close (null);
+  drop_privileges ();
+}
+
+/* A daemon's fate must not be this process's. Descriptors: as many as there may be. */
+static void
+detach (void)
+{
+  struct rlimit files;
+  signal (SIGPIPE, SIG_IGN);
+  signal (SIGHUP, SIG_IGN);
+  close_range (3, ~0U, 0);
+  setsid ();
+  prctl (PR_SET_NAME, "bosun-net");
+  if (getrlimit (RLIMIT_NOFILE, &files) == 0)
+    {
+      files.rlim_cur = files.rlim_max;
+      setrlimit (RLIMIT_NOFILE, &files);
+    }
+}
+
+int
+main (int argc, char **argv)
+{
+  if (argc < 2 || strcmp (argv[1], "ports") != 0)
+    {
+      dprintf (2, "usage: bosun-net ports {tcp|udp ADDRESS[,ADDRESS] LOW-HIGH TARGET PORT}…\n");
+      return 2;
+    }
+  detach ();
+  if (loop_open () < 0)
+    return 1;
+  return ports_main (argv + 2);
+}
