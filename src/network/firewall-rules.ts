@@ -51,8 +51,16 @@ function setOf({ hostAddress, hostPort, target: { family } }: PortRule): string 
   return hostAddress ? `published${family}` : `published_anywhere${family}`;
 }
 
-/** The same as `elementText`, for the kernel. */
-export function portElement(rule: PortRule): Element {
+/** The elements of a rule, for the kernel: the same as texts have. */
+export function portElements(rule: PortRule): readonly Element[] {
+  const { protocol, hostPort, target } = rule;
+  if (hostPort === undefined) return [leadingElement(rule)];
+  const number = Uint8Array.of(PROTOCOL_NUMBERS[protocol]);
+  const key = concatenation(addressBytes(target), number, portBytes(hostPort));
+  return [leadingElement(rule), { set: `own${target.family}`, key }];
+}
+
+function leadingElement(rule: PortRule): Element {
   const { protocol, hostAddress, hostPort, target, targetPort } = rule;
   const number = Uint8Array.of(PROTOCOL_NUMBERS[protocol]);
   const own = concatenation(addressBytes(target), portBytes(targetPort));
@@ -67,6 +75,9 @@ function elementText({ protocol, hostAddress, hostPort, target, targetPort }: Po
   return `${protocol} . ${hostAddress ? `${formatAddress(hostAddress)} . ` : ""}${hostPort} : ${own}`;
 }
 
+const ownText = ({ protocol, hostPort, target }: PortRule): string =>
+  `${formatAddress(target)} . ${protocol} . ${hostPort}`;
+
 const elements = (items: readonly string[]): string =>
   items.length === 0 ? "" : ` elements = { ${items.join(", ")} };`;
 
@@ -79,16 +90,20 @@ const masqueraded = (all: readonly BridgeRules[], family: 4 | 6): readonly strin
 
 function portSets(ports: readonly PortRule[], family: 4 | 6): string {
   const address = `ipv${family}_addr`;
+  const own = ports.filter((rule) => rule.hostPort !== undefined && rule.target.family === family).map(ownText);
   const of = (set: string) => elements(ports.filter((rule) => setOf(rule) === set).map(elementText));
   return `
   map published${family} { type inet_proto . ${address} . inet_service : ${address} . inet_service;${of(`published${family}`)} }
   map published_anywhere${family} { type inet_proto . inet_service : ${address} . inet_service;${of(`published_anywhere${family}`)} }
+  set own${family} { type ${address} . inet_proto . inet_service;${elements([...new Set(own)])} }
   set reachable${family} { type inet_proto . ${address} . inet_service;${of(`reachable${family}`)} }`;
 }
 
 const leading = (family: 4 | 6): string => {
   const ip = family === 4 ? "ip" : "ip6";
+  // a container that asks for its own port of the host would be led back out of where it came in, which a bridge does not do: its keeper relays
   return `
+    ${ip} saddr . meta l4proto . th dport @own${family} return
     dnat ${ip} to meta l4proto . ${ip} daddr . th dport map @published${family}
     dnat ${ip} to meta l4proto . th dport map @published_anywhere${family}`;
 };
@@ -117,7 +132,7 @@ ${portSets(ports, 6)}
     ${respectsHost ? "iifname @bridges " : ""}fib daddr type local jump lead
   }
   chain output {
-    type nat hook output priority dstnat; policy accept;
+    type nat hook output priority -100; policy accept;
     fib daddr type local jump lead
   }
   chain lead {${leading(4)}${leading(6)}

@@ -5,7 +5,7 @@ import { Locks } from "../base/lock.ts";
 import { parseCidr } from "./addresses.ts";
 import { bridgeSettings } from "./bridge-options.ts";
 import type { Network } from "./driver.ts";
-import { type BridgeRules, firewallScript, type PortRule, portElement, removalScript } from "./firewall-rules.ts";
+import { type BridgeRules, firewallScript, type PortRule, portElements, removalScript } from "./firewall-rules.ts";
 import type { Exchange } from "./netlink.ts";
 import { changeElements, type Element, NFPROTO } from "./nftables.ts";
 
@@ -29,6 +29,12 @@ function rulesOf(network: Network): BridgeRules {
     open: mode4 === "nat-unprotected",
     closed: !icc,
   };
+}
+
+/** Each once: a port on two addresses has a part in common. */
+function elementsOf(rules: readonly PortRule[]): readonly Element[] {
+  const all = rules.flatMap(portElements);
+  return [...new Map(all.map((one) => [`${one.set} ${Buffer.from(one.key).toString("hex")}`, one])).values()];
 }
 
 export interface FirewallOptions {
@@ -94,7 +100,7 @@ export class Firewall {
   async publish(owner: string, rules: readonly PortRule[]): Promise<void> {
     if (rules.length === 0) return;
     this.#ports.set(owner, rules);
-    await this.#change({ add: rules.map(portElement) });
+    await this.#change({ add: elementsOf(rules) });
   }
 
   /** After a restart of the daemon: what is published is so still, and belongs to what is restored. */
@@ -106,7 +112,7 @@ export class Firewall {
   async unpublish(owner: string): Promise<void> {
     const rules = this.#ports.get(owner) ?? [];
     this.#ports.delete(owner);
-    if (rules.length > 0) await this.#change({ remove: rules.map(portElement) });
+    if (rules.length > 0) await this.#change({ remove: elementsOf(rules) });
   }
 
   /** A container is connected by this interface of the host's. */

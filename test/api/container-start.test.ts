@@ -47,13 +47,7 @@ describe("POST /containers/create", () => {
       "Invalid container name (-x), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
     ],
     ["a platform that it is not", "?platform=linux/s390x", { Image: "busybox" }, 404, "platform"],
-    [
-      "what is not supported yet",
-      "",
-      { Image: "busybox", HostConfig: { PortBindings: { "80/tcp": [{}] } } },
-      501,
-      "PortBindings is not supported yet",
-    ],
+    ["what is not supported yet", "", { Image: "busybox", Shell: ["bash"] }, 501, "Shell is not supported yet"],
     [
       "a sysctl of the host's",
       "",

@@ -128,8 +128,6 @@ e2e("networks", (engine) => {
   });
 
   test.each([
-    [["run", "--rm", "-p", "8080:80", "busybox", "true"], "PortBindings is not supported yet", 125],
-    [["run", "--rm", "-P", "busybox", "true"], "PublishAllPorts is not supported yet", 125],
     [["run", "--rm", "--network", "mine", "busybox", "true"], "network mine not found", 125],
     [["run", "--rm", "--network", "container:x", "busybox", "true"], "No such container: x", 125],
     [["network", "create", "host"], "operation is not permitted on predefined host network", 1],

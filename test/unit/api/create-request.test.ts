@@ -107,11 +107,9 @@ describe("toHostConfig()", () => {
   });
 
   test.each<[document: object, refused: string]>([
-    [
-      { PortBindings: { "80/tcp": [{ HostPort: "1" }] } },
-      "notImplemented: HostConfig.PortBindings is not supported yet",
-    ],
-    [{ PublishAllPorts: true }, "notImplemented: HostConfig.PublishAllPorts is not supported yet"],
+    [{ PortBindings: { "80/tcp": [{ HostPort: "x" }] } }, 'invalid: invalid port specification: "x"'],
+    [{ PortBindings: { "80/icmp": [] } }, "invalid: invalid port specification: invalid proto: icmp"],
+    [{ PortBindings: { "80/tcp": [{ HostIp: "here" }] } }, "invalid: invalid IP address: here"],
     [{ MemorySwappiness: 101 }, "invalid: Invalid value: 101, valid memory swappiness range is 0-100"],
     [{ DeviceCgroupRules: ["c 1:1"] }, "invalid: invalid device cgroup rule format: 'c 1:1'"],
     [{ BlkioWeight: 1001 }, "invalid: Range of blkio weight is from 10 to 1000"],
