@@ -42,7 +42,8 @@ bosun_memfd (const char *path)
   return error;
 }
 
-/* Locks the file at PATH, made if missing, or the directory, for this process and as long as the descriptor is open. -EWOULDBLOCK: another has it. */
+/* Locks the file at PATH, made if missing, or the directory, for this process and as long as the descriptor is open. -EWOULDBLOCK: another
+ * has it. */
 int
 bosun_lock (const char *path)
 {

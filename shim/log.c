@@ -20,6 +20,8 @@ struct log
   char *attributes; /* goes into every entry, as `"attrs":{…},`; may be empty */
   uint64_t max_size, size;
   int max_file;
+  bool numbered;
+  uint64_t entries; /* that there have been; with `numbered` each says so, as `"n":…,`: whoever reads knows what is missing */
   unsigned int changes; /* since the last flush */
   struct line lines[2]; /* stdout, stderr */
   struct queue out;     /* entries not yet written */
@@ -35,7 +37,7 @@ open_file (struct log *log, int flags)
 }
 
 struct log *
-log_open (const char *path, uint64_t max_size, int max_file, const char *attributes, int *error)
+log_open (const char *path, uint64_t max_size, int max_file, const char *attributes, bool numbered, int *error)
 {
   struct log *log = calloc (1, sizeof *log);
   *error = -ENOMEM;
@@ -43,6 +45,7 @@ log_open (const char *path, uint64_t max_size, int max_file, const char *attribu
     return NULL;
   log->max_size = max_size;
   log->max_file = max_file;
+  log->numbered = numbered;
   *error = open_file (log, 0);
   return log;
 }
@@ -193,6 +196,12 @@ add_entry (struct log *log, int stream, const char *text, size_t size, bool newl
   int length = snprintf (tail, sizeof tail, "%s\",\"stream\":\"%s\",", newline ? "\\n" : "", stream == 1 ? "stdout" : "stderr");
   queue_add (&log->out, tail, (size_t) length);
   queue_add (&log->out, log->attributes, strlen (log->attributes));
+  log->entries++;
+  if (log->numbered)
+    {
+      length = snprintf (tail, sizeof tail, "\"n\":%llu,", (unsigned long long) log->entries);
+      queue_add (&log->out, tail, (size_t) length);
+    }
   length = snprintf (tail, sizeof tail, "\"time\":\"%s\"}\n", time);
   queue_add (&log->out, tail, (size_t) length);
   if (queue_size (&log->out) >= BATCH_SIZE)

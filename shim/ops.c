@@ -25,7 +25,7 @@ op_stdio (struct run *run, int, char **argv)
   return -EINVAL;
 }
 
-/* log PATH MAX-SIZE MAX-FILE [ATTRIBUTES] */
+/* log PATH MAX-SIZE MAX-FILE [ATTRIBUTES [NUMBERED]] */
 int
 op_log (struct run *run, int argc, char **argv)
 {
@@ -33,7 +33,8 @@ op_log (struct run *run, int argc, char **argv)
   int error = 0;
   if (parse_number (argv[1], INT64_MAX, &size) < 0 || parse_number (argv[2], 10000, &files) < 0)
     return -EINVAL;
-  run->log = log_open (argv[0], size, (int) files, argc > 3 ? argv[3] : "", &error);
+  bool numbered = argc > 4 && strcmp (argv[4], "1") == 0;
+  run->log = log_open (argv[0], size, (int) files, argc > 3 ? argv[3] : "", numbered, &error);
   return error;
 }
 

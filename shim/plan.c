@@ -8,7 +8,7 @@ static const struct operation operations[] = {
   { "layer", op_layer, 3, 3, IN_PARENT },
   { "umount", op_umount, 1, 1, EITHER },
   { "stdio", op_stdio, 3, 3, IN_PARENT },
-  { "log", op_log, 3, 4, IN_PARENT },
+  { "log", op_log, 3, 5, IN_PARENT },
   { "join", op_join, 2, 2, EITHER },
   { "clone", op_clone, 1, 1, IN_PARENT },
   { "cgroup", op_cgroup, 1, 1, EITHER },

@@ -140,7 +140,7 @@ int inherit_main (char **argv);
 
 /* --- log.c --- */
 
-struct log *log_open (const char *path, uint64_t max_size, int max_file, const char *attributes, int *error);
+struct log *log_open (const char *path, uint64_t max_size, int max_file, const char *attributes, bool numbered, int *error);
 void log_write (struct log *log, int stream, const char *data, size_t size);
 void log_end (struct log *log);
 /* Writes what is gathered. @return what has happened to the log since the last call */

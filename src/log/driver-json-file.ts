@@ -26,7 +26,8 @@ function rotationOf(options: LogOptions): Pick<LogTarget, "maxSize" | "maxFiles"
   if (size === undefined && options["max-file"] === undefined)
     return { maxSize: DEFAULT_SIZE, maxFiles: DEFAULT_FILES };
   const files = options["max-file"] ?? "1";
-  if (!/^[1-9]\d{0,4}$/.test(files)) throw invalid(`invalid value for log option max-file: ${JSON.stringify(files)}`);
+  if (!/^([1-9]\d{0,3}|10000)$/.test(files))
+    throw invalid(`invalid value for log option max-file: ${JSON.stringify(files)}`);
   if (Number(files) > 1 && size === undefined) throw invalid("max-file cannot be used without max-size");
   return {
     maxSize: size === undefined || size === "-1" ? 0 : bytesOption("max-size", size),

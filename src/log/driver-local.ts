@@ -12,13 +12,15 @@ import { read } from "./read.ts";
 /** Bytes. */
 const DEFAULT_SIZE = "20m";
 const DEFAULT_FILES = 5;
+/** What the shim takes. */
+const MOST_FILES = 10_000;
 
 /** @param prefix  of the options' names. @throws invalid in Docker's words */
 export function localRotation(options: LogOptions, prefix = ""): Pick<LogTarget, "maxSize" | "maxFiles" | "compress"> {
   const [size, files, compressed] = [`${prefix}max-size`, `${prefix}max-file`, `${prefix}compress`];
   const compress = boolOption(compressed, options[compressed], true);
   const maxFiles = countOption(files, options[files], DEFAULT_FILES);
-  if (maxFiles > 99_999) throw invalid(`invalid value for log option ${files}: "${maxFiles}"`);
+  if (maxFiles > MOST_FILES) throw invalid(`invalid value for log option ${files}: "${maxFiles}"`);
   if (compress && maxFiles <= 1) throw invalid("compression cannot be enabled when max file count is 1");
   return { maxSize: bytesOption(size, options[size] ?? DEFAULT_SIZE), maxFiles: Math.max(1, maxFiles), compress };
 }

@@ -32,7 +32,7 @@ export function remoteLog({ name, options: known, sink }: Remote): LogDriver {
     target: (path, options, subject) => {
       sinkOf(options, subject); // says what is wrong with them
       const attributes = attributesOf(options, subject);
-      return { path, ...localRotation(options, "cache-"), ...(attributes && { attributes }) };
+      return { path, ...localRotation(options, "cache-"), numbered: true, ...(attributes && { attributes }) };
     },
     // The file is kept in any case, for the forwarder; it is as small as its options say.
     read: (path, asked, options = {}) =>

@@ -14,6 +14,8 @@ export interface LogEntry {
   readonly line: string;
   /** What the container's options have it say with each line. */
   readonly attributes?: Readonly<Record<string, string>>;
+  /** Among the entries of one run of its container, from 1; where they are counted. */
+  readonly number?: number;
 }
 
 /** The container that writes, as far as its log may tell. */
@@ -75,6 +77,8 @@ export interface LogTarget {
   readonly maxFiles: number;
   /** Whether the older ones are compressed. */
   readonly compress: boolean;
+  /** Whether entries are counted. */
+  readonly numbered?: true;
   readonly attributes?: Readonly<Record<string, string>>;
 }
 

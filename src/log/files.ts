@@ -83,8 +83,12 @@ export class LogFile {
     this.#identity = undefined;
   }
 
-  /** Of the file itself. */
-  stat = async (): Promise<{ readonly ino: number; readonly size: number }> => await this.#file.stat();
+  /** Of the file itself, not of its text. */
+  stat = async (): Promise<{ readonly ino: number; readonly ctimeMs: number }> => await this.#file.stat();
+
+  get isCompressed(): boolean {
+    return this.#compressed;
+  }
 
   /** Whether this is what `path` names still. */
   async isAt(path: string): Promise<boolean> {
@@ -120,14 +124,23 @@ export const closeAll = async (files: Iterable<LogFile>): Promise<void> => {
   for (const file of files) await file.close();
 };
 
+/** By how much the kernel's clock for files may be behind. ms */
+const CLOCK_MS = 20;
+
 /** The log's files, oldest first. While they are renamed a number may be missing, and a file be met under two numbers. */
 export async function openAll(path: string): Promise<LogFile[]> {
+  const since = Date.now() - CLOCK_MS;
   const files: LogFile[] = [];
+  const inodes = new Set<number>();
   for (let number = 0, missing = 0; missing < 2; number++) {
     const file = number === 0 ? await openFile(path) : await openOlder(`${path}.${number}`);
     missing = file ? 0 : missing + 1;
     if (!file) continue;
-    if (await isAmong(files, file)) await file.close();
+    const { ino, ctimeMs } = await file.stat();
+    // one that has been where it is since before we began was not met as another
+    const isMet = inodes.has(ino) || (file.isCompressed && ctimeMs >= since && (await isAmong(files, file)));
+    inodes.add(ino);
+    if (isMet) await file.close();
     else files.unshift(file);
   }
   return files;

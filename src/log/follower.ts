@@ -17,19 +17,29 @@ export interface Piece {
   readonly gap: boolean;
 }
 
-/** Which of the log's files comes after this one, when it is among them. The others are closed. */
-async function successor(file: LogFile, path: string): Promise<{ next: LogFile | undefined; gap: boolean }> {
+/** Files that are held open beyond the one that is read: what a rotation drops meanwhile still takes space, so there are few. */
+const AHEAD = 8;
+
+/** The files from one on, of which some are kept; the others are closed. */
+async function keptFrom(files: readonly LogFile[], first: number): Promise<LogFile[]> {
+  const kept = files.slice(first, first + 1 + AHEAD);
+  await closeAll(files.filter((each) => !kept.includes(each)));
+  return kept;
+}
+
+/** Which of the log's files come after this one, or are left when it is not among them any more. */
+async function successors(file: LogFile, path: string): Promise<{ next: LogFile[]; gap: boolean }> {
   const files = await openAll(path);
   let at = files.length - 1; // most likely it has only just been renamed: what is compressed is looked at last
   while (at >= 0 && !(await files[at]?.isSameAs(file))) at--;
-  const next = files[at + 1];
-  await closeAll(files.filter((each) => each !== next));
-  return { next, gap: at < 0 };
+  return { next: await keptFrom(files, at + 1), gap: at < 0 };
 }
 
 export class Follower implements AsyncDisposable {
   readonly #path: string;
   #lines: Lines | undefined;
+  /** What comes after it, as far as it is open. */
+  #ahead: LogFile[] = [];
   #gap = false;
 
   /** @param lines  where it begins; undefined: with the first file that there will be */
@@ -43,10 +53,11 @@ export class Follower implements AsyncDisposable {
     const files = await openAll(path);
     let at = files.length - 1;
     while (cursor && at >= 0 && (await files[at]?.identity()) !== cursor.file) at--;
-    const start = cursor && at >= 0 ? files[at] : files[0];
-    await closeAll(files.filter((each) => each !== start));
-    const follower = new Follower(path, start && new Lines(start, cursor && at >= 0 ? cursor.offset : 0));
-    follower.#gap = cursor !== undefined && at < 0 && files.length > 0;
+    const isThere = cursor !== undefined && at >= 0;
+    const [start, ...ahead] = await keptFrom(files, isThere ? at : 0);
+    const follower = new Follower(path, start && new Lines(start, isThere ? cursor.offset : 0));
+    follower.#ahead = ahead;
+    follower.#gap = cursor !== undefined && !isThere && files.length > 0;
     return follower;
   }
 
@@ -64,13 +75,21 @@ export class Follower implements AsyncDisposable {
       const lines = this.#lines;
       if (!lines) return;
       yield* this.#rest(lines);
-      if (await lines.file.isAt(this.#path)) return;
-      yield* this.#rest(lines); // written before the renaming
-      const { next, gap } = await successor(lines.file, this.#path);
+      if (this.#ahead.length === 0) {
+        if (await lines.file.isAt(this.#path)) return;
+        yield* this.#rest(lines); // written before the renaming
+        await this.#lookAhead(lines.file);
+      }
       await lines.file.close();
-      this.#gap ||= gap;
+      const next = this.#ahead.shift();
       this.#lines = next && new Lines(next, 0);
     }
+  }
+
+  async #lookAhead(file: LogFile): Promise<void> {
+    const { next, gap } = await successors(file, this.#path);
+    this.#ahead = next;
+    this.#gap ||= gap;
   }
 
   async *#rest(lines: Lines): AsyncGenerator<Piece> {
@@ -85,5 +104,6 @@ export class Follower implements AsyncDisposable {
     const lines = this.#lines;
     this.#lines = undefined;
     await lines?.file.close();
+    await closeAll(this.#ahead.splice(0));
   }
 }

@@ -10,7 +10,8 @@ import { messageOf } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { readCursor, writeCursor } from "./cursor.ts";
 import type { LogEntry } from "./driver.ts";
-import { Follower, type Piece } from "./follower.ts";
+import { Follower } from "./follower.ts";
+import { Missing } from "./missing.ts";
 import type { LogSink } from "./sink.ts";
 
 export interface ForwarderOptions {
@@ -83,8 +84,10 @@ export class Forwarder implements AsyncDisposable {
   async #run(): Promise<void> {
     const { path, cursorPath, log, containerId } = this.#options;
     try {
-      await using follower = await Follower.from(path, await readCursor(cursorPath));
-      while (!this.#isStopped && !this.#isDone) await this.#turn(follower);
+      const sent = await readCursor(cursorPath);
+      const missing = new Missing(sent?.number ?? 0);
+      await using follower = await Follower.from(path, sent?.cursor);
+      while (!this.#isStopped && !this.#isDone) await this.#turn(follower, missing);
     } catch (error) {
       log.error("a container's log is not sent on any more", { id: containerId, error: messageOf(error) });
     } finally {
@@ -93,13 +96,14 @@ export class Forwarder implements AsyncDisposable {
     }
   }
 
-  async #turn(follower: Follower): Promise<void> {
+  async #turn(follower: Follower, missing: Missing): Promise<void> {
     this.#isWoken = false;
-    for await (const piece of follower.drain()) {
-      if (piece.gap) this.#tellGap(piece);
-      const isSent = await this.#send(piece.entries);
+    for await (const { entries, gap } of follower.drain()) {
+      const lost = missing.take(entries);
+      if (gap || lost > 0) this.#tellGap(entries, lost);
+      const isSent = await this.#send(entries);
       const cursor = isSent ? await follower.cursor() : undefined;
-      if (cursor) await writeCursor(this.#options.cursorPath, cursor);
+      if (cursor) await writeCursor(this.#options.cursorPath, { cursor, number: missing.last });
       if (this.#isStopped) return;
     }
     if (this.#isWoken) return;
@@ -146,10 +150,10 @@ export class Forwarder implements AsyncDisposable {
     return true;
   }
 
-  #tellGap({ entries }: Piece): void {
+  #tellGap(entries: readonly LogEntry[], lost: number): void {
     const { log, containerId: id } = this.#options;
-    const span = { after: this.#lastTime || "the daemon's start", before: entries[0]?.time ?? "" };
-    log.error("log entries were rotated away before the collector took them", { id, ...span });
+    const span = { lost, after: this.#lastTime || "the start", before: entries[0]?.time ?? "" };
+    log.error("log entries were lost before the collector took them", { id, ...span });
   }
 
   async #pause(ms: number): Promise<void> {

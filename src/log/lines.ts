@@ -20,9 +20,10 @@ function parseLine(line: string): LogEntry[] {
     return [];
   }
   if (!isObject(value)) return [];
-  const { log, stream, time, attrs } = value;
+  const { log, stream, time, attrs, n: number } = value;
   if (typeof log !== "string" || typeof time !== "string") return [];
-  const entry: LogEntry = { line: log, stream: stream === "stderr" ? "stderr" : "stdout", time };
+  const plain: LogEntry = { line: log, stream: stream === "stderr" ? "stderr" : "stdout", time };
+  const entry = typeof number === "number" ? { ...plain, number } : plain;
   return [isTexts(attrs) ? { ...entry, attributes: attrs } : entry];
 }
 

@@ -105,12 +105,15 @@ export interface LogOptions {
   readonly maxFile?: number;
   /** JSON object of Docker's `attrs` (labels, env), when there are any. */
   readonly attributes?: Readonly<Record<string, string>>;
+  /** Whether entries are counted, so that it shows when some are missing. */
+  readonly numbered?: boolean;
 }
 
 /** A json-file log of stdout and stderr. */
-export function log(path: string, { maxSize = 0, maxFile = 1, attributes }: LogOptions = {}): Op {
+export function log(path: string, { maxSize = 0, maxFile = 1, attributes, numbered }: LogOptions = {}): Op {
   const op: Op = ["log", path, number(maxSize), number(maxFile)];
-  return attributes === undefined ? op : [...op, `"attrs":${JSON.stringify(attributes)},`];
+  const text = attributes === undefined ? "" : `"attrs":${JSON.stringify(attributes)},`;
+  return numbered ? [...op, text, bit(true)] : text === "" ? op : [...op, text];
 }
 
 /** Enters a namespace by its file. The pid namespace must be joined before `clone`, the mount namespace as the last. */

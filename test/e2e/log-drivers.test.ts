@@ -212,6 +212,30 @@ e2e("log drivers", (engine) => {
     expect(existsSync(folder)).toBe(false);
   });
 
+  test("what is rotated away while a collector is down is counted, and told in the daemon's log", async () => {
+    const { port } = unusedPort();
+    const address = `gelf-address=tcp://127.0.0.1:${port}`;
+    const options = [address, "gelf-tcp-reconnect-delay=0", "cache-max-size=10k", "cache-max-file=2"];
+    const id = await ran("seq 1 5000", "--log-driver", "gelf", ...options.flatMap((each) => ["--log-opt", each]));
+    await engine.daemon.restart("SIGKILL"); // what the one before had open is lost with it
+    const left = await logged(id);
+    using collector = new StreamCollector({ port });
+    await collector.until(() => gelfStream(collector.bytes).length === left.length);
+    expect(gelfStream(collector.bytes).map(({ short_message }) => short_message)).toEqual(left);
+    expect(engine.daemon.log).toContain(`lost=${5000 - left.length}`);
+    await ok("rm", id);
+  });
+
+  test("logs -f over rotations and compression misses nothing and tells nothing twice", async () => {
+    const options = ["max-size=20k", "max-file=100", "compress=true"].flatMap((each) => ["--log-opt", each]);
+    const script = "i=0; while [ $i -lt 10 ]; do seq $((i*1000+1)) $((i*1000+1000)); i=$((i+1)); usleep 20000; done";
+    const id = await ok("run", "-d", "--network", "none", ...options, "busybox", "sh", "-c", script);
+    const [whole, tail] = await Promise.all([ok("logs", "-f", id), ok("logs", "-f", "--tail", "10", id)]);
+    expect(whole.split("\n")).toEqual(range(10_000).map(String));
+    const numbers = tail.split("\n").map(Number);
+    expect(numbers).toEqual(range(10_000).slice(-numbers.length));
+  });
+
   test("what is removed has been sent, where the collector takes it", async () => {
     using collector = new StreamCollector();
     const flags = ["--log-driver", "gelf", "--log-opt", `gelf-address=tcp://127.0.0.1:${collector.port}`];

@@ -11,7 +11,7 @@ import { fluentdLog } from "../../src/log/sink-fluentd.ts";
 import { gelfLog } from "../../src/log/sink-gelf.ts";
 import { StreamCollector } from "../support/collectors.ts";
 import { makeFolder } from "../support/folder.ts";
-import { entryOf, linesOf, numbersOf, range, SUBJECT } from "../support/log-entries.ts";
+import { entryOf, lineOf, linesOf, numbersOf, range, SUBJECT } from "../support/log-entries.ts";
 import { unpackAll } from "../support/msgpack.ts";
 
 const impatient = { "fluentd-retry-wait": "1ms", "fluentd-request-ack": "true" };
@@ -123,8 +123,9 @@ describe("Forwarder", () => {
   test("what is given up after the retries that were asked for is counted, and what is rotated away is told", async () => {
     await using folder = await makeFolder();
     const path = join(folder.path, "log");
-    writeFileSync(path, linesOf(5, 7));
-    writeFileSync(`${path}.sent`, JSON.stringify({ file: "0".repeat(32), offset: 1 }));
+    const numbered = [5, 6, 9].map((number) => lineOf(number).replace('"time"', `"n":${number},"time"`));
+    writeFileSync(path, numbered.join(""));
+    writeFileSync(`${path}.sent`, JSON.stringify({ file: "0".repeat(32), offset: 1, number: 2 }));
     const told: string[] = [];
     const log = {
       ...silent,
@@ -134,7 +135,8 @@ describe("Forwarder", () => {
     Object.assign(sink, { retry: { firstMs: 1, longestMs: 1, most: 2 } });
     await new Forwarder({ path, cursorPath: `${path}.sent`, log, containerId: "c", sink }).finish();
     expect(told.length).toBe(2);
-    expect(told[0]).toContain("log entries were rotated away before the collector took them");
+    expect(told[0]).toContain("log entries were lost before the collector took them");
+    expect(told[0]).toContain('"lost":4'); // 3 and 4, 7 and 8
     expect(told[1]).toContain('"lost":3');
   });
 });
