@@ -28,6 +28,8 @@ import { deviceFilter } from "./device-filter.ts";
 
 const FREEZE_TIMEOUT_MS = 10_000;
 const FREEZE_PAUSE_MS = 1;
+/** Bun tells changes that follow each other closely as one, and perhaps as the first. */
+const LOOK_AGAIN_MS = 100;
 const WANTED = ["cpu", "cpuset", "io", "memory", "pids"] as const;
 const DEFAULT_PERIOD_US = 100_000;
 
@@ -264,14 +266,33 @@ export class CgroupsV2 implements Cgroups {
   watchMemory(path: string, onExhausted: () => void): Disposable {
     const directory = this.#directory(path);
     if (!readdirSync(directory).includes("memory.events")) return { [Symbol.dispose]: () => {} };
-    const count = () => readTable(directory, "memory.events").then(({ oom = 0 }) => oom);
-    let seen = 0;
-    const watcher = watch(join(directory, "memory.events"), async () => {
-      const now = await count();
+    const file = join(directory, "memory.events");
+    const count = (): number => {
+      try {
+        return Number(/^oom (\d+)$/m.exec(readFileSync(file, "utf8"))?.[1] ?? 0);
+      } catch (error) {
+        if (hasCode(error, "ENOENT", "ENODEV")) return 0; // it has gone
+        throw error;
+      }
+    };
+    let seen = count();
+    const look = () => {
+      const now = count();
       if (now > seen) onExhausted();
       seen = Math.max(seen, now);
+    };
+    let again: Timer | undefined;
+    const watcher = watch(file, () => {
+      look();
+      clearTimeout(again);
+      again = setTimeout(look, LOOK_AGAIN_MS).unref();
     });
-    return { [Symbol.dispose]: () => watcher.close() };
+    return {
+      [Symbol.dispose]() {
+        clearTimeout(again);
+        watcher.close();
+      },
+    };
   }
 
   async remove(path: string): Promise<void> {

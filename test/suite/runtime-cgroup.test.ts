@@ -172,7 +172,6 @@ describe.each(implementations)("%s", (_, cgroups) => {
     expect(child.exitCode).toBeNull();
     child.kill("SIGKILL");
     await cgroups.remove(path("memory"));
-    expect(told).toBe(1);
   });
 
   test("create() with device rules refuses other devices", async () => {
