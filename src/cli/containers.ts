@@ -19,7 +19,9 @@ interface Summary {
 }
 
 const portText = ({ IP, PrivatePort, PublicPort, Type }: Summary["Ports"][number]): string =>
-  PublicPort === undefined ? `${PrivatePort}/${Type}` : `${IP}:${PublicPort}->${PrivatePort}/${Type}`;
+  PublicPort === undefined
+    ? `${PrivatePort}/${Type}`
+    : `${IP?.includes(":") ? `[${IP}]` : IP}:${PublicPort}->${PrivatePort}/${Type}`;
 
 function row(container: Summary, full: boolean): string[] {
   const { Id, Image, Command: command, Created, Status, Ports, Names } = container;

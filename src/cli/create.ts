@@ -11,23 +11,19 @@ import { pull } from "./images.ts";
 import { restartPolicy } from "./lifecycle.ts";
 import { bytes, LIMIT_FLAGS, limitsOf } from "./limits.ts";
 import { parseMountFlag } from "./mount-flag.ts";
+import { NETWORK_FLAGS, networkingOf } from "./networking.ts";
 import { pairs } from "./pairs.ts";
 import { windowSize } from "./streams.ts";
 
 const OWN_FLAGS: Specs = {
-  "add-host": { kind: "list", help: "Add a host-to-IP mapping (host:ip)" },
   attach: { kind: "list", short: "a", help: "Attach to STDIN, STDOUT or STDERR" },
   "cap-add": { kind: "list", help: "Add Linux capabilities" },
   "cap-drop": { kind: "list", help: "Drop Linux capabilities" },
   cgroupns: { kind: "text", help: "Cgroup namespace to use (host|private)" },
   cidfile: { kind: "text", help: "Write the container ID to the file" },
-  dns: { kind: "list", help: "Set custom DNS servers" },
-  "dns-option": { kind: "list", help: "Set DNS options" },
-  "dns-search": { kind: "list", help: "Set custom DNS search domains" },
   entrypoint: { kind: "text", help: "Overwrite the default ENTRYPOINT of the image" },
   env: { kind: "list", short: "e", help: "Set environment variables" },
   "env-file": { kind: "list", help: "Read in a file of environment variables" },
-  expose: { kind: "list", help: "Expose a port or a range of ports" },
   "group-add": { kind: "list", help: "Add additional groups to join" },
   hostname: { kind: "text", short: "h", help: "Container host name" },
   init: { kind: "bool", help: "Run an init inside the container that forwards signals and reaps processes" },
@@ -38,8 +34,6 @@ const OWN_FLAGS: Specs = {
   "log-opt": { kind: "list", help: "Log driver options" },
   mount: { kind: "list", help: "Attach a filesystem mount to the container" },
   name: { kind: "text", help: "Assign a name to the container" },
-  network: { kind: "text", help: "Connect a container to a network" },
-  net: { kind: "text", help: "The same as --network" },
   "oom-score-adj": { kind: "text", help: "Tune host's OOM preferences (-1000 to 1000)" },
   pid: { kind: "text", help: "PID namespace to use" },
   platform: { kind: "text", help: "Set platform if server is multi-platform capable" },
@@ -113,16 +107,11 @@ function hostConfig(flags: Flags): object {
     ContainerIDFile: flags.text("cidfile"),
     ...limitsOf(flags),
     ...devicesOf(flags),
-    Dns: flags.list("dns"),
-    DnsOptions: flags.list("dns-option"),
-    DnsSearch: flags.list("dns-search"),
-    ExtraHosts: flags.list("add-host").map((entry) => entry.replace("=", ":")),
     GroupAdd: flags.list("group-add"),
     ...(flags.has("init") && { Init: flags.on("init") }),
     IpcMode: flags.text("ipc"),
     LogConfig: { Type: logDriver ?? "", Config: pairs(flags.list("log-opt")) },
     Mounts: flags.list("mount").map(parseMountFlag),
-    NetworkMode: flags.text("network") ?? flags.text("net") ?? "default",
     OomScoreAdj: flags.number("oom-score-adj"),
     PidMode: flags.text("pid"),
     Privileged: flags.on("privileged"),
@@ -158,6 +147,7 @@ export function attachedTo(flags: Flags): Streams {
 function createBody(flags: Flags, attached: Streams): object {
   const [image, ...cmd] = flags.args;
   const entrypoint = flags.text("entrypoint");
+  const networking = networkingOf(flags);
   return {
     Image: image,
     Cmd: cmd.length > 0 ? cmd : null,
@@ -166,9 +156,6 @@ function createBody(flags: Flags, attached: Streams): object {
     AttachStdout: attached.stdout,
     AttachStderr: attached.stderr,
     Env: environment(flags),
-    ExposedPorts: Object.fromEntries(
-      flags.list("expose").map((port) => [port.includes("/") ? port : `${port}/tcp`, {}]),
-    ),
     Healthcheck: healthcheck(flags),
     Hostname: flags.text("hostname"),
     Labels: pairs(flags.list("label")),
@@ -185,7 +172,8 @@ function createBody(flags: Flags, attached: Streams): object {
         .map((path) => [path, {}]),
     ),
     WorkingDir: flags.text("workdir"),
-    HostConfig: hostConfig(flags),
+    ...networking.body,
+    HostConfig: { ...hostConfig(flags), ...networking.host },
   };
 }
 
@@ -211,7 +199,7 @@ async function request(client: Client, flags: Flags, body: object): Promise<Crea
   return client.post<Created>("/containers/create", { query, json: body });
 }
 
-export const CREATE_FLAGS: Specs = { ...OWN_FLAGS, ...LIMIT_FLAGS, ...DEVICE_FLAGS, ...HEALTH_FLAGS };
+export const CREATE_FLAGS: Specs = { ...OWN_FLAGS, ...NETWORK_FLAGS, ...LIMIT_FLAGS, ...DEVICE_FLAGS, ...HEALTH_FLAGS };
 
 /** Tells warnings, and writes the id where it is asked for. @returns the id. @throws UsageError, DaemonError */
 export async function create(client: Client, flags: Flags, attached: Streams): Promise<string> {

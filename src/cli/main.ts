@@ -15,6 +15,7 @@ import { containerInspectCommand, imageInspectCommand, inspectCommand } from "./
 import { killCommand, pauseCommand, renameCommand, restartCommand, unpauseCommand, waitCommand } from "./lifecycle.ts";
 import { statsCommand, topCommand } from "./looking.ts";
 import { manifestInspectCommand } from "./manifest.ts";
+import { NETWORK_COMMANDS, portCommand } from "./networks.ts";
 import { containerPruneCommand, imagePruneCommand, systemPruneCommand } from "./prune.ts";
 import { loginCommand, logoutCommand, pushCommand, searchCommand } from "./registry.ts";
 import { registryCommand } from "./registry-serve.ts";
@@ -37,6 +38,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   stats: statsCommand,
   kill: killCommand,
   restart: restartCommand,
+  port: portCommand,
   pause: pauseCommand,
   unpause: unpauseCommand,
   wait: waitCommand,
@@ -99,6 +101,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Command>>>> = {
     list: psCommand,
     ls: psCommand,
     pause: pauseCommand,
+    port: portCommand,
     prune: containerPruneCommand,
     ps: psCommand,
     rename: renameCommand,
@@ -118,6 +121,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Command>>>> = {
     info: infoCommand,
     prune: systemPruneCommand,
   },
+  network: NETWORK_COMMANDS,
   volume: VOLUME_COMMANDS,
 };
 

@@ -5,6 +5,7 @@ import type { Command } from "./command.ts";
 import { filterQuery } from "./filters.ts";
 import type { Flags, Specs } from "./flags.ts";
 import { printLines } from "./format.ts";
+import { pruneNetworks } from "./networks.ts";
 import { isSure } from "./sure.ts";
 import { humanSize } from "./table.ts";
 import { pruneVolumes } from "./volumes.ts";
@@ -81,9 +82,12 @@ export const systemPruneCommand: Command = {
   async run(client, flags) {
     const images = flags.on("all") ? UNUSED : "all dangling images";
     const volumes = flags.on("volumes") ? ["all anonymous volumes not used by at least one container"] : [];
-    const listed = ["all stopped containers", ...volumes, images].map((what) => `  - ${what}`).join("\n");
+    const listed = ["all stopped containers", "all networks not used by at least one container", ...volumes, images]
+      .map((what) => `  - ${what}`)
+      .join("\n");
     if (!(await isSure(flags, `This will remove:\n${listed}\n`))) return 0;
     const containers = await pruneContainers(client, flags);
+    await pruneNetworks(client, flags.list("filter"));
     const volumeBytes = flags.on("volumes") ? await pruneVolumes(client, flags.list("filter").filter(isOfVolumes)) : 0;
     tell(containers + volumeBytes + (await pruneImages(client, flags)));
     return 0;
