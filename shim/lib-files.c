@@ -42,19 +42,28 @@ bosun_memfd (const char *path)
   return error;
 }
 
-/* Locks the file at PATH, made if missing, or the directory, for this process and as long as the descriptor is open. -EWOULDBLOCK: another
- * has it. */
-int
-bosun_lock (const char *path)
+static int
+locked (int fd)
 {
-  int fd = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (fd < 0 && errno == EISDIR)
-    fd = open (path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0 || flock (fd, LOCK_EX | LOCK_NB) == 0)
     return checked (fd);
   int error = -errno;
   close (fd);
   return error;
+}
+
+/* Locks the file at PATH, made if missing, for this process and as long as the descriptor is open. -EWOULDBLOCK: another has it. */
+int
+bosun_lock (const char *path)
+{
+  return locked (open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+}
+
+/* The same with a directory, which is not made. */
+int
+bosun_lock_directory (const char *path)
+{
+  return locked (open (path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 }
 
 /* statfs(2) into OUT: type, block size, blocks, free, available, inodes, free inodes. */

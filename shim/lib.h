@@ -10,6 +10,7 @@
 /* lib-files.c */
 EXPORT int bosun_memfd (const char *path);
 EXPORT int bosun_lock (const char *path);
+EXPORT int bosun_lock_directory (const char *path);
 EXPORT int bosun_statfs (const char *path, uint64_t out[7]);
 EXPORT int64_t bosun_get_xattr (const char *path, const char *name, void *value, uint64_t size);
 EXPORT int64_t bosun_list_xattrs (const char *path, void *names, uint64_t size);

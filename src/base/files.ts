@@ -15,11 +15,17 @@ export async function syncDirectory(path: string): Promise<void> {
 }
 
 /**
- * Locks a file, made if missing, or a directory, against other processes, until it is closed or this process ends.
+ * Locks a file, made if missing, against other processes, until it is closed or this process ends.
  * @returns the descriptor that holds the lock; undefined when another process has it. @throws SystemError
  */
 export function lockFile(path: string): number | undefined {
   const result = library().bosun_lock(cString(path));
+  return result === -EAGAIN ? undefined : checked(`lock ${path}`, result);
+}
+
+/** The same with a directory, which is not made. @throws SystemError, also when there is none */
+export function lockDirectory(path: string): number | undefined {
+  const result = library().bosun_lock_directory(cString(path));
   return result === -EAGAIN ? undefined : checked(`lock ${path}`, result);
 }
 

@@ -12,6 +12,7 @@ import { SystemError } from "./system-error.ts";
 const SYMBOLS = {
   bosun_memfd: { args: ["buffer"], returns: "i32" },
   bosun_lock: { args: ["buffer"], returns: "i32" },
+  bosun_lock_directory: { args: ["buffer"], returns: "i32" },
   bosun_limit_size: { args: ["buffer", "u64"], returns: "i32" },
   bosun_subvolume: { args: ["buffer", "buffer"], returns: "i32" },
   bosun_snapshot: { args: ["buffer", "buffer", "buffer"], returns: "i32" },

@@ -59,7 +59,8 @@ export class ContainerLogs implements AsyncDisposable {
   readonly #options: ContainerLogsOptions;
   readonly #forwarders = new Map<string, Forwarder>();
   readonly #locks = new Locks();
-  readonly #closing = new AbortController();
+  /** By container: ends what is done for its log. */
+  readonly #ends = new Map<string, AbortController>();
   /** What goes on beside, to be waited for at the end. */
   readonly #work = new Set<Promise<void>>();
 
@@ -98,7 +99,7 @@ export class ContainerLogs implements AsyncDisposable {
     this.#attempt(container, () => {
       const target = this.target(container);
       const forwarder = this.#forwarder(container);
-      const { signal } = this.#closing;
+      const signal = this.#endOf(container.id);
       if (forwarder) this.#track(container, this.#forward(task, forwarder, signal));
       if (target?.compress) this.#track(container, this.#compress(container.id, task, target, signal));
     });
@@ -110,7 +111,7 @@ export class ContainerLogs implements AsyncDisposable {
       const target = this.target(container);
       const forwarder = this.#forwarder(container);
       if (forwarder) this.#track(container, forwarder.finish());
-      if (target?.compress) this.#track(container, this.#compressNow(container.id, target));
+      if (target?.compress) this.#track(container, this.#compressNow(container.id, target, this.#endOf(container.id)));
     });
   }
 
@@ -119,7 +120,16 @@ export class ContainerLogs implements AsyncDisposable {
     const forwarder = this.#forwarders.get(id);
     await forwarder?.settled(REMOVAL_MS);
     await forwarder?.[Symbol.asyncDispose]();
+    this.#forwarders.delete(id);
+    this.#ends.get(id)?.abort();
+    this.#ends.delete(id);
     await using _ = await this.#locks.acquire(id); // nobody compresses
+  }
+
+  #endOf(id: string): AbortSignal {
+    const end = this.#ends.get(id) ?? new AbortController();
+    this.#ends.set(id, end);
+    return end.signal;
   }
 
   /** What keeps a log from being sent on keeps nobody from running. */
@@ -159,12 +169,13 @@ export class ContainerLogs implements AsyncDisposable {
   }
 
   async #compress(id: string, task: Task, target: LogTarget, signal: AbortSignal): Promise<void> {
-    for await (const _ of task.logChanges(signal, "rotations")) await this.#compressNow(id, target);
-    await this.#compressNow(id, target);
+    for await (const _ of task.logChanges(signal, "rotations")) await this.#compressNow(id, target, signal);
+    await this.#compressNow(id, target, signal);
   }
 
-  async #compressNow(id: string, { path, maxFiles }: LogTarget): Promise<void> {
+  async #compressNow(id: string, { path, maxFiles }: LogTarget, signal: AbortSignal): Promise<void> {
     await using _ = await this.#locks.acquire(id);
+    if (signal.aborted) return;
     await compressRotated(path, maxFiles).catch((error) =>
       this.#options.log.warn("a log's older files stay uncompressed", { id, error: messageOf(error) }),
     );
@@ -172,7 +183,7 @@ export class ContainerLogs implements AsyncDisposable {
 
   /** The next daemon goes on. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#closing.abort();
+    for (const end of this.#ends.values()) end.abort();
     await Promise.all([...this.#forwarders.values()].map((one) => one[Symbol.asyncDispose]()));
     await Promise.all(this.#work);
   }

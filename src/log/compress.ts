@@ -3,16 +3,13 @@
  * it. A file that is in the way again and again is taken after the next rotation.
  */
 
-import { closeSync, existsSync, renameSync, rmSync, statSync, unlinkSync } from "node:fs";
+import { existsSync, renameSync, rmSync, statSync, unlinkSync } from "node:fs";
 import { type FileHandle, open, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
 import { ifMissing } from "../base/errors.ts";
-import { lockFile } from "../base/files.ts";
-
-/** Taking the lock again after a turn of the loop: the shim holds it for a few renames. */
-const ATTEMPTS = 5;
+import { withFolderLocked } from "./folder-lock.ts";
 
 /** Numbers of files that are not compressed, oldest first. */
 async function plainOnes(path: string, maxFiles: number): Promise<number[]> {
@@ -42,16 +39,6 @@ function putInPlace(path: string, maxFiles: number, inode: number, made: string)
   }
 }
 
-/** @returns undefined when it cannot be had just now */
-async function lockFolder(path: string): Promise<Disposable | undefined> {
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const fd = lockFile(dirname(path));
-    if (fd !== undefined) return { [Symbol.dispose]: () => closeSync(fd) };
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  return undefined;
-}
-
 async function compressOne(path: string, maxFiles: number, number: number): Promise<void> {
   const plain = `${path}.${number}`;
   const made = unfinished(path);
@@ -61,8 +48,7 @@ async function compressOne(path: string, maxFiles: number, number: number): Prom
   await using _ = { [Symbol.asyncDispose]: () => rm(made, { force: true }) };
   await compressInto(source, made);
   const { ino } = await source.stat();
-  using lock = await lockFolder(path);
-  if (lock) putInPlace(path, maxFiles, ino, made);
+  await withFolderLocked(path, () => putInPlace(path, maxFiles, ino, made));
 }
 
 /** One works on a log at a time, so that one name is enough. */
@@ -71,10 +57,10 @@ const unfinished = (path: string): string => `${dirname(path)}/new-log.gz`;
 /** Of a daemon that died over it. A file that was compressed to its end is whole, or it would not have its name. */
 async function removeRemains(path: string, maxFiles: number): Promise<void> {
   await rm(unfinished(path), { force: true });
-  using lock = await lockFolder(path);
-  if (!lock) return;
-  for (let number = 1; number < maxFiles; number++)
-    if (existsSync(`${path}.${number}.gz`)) rmSync(`${path}.${number}`, { force: true });
+  await withFolderLocked(path, () => {
+    for (let number = 1; number < maxFiles; number++)
+      if (existsSync(`${path}.${number}.gz`)) rmSync(`${path}.${number}`, { force: true });
+  });
 }
 
 /** All that is rotated. At most one call for a log at a time. @param maxFiles  the current file included */

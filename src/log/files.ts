@@ -3,11 +3,13 @@
  * the other's place both are there. What a file is called changes under whoever reads it; what it begins with does not.
  */
 
+import { closeSync, fstatSync, openSync } from "node:fs";
 import { constants, type FileHandle, open, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
 import { ifMissing } from "../base/errors.ts";
+import { withFolderLocked } from "./folder-lock.ts";
 
 const PIECE = 256 << 10;
 const NEWLINE = 10;
@@ -83,13 +85,6 @@ export class LogFile {
     this.#identity = undefined;
   }
 
-  /** Of the file itself, not of its text. */
-  stat = async (): Promise<{ readonly ino: number; readonly ctimeMs: number }> => await this.#file.stat();
-
-  get isCompressed(): boolean {
-    return this.#compressed;
-  }
-
   /** Whether this is what `path` names still. */
   async isAt(path: string): Promise<boolean> {
     const [ours, current] = await Promise.all([this.#file.stat(), stat(path).catch(() => undefined)]);
@@ -97,8 +92,8 @@ export class LogFile {
   }
 
   async isSameAs(other: LogFile): Promise<boolean> {
-    const [one, two] = await Promise.all([this.stat(), other.stat()]);
-    if (one.ino === two.ino) return true;
+    const [one, two] = await Promise.all([this.#file.stat(), other.#file.stat()]);
+    if (one.ino === two.ino) return true; // both are open: the number is nobody else's
     if (this.#compressed === other.#compressed) return false;
     const identity = await this.identity();
     return identity !== undefined && identity === (await other.identity());
@@ -111,42 +106,56 @@ export class LogFile {
 }
 
 /** @returns undefined when there is no such file */
-export async function openFile(path: string, compressed = false): Promise<LogFile | undefined> {
+export async function openFile(path: string): Promise<LogFile | undefined> {
   const file = await open(path).catch(ifMissing(undefined));
-  return file && new LogFile(file, path, compressed);
+  return file && new LogFile(file, path, false);
 }
-
-/** A compressed file appears before the other goes: whoever finds neither has met a renaming. */
-const openOlder = async (path: string): Promise<LogFile | undefined> =>
-  (await openFile(path)) ?? (await openFile(`${path}.gz`, true));
 
 export const closeAll = async (files: Iterable<LogFile>): Promise<void> => {
   for (const file of files) await file.close();
 };
 
-/** By how much the kernel's clock for files may be behind. ms */
-const CLOCK_MS = 20;
+interface Opened {
+  readonly fd: number;
+  readonly inode: number;
+  readonly compressed: boolean;
+}
 
-/** The log's files, oldest first. While they are renamed a number may be missing, and a file be met under two numbers. */
-export async function openAll(path: string): Promise<LogFile[]> {
-  const since = Date.now() - CLOCK_MS;
-  const files: LogFile[] = [];
-  const inodes = new Set<number>();
+function openOne(path: string, compressed: boolean): Opened | undefined {
+  try {
+    const fd = openSync(path, "r");
+    return { fd, compressed, inode: fstatSync(fd).ino };
+  } catch (error) {
+    return ifMissing(undefined)(error);
+  }
+}
+
+/** While one is put in the other's place both are there. */
+const openOlder = (path: string): Opened | undefined => openOne(path, false) ?? openOne(`${path}.gz`, true);
+
+/** Oldest first. Nothing is renamed meanwhile, unless the lock could not be had: a file may be met under two numbers then. */
+function openNamed(path: string): Opened[] {
+  const files: Opened[] = [];
   for (let number = 0, missing = 0; missing < 2; number++) {
-    const file = number === 0 ? await openFile(path) : await openOlder(`${path}.${number}`);
-    missing = file ? 0 : missing + 1;
-    if (!file) continue;
-    const { ino, ctimeMs } = await file.stat();
-    // one that has been where it is since before we began was not met as another
-    const isMet = inodes.has(ino) || (file.isCompressed && ctimeMs >= since && (await isAmong(files, file)));
-    inodes.add(ino);
-    if (isMet) await file.close();
-    else files.unshift(file);
+    const file = number === 0 ? openOne(path, false) : openOlder(`${path}.${number}`);
+    missing = file ? 0 : missing + 1; // after a rotation that found no room there is no current one
+    if (file && files.some(({ inode }) => inode === file.inode)) closeSync(file.fd);
+    else if (file) files.unshift(file);
   }
   return files;
 }
 
-async function isAmong(files: readonly LogFile[], file: LogFile): Promise<boolean> {
-  for (const each of files) if (await file.isSameAs(each)) return true;
-  return false;
+/** The log's files, oldest first: as they are at one moment. */
+export async function openAll(path: string): Promise<LogFile[]> {
+  const files = (await withFolderLocked(path, () => openNamed(path))) ?? openNamed(path);
+  try {
+    return await Promise.all(
+      files.map(async ({ fd, compressed }) => new LogFile(await handleOf(fd), path, compressed)),
+    );
+  } finally {
+    for (const { fd } of files) closeSync(fd);
+  }
 }
+
+/** Node makes no handle of a descriptor; the same file is opened once more, whatever has become of its name. */
+const handleOf = (fd: number): Promise<FileHandle> => open(`/proc/self/fd/${fd}`);

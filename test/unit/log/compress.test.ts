@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { closeSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
-import { lockFile } from "../../../src/base/files.ts";
+import { lockDirectory } from "../../../src/base/files.ts";
 import { compressRotated } from "../../../src/log/compress.ts";
 import type { LogEntry, ReadOptions } from "../../../src/log/driver.ts";
 import { Follower } from "../../../src/log/follower.ts";
@@ -47,7 +47,7 @@ describe("compressRotated()", () => {
 
   test("compressRotated() gives way to a rotation, and takes the file the next time", async () => {
     await withLog([linesOf(4, 6), linesOf(1, 3)], async (path) => {
-      const lock = lockFile(dirname(path)) ?? -1;
+      const lock = lockDirectory(dirname(path)) ?? -1;
       await compressRotated(path, 3);
       expect(namesBeside(path)).toEqual(["log", "log.1"]);
       closeSync(lock);
@@ -84,13 +84,6 @@ describe("read() of compressed files", () => {
       expect(found.slice(-3)).toEqual(range(20_001, 20_003));
       expect(found.length).toBeWithin(1000, 20_002);
       expect(found.slice(0, -3)).toEqual(range(1, found.length - 3));
-    });
-  });
-
-  test("read() meets a text once whose compressed file appears, and moves on, while it opens the files", async () => {
-    await withLog([linesOf(4, 6), linesOf(1, 3)], async (path) => {
-      writeFileSync(`${path}.2.gz`, gzipSync(linesOf(1, 3)));
-      expect(await all(path)).toEqual(range(1, 6));
     });
   });
 
