@@ -132,7 +132,9 @@ follow_caller (void)
   if (parse_number (line, INT_MAX, &pid) < 0)
     _exit (1); /* nobody wants it any more */
   process = (struct source){ .fd = (int) syscall (SYS_pidfd_open, (pid_t) pid, 0), .ready = ended };
-  if (process.fd < 0 || loop_watch (&process, EPOLLIN) < 0)
+  if (process.fd < 0)
+    _exit (errno == ESRCH ? 0 : 1); /* it has ended already */
+  if (loop_watch (&process, EPOLLIN) < 0)
     _exit (1);
   int null = open ("/dev/null", O_RDWR);
   for (int fd = 0; fd < 3; fd++)

@@ -4,6 +4,7 @@ import { invalid } from "../base/errors.ts";
 import type { Namespaces } from "../container/config.ts";
 import { asAddress, parseMac } from "../network/addresses.ts";
 import { type Attachment, plainAttachment } from "../network/attachment.ts";
+import { refuse } from "./create-request.ts";
 import { type Document, isBlank } from "./document.ts";
 
 function addressOf(document: Document, name: string, family: 4 | 6): string {
@@ -15,6 +16,7 @@ function addressOf(document: Document, name: string, family: 4 | 6): string {
 
 /** @param settings  EndpointSettings; what an inspect has put into them (addresses in use) is not a wish */
 export function toAttachment(network: string, settings: Document): Attachment {
+  refuse(settings, ["Links"]);
   const ipam = settings.document("IPAMConfig");
   const macAddress = settings.text("MacAddress");
   if (macAddress !== "") parseMac(macAddress);
@@ -28,7 +30,7 @@ export function toAttachment(network: string, settings: Document): Attachment {
     linkLocal,
     macAddress,
     aliases: settings.words("Aliases") ?? [],
-    links: settings.words("Links") ?? [],
+    links: [],
     driverOptions: settings.texts("DriverOpts"),
     gatewayPriority: settings.number("GwPriority"),
   };

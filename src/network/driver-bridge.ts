@@ -24,6 +24,9 @@ export interface BridgeDriverOptions {
 /** The kernel's switch for each family. */
 const FORWARDING = { 4: "/proc/sys/net/ipv4/ip_forward", 6: "/proc/sys/net/ipv6/conf/all/forwarding" } as const;
 
+/** Bits of the link's own subnets. Source: RFC 3927, RFC 4291. */
+const LINK_LOCAL = { 4: 16, 6: 64 } as const;
+
 function switchOn(path: string): void {
   if (readFileSync(path, "utf8").trim() === "0") writeFileSync(path, "1");
 }
@@ -128,6 +131,9 @@ export class BridgeDriver implements NetworkDriver {
       const addresses = [
         ...(address === "" ? [] : [{ address: parseAddress(address), prefix }]),
         ...(address6 === "" ? [] : [{ address: parseAddress(address6), prefix: prefix6 }]),
+        ...(endpoint.linkLocal ?? [])
+          .map(parseAddress)
+          .map((one) => ({ address: one, prefix: LINK_LOCAL[one.family] })),
       ];
       netlink.configure(endpoint.interface, addresses, address6 !== "", pid);
       await this.#options.firewall.setPort(network, host);

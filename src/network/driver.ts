@@ -43,6 +43,8 @@ export interface Endpoint {
   readonly prefix6: number;
   readonly gateway6: string;
   readonly macAddress: string;
+  /** Further addresses that reach no farther than the network. */
+  readonly linkLocal?: readonly string[];
 }
 
 /** An endpoint that has nothing of its own, as in the networks `host` and `none`. */

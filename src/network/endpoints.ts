@@ -247,7 +247,8 @@ function checkAddressable(network: Network): void {
 
 type Addressing = Omit<Endpoint, "id" | "networkId" | "interface">;
 
-function addressing(taken: readonly Taken[], network: Network, { macAddress }: Attachment): Addressing {
+function addressing(taken: readonly Taken[], network: Network, attachment: Attachment): Addressing {
+  const { macAddress, linkLocal } = attachment;
   const [v4, v6] = FAMILIES.map((family) => taken.find(({ address }) => address.family === family));
   const first = v4 ?? v6;
   return {
@@ -258,6 +259,7 @@ function addressing(taken: readonly Taken[], network: Network, { macAddress }: A
     prefix6: v6?.pool.subnet.prefix ?? 0,
     gateway6: gatewayFor(network, v6),
     macAddress: macAddress || (first ? formatMac(macOf(first.address)) : ""),
+    ...(linkLocal.length > 0 && { linkLocal }),
   };
 }
 

@@ -163,7 +163,6 @@ e2e("published ports", (engine) => {
     [["-p", "x:80"], /invalid/i],
     [["-p", "80:99999"], /invalid/i],
     [["-p", "1.2.3:80:80"], /invalid/i],
-    [["--network", "host", "-P", "--link", "x"], /host type networking can't be used with links/],
   ])("%p is refused", async (flags, words) => {
     const { code, stderr } = await docker("run", "--rm", ...flags, "busybox", "true");
     expect(stderr).toMatch(words);
