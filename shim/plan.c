@@ -30,6 +30,8 @@ static const struct operation operations[] = {
   { "readonly", op_readonly, 1, 1, IN_CHILD },
   { "console", op_console, 1, 3, IN_CHILD },
   { "console-socket", op_console_socket, 1, 1, IN_PARENT },
+  { "runtime", op_runtime, 2, -1, IN_PARENT },
+  { "identity", op_identity, 4, -1, IN_CHILD },
   { "map", op_map, 2, 2, IN_PARENT },
   { "hook", op_hook, 6, -1, IN_CHILD },
   { "label", op_label, 2, 2, IN_CHILD },

@@ -11,6 +11,7 @@
  *   stdio.c   output and input            serve.c   requests on shim.sock
  *   finish.c  the end                     client.c  a connection, and what it has not read
  *   inherit.c the parent that leaves      hook.c    programs that a configuration runs on the way
+ *   runtime.c a process that an OCI runtime makes
  *   copy.c    a directory's content       task.c    scheduling, labels, mappings
  *   log.c     the json-file log           rotate.c  its older files
  *   init.c    docker-init
@@ -36,7 +37,9 @@ struct run
   bool hands_over;      /* `inherit`: stdio is the caller's, and so is the process in the end */
   int kept;             /* descriptors from 3 on that the program gets, too */
   int listener;         /* on which `park` waits for whoever starts the program; else -1 */
-  int console;          /* socket to which the terminal goes; else -1 */
+  int console;          /* socket to which the terminal goes, or, with `runtime`, at which it arrives; else -1 */
+  char *pid_file;       /* `runtime`: the program makes the process, and names it there; else NULL */
+  char **starter;       /* `runtime`: what starts the process then; empty when it runs already */
   bool parked;          /* the channel is the connection of whoever starts the program */
   const char *uid_map, *gid_map; /* of a new user namespace; else NULL */
   char home[PATH_MAX];  /* of the user; becomes HOME when the environment has none */
@@ -123,6 +126,7 @@ operation op_layer, op_umount, op_propagation, op_overlay, op_bind, op_share, op
 operation op_stdio, op_log, op_join, op_clone, op_cgroup, op_unshare, op_session, op_hostname, op_domainname, op_sysctl,
     op_loopback, op_rlimit, op_oom_score, op_no_new_privs, op_caps, op_seccomp;
 operation op_user, op_umask, op_cwd, op_env, op_wait, op_find, op_park, op_exec;
+operation op_runtime, op_identity;
 operation op_console_socket, op_map, op_label, op_hook, op_io_priority, op_scheduler, op_personality;
 int keep_capabilities (void);
 int raise_capabilities (void);

@@ -180,6 +180,25 @@ resolve (struct run *run, char *spec, char **extra, struct identity *who)
   return error == -ERANGE ? -EINVAL : error;
 }
 
+/* identity FILE SPEC BEFORE AFTER [GROUP…]: writes who SPEC is, with what is to stand before and after it, for a runtime that takes numbers. */
+int
+op_identity (struct run *run, int, char **argv)
+{
+  cleanup_free struct identity *who = calloc (1, sizeof *who);
+  if (who == NULL)
+    return -ENOMEM;
+  int error = resolve (run, argv[1], argv + 4, who);
+  cleanup_close int fd = error < 0 ? error : open (argv[0], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (fd < 0)
+    return error < 0 ? error : -errno;
+  int size = dprintf (fd, "%s{\"uid\":%u,\"gid\":%u,\"additionalGids\":[", argv[2], who->uid, who->gid);
+  for (int i = 0; size >= 0 && i < who->group_count; i++)
+    size = dprintf (fd, "%s%u", i == 0 ? "" : ",", who->groups[i]);
+  if (size >= 0)
+    size = dprintf (fd, "]}%s", argv[3]);
+  return size < 0 ? -errno : 0;
+}
+
 /* A program opens /dev/stdout and its like by name, which asks for permission again. */
 static int
 own_stdio (uid_t uid)

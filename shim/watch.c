@@ -27,16 +27,19 @@ leave_daemon (void)
 static int
 abandon (struct watch *watch)
 {
-  kill (watch->pid, SIGKILL);
-  waitpid (watch->pid, NULL, 0);
+  if (watch->pid > 0)
+    {
+      kill (watch->pid, SIGKILL);
+      waitpid (watch->pid, NULL, 0);
+    }
   unlinkat (watch->dir->fd, "shim.sock", 0);
   unlinkat (watch->dir->fd, "pid", 0);
   rmdir (watch->dir->path);
   return 1;
 }
 
-static int
-fail (struct watch *watch, int index, int error, const char *detail)
+int
+give_up (struct watch *watch, int index, int error, const char *detail)
 {
   abandon (watch);
   dprintf (1, "fail %d %d %s\n", index, error, detail);
@@ -44,12 +47,12 @@ fail (struct watch *watch, int index, int error, const char *detail)
 }
 
 /* `go`, once, when both sides are ready for it. */
-static void
-release (struct watch *watch)
+void
+let_go (struct watch *watch)
 {
   if (watch->released || watch->phase != READY || watch->go_size < 3 || strcmp (watch->go, "go") != 0)
     return;
-  watch->released = write (watch->channel, "g", 1) == 1;
+  watch->released = watch->channel < 0 || write (watch->channel, "g", 1) == 1; /* without one: start_made */
 }
 
 /* @return false when the daemon is gone */
@@ -60,7 +63,7 @@ hear_daemon (struct watch *watch)
   if (got <= 0)
     return got < 0 && errno == EINTR;
   watch->go_size += (size_t) got;
-  release (watch);
+  let_go (watch);
   return true;
 }
 
@@ -72,7 +75,7 @@ nonblocking (int fd)
   return checked (fcntl (fd, F_SETFL, O_NONBLOCK));
 }
 
-static void
+void
 take_terminal (struct watch *watch, const int fds[2])
 {
   nonblocking (fds[0]);
@@ -82,17 +85,24 @@ take_terminal (struct watch *watch, const int fds[2])
     watch->in = fds[0];
 }
 
-/* @return 0, or the exit code of a shim whose plan has failed */
+/* The program runs: the daemon is needed no more. */
+int
+program_runs (struct watch *watch)
+{
+  watch->phase = STARTED;
+  dprintf (1, "started\n");
+  leave_daemon ();
+  return 0;
+}
+
 static int
 end_channel (struct watch *watch)
 {
   close_fd (&watch->channel);
   if (!watch->executing)
-    return fail (watch, watch->wait, EINTR, "the process was killed before its program ran");
-  watch->phase = STARTED;
-  dprintf (1, "started\n");
-  leave_daemon ();
-  return 0;
+    return give_up (watch, watch->wait, EINTR, "the process was killed before its program ran");
+  watch->making = watch->run->pid_file != NULL;
+  return watch->making ? 0 : program_runs (watch);
 }
 
 static int
@@ -105,7 +115,7 @@ hear_child (struct watch *watch)
       if (got <= 0)
         return end_channel (watch);
       if (message.type == MESSAGE_FAIL)
-        return fail (watch, message.index, message.error, message.detail);
+        return give_up (watch, message.index, message.error, message.detail);
       watch->executing = message.type == MESSAGE_EXEC;
       if (message.type == MESSAGE_PTY)
         take_terminal (watch, fds);
@@ -113,7 +123,7 @@ hear_child (struct watch *watch)
         continue;
       watch->phase = READY;
       dprintf (1, "ready %d\n", watch->pid);
-      release (watch);
+      let_go (watch);
     }
   return 0;
 }
@@ -215,6 +225,12 @@ turn (struct watch *watch)
     return code;
   if (table[AT_DAEMON].revents != 0 && watch->phase < STARTED && !hear_daemon (watch))
     return abandon (watch);
+  if (table[AT_PIDFD].revents != 0 && watch->making)
+    code = take_made (watch);
+  if (code == 0 && watch->phase == READY && watch->released && watch->channel < 0 && !watch->making)
+    code = start_made (watch);
+  if (code != 0)
+    return code;
   for (int stream = 1; stream <= 2; stream++)
     if (table[AT_STDOUT + stream - 1].revents != 0 && watch->out[stream] >= 0)
       read_output (watch, stream);
@@ -240,6 +256,7 @@ watch (struct run *run, struct plan *plan, const struct child *child, const stru
   struct watch self = {
     .run = run, .dir = dir, .pid = child->pid, .pidfd = child->pidfd, .channel = child->channel, .in = child->in,
     .out = { -1, child->out, child->err }, .terminal = -1, .clone = plan->clone, .wait = find_op (plan, op_wait),
+    .exec = find_op (plan, op_exec),
     .listener = listen_at (dir, "shim.sock"),
   };
   size_t more = plan->used - plan->end;
@@ -248,7 +265,7 @@ watch (struct run *run, struct plan *plan, const struct child *child, const stru
   plan_free (plan);
   int error = self.listener < 0 ? self.listener : publish_pid (&self);
   if (error < 0)
-    return fail (&self, self.clone, -error, "the run directory");
+    return give_up (&self, self.clone, -error, "the run directory");
   (void) !chdir ("/");
   while (!is_over (&self))
     {

@@ -24,10 +24,11 @@ struct watch
   enum phase phase;
   pid_t pid;
   int pidfd, channel, listener;
-  int clone, wait;          /* indexes of these operations, for failures that no operation reports */
+  int clone, wait, exec;    /* indexes of these operations, for failures that no operation reports */
   char go[8];               /* what the daemon has said after the plan */
   size_t go_size;
   bool released, executing; /* `go` was passed on; the program is about to run */
+  bool making;              /* it does, and makes the process: see runtime.c */
   int out[3];               /* readable ends by stream: 1 stdout (or the terminal), 2 stderr; -1 at their end */
   int in;                   /* writable end of stdin; the terminal, or -1 */
   int terminal;             /* the terminal's other side, held while the process lives */
@@ -75,6 +76,19 @@ void say_error (struct client *client, int error);
 bool wants_input (const struct watch *watch, const struct client *client);
 void serve_client (struct watch *watch, struct client *client, short events);
 void drop_clients (struct watch *watch);
+
+/* --- watch.c --- */
+
+/* What follows is 0, or the exit code of a shim whose plan has failed. */
+int give_up (struct watch *watch, int index, int error, const char *detail);
+int program_runs (struct watch *watch);
+void let_go (struct watch *watch);
+void take_terminal (struct watch *watch, const int fds[2]);
+
+/* --- runtime.c --- */
+
+int take_made (struct watch *watch);
+int start_made (struct watch *watch);
 
 /* --- finish.c --- */
 

@@ -15,6 +15,7 @@ import { asAddress, parseCidr } from "./network/addresses.ts";
 import type { DefaultBridgeOptions, FamilyOptions } from "./network/default-bridge.ts";
 import { type AddressPool, DEFAULT_POOLS, parseAddressPool } from "./network/pools.ts";
 import type { ProxySettings } from "./registry/proxies.ts";
+import type { OciProgram } from "./runtime/runtime-oci.ts";
 
 export interface Config {
   /** `unix:///path`, `tcp://host:port`, `fd://`. */
@@ -65,6 +66,10 @@ export interface Config {
   readonly defaultShmSize: number;
   /** Where CDI's files are, the weakest first. */
   readonly cdiSpecDirs: readonly string[];
+  /** OCI runtimes that containers may ask for, by their name. */
+  readonly runtimes: Readonly<Record<string, OciProgram>>;
+  /** Of one of those, or our own's. */
+  readonly defaultRuntime: string;
   readonly cgroupParent: string;
   /** Microseconds that real-time tasks of all containers may run in a period. */
   readonly realtime: { readonly cpuRealtimePeriod?: number; readonly cpuRealtimeRuntime?: number };
@@ -144,6 +149,8 @@ const OPTIONS: Readonly<Record<string, Option>> = {
   "seccomp-profile": { kind: "string" },
   "default-shm-size": { kind: "string" },
   "cdi-spec-dir": { kind: "list", key: "cdi-spec-dirs" },
+  "add-runtime": { kind: "list", key: "runtimes" },
+  "default-runtime": { kind: "string" },
   "cgroup-parent": { kind: "string" },
   "cpu-rt-period": { kind: "int" },
   "cpu-rt-runtime": { kind: "int" },
@@ -219,6 +226,7 @@ function fileValues(key: string, option: Option, value: unknown): string[] {
     typeof value === "object" && value !== null && !Array.isArray(value) ? Object.entries(value) : undefined;
   if (key === "mirrors" && entries)
     return entries.flatMap(([domain, urls]) => fileValues(domain, option, urls).map((url) => `${domain}=${url}`));
+  if (key === "runtimes" && entries) return entries.map(([name, item]) => `${name}=${JSON.stringify(item)}`);
   if (option.kind === "map" && entries) return entries.map(([name, item]) => `${name}=${scalar(key, item)}`);
   if (key === "default-ulimits" && entries) return entries.map(([name, item]) => `${name}=${ulimitText(item)}`);
   if (option.kind === "list" || option.kind === "map")
@@ -378,6 +386,36 @@ function toBridge(values: Values): DefaultBridgeOptions {
   };
 }
 
+/** Ours, and what Docker calls its own: who asks for those means the engine's. */
+export const OWN_RUNTIMES: readonly string[] = ["bosun", "runc", "io.containerd.runc.v2"];
+
+/** `path`, or what daemon.json has under the name. @throws invalid for what only containerd could do with it */
+function toProgram(name: string, text: string): OciProgram {
+  const value: unknown = text.startsWith("{") ? JSON.parse(text) : { path: text };
+  const { path, runtimeArgs = [], ...rest } = isObject(value) ? value : {};
+  const others = Object.keys(rest);
+  if (others.length > 0)
+    throw invalid(`invalid runtime ${name}: ${others.join(", ")} is not supported: want path and runtimeArgs`);
+  if (typeof path !== "string" || path === "") throw invalid(`invalid runtime ${name}: it has no path`);
+  if (!Array.isArray(runtimeArgs)) throw invalid(`invalid runtime ${name}: runtimeArgs is no list`);
+  return { path, args: runtimeArgs.map((item) => scalar(`runtimes.${name}`, item)) };
+}
+
+function toRuntimes(values: Values): Pick<Config, "runtimes" | "defaultRuntime"> {
+  const runtimes: Record<string, OciProgram> = {};
+  for (const item of values.list("add-runtime")) {
+    const [, name = "", text = ""] = /^([A-Za-z0-9][A-Za-z0-9_.-]*)=(.+)$/s.exec(item) ?? [];
+    if (name === "") throw invalid(`invalid value for --add-runtime: ${item} (want name=path)`);
+    if (OWN_RUNTIMES.includes(name)) throw invalid(`runtime name '${name}' is reserved`);
+    if (runtimes[name]) throw invalid(`runtime '${name}' was already added`);
+    runtimes[name] = toProgram(name, text);
+  }
+  const defaultRuntime = values.text("default-runtime") ?? "bosun";
+  if (!runtimes[defaultRuntime] && !OWN_RUNTIMES.includes(defaultRuntime))
+    throw invalid(`specified default runtime '${defaultRuntime}' does not exist`);
+  return { runtimes, defaultRuntime: runtimes[defaultRuntime] ? defaultRuntime : "bosun" };
+}
+
 /** `domain=url`, several of one domain in their order. */
 function toMirrors(values: Values): Readonly<Record<string, readonly string[]>> {
   const mirrors: Record<string, string[]> = {};
@@ -433,6 +471,7 @@ function toConfig(values: Values): Config {
     insecureRegistries: values.list("insecure-registry"),
     registryMirrors: values.list("registry-mirror"),
     mirrors: toMirrors(values),
+    ...toRuntimes(values),
     proxies: toProxies(values),
     maxConcurrentDownloads: values.number("max-concurrent-downloads", 3, 1),
     maxConcurrentUploads: values.number("max-concurrent-uploads", 5, 1),

@@ -23,7 +23,7 @@ import { lockFile } from "./base/files.ts";
 import { newId } from "./base/ids.ts";
 import type { Logger } from "./base/logger.ts";
 import { exchangeNetlink, NETLINK } from "./base/netlink.ts";
-import type { Config } from "./config.ts";
+import { type Config, OWN_RUNTIMES } from "./config.ts";
 import { CdiDevices } from "./container/cdi.ts";
 import { ContainerCgroups } from "./container/cgroups.ts";
 import { Commits } from "./container/commit.ts";
@@ -63,7 +63,10 @@ import { PublishedPorts } from "./network/published-ports.ts";
 import { certificatesFor } from "./registry/certificates.ts";
 import { DistributionRegistry } from "./registry/distribution.ts";
 import { openCgroups } from "./runtime/cgroup.ts";
+import type { Runtime } from "./runtime/runtime.ts";
+import { OciRuntime } from "./runtime/runtime-oci.ts";
 import { ShimRuntime } from "./runtime/runtime-shim.ts";
+import { Runtimes } from "./runtime/runtimes.ts";
 import { compileSeccomp, type SeccompFilter } from "./runtime/seccomp.ts";
 import seccompDefault from "./runtime/seccomp-default.json" with { type: "json" };
 import { parseSeccompProfile, type SeccompProfile } from "./runtime/seccomp-profile.ts";
@@ -110,6 +113,11 @@ function engineId(database: Database): string {
 function ownCapabilities(): bigint {
   const status = readFileSync("/proc/self/status", "utf8");
   return BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? "0"}`);
+}
+
+function openRuntimes({ execRoot, runtimes: programs }: Config, cgroupMounts: readonly string[]): Runtime {
+  const shims = new ShimRuntime({ runRoot: join(execRoot, "tasks"), program: builtFile("bosun-shim") });
+  return new Runtimes(shims, new OciRuntime({ shims, root: join(execRoot, "oci"), programs, cgroupMounts }));
 }
 
 /** Compiling takes milliseconds and most containers ask for the same: results are kept, by profile and capabilities. */
@@ -213,8 +221,8 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     workers,
     warn: (message) => log.warn(message),
   });
-  const runtime = new ShimRuntime({ runRoot: join(config.execRoot, "tasks"), program: builtFile("bosun-shim") });
   const cgroups = openCgroups();
+  const runtime = openRuntimes(config, cgroups.mounts);
   const records = new Records(database, join(config.dataRoot, "containers"));
   const networking = openNetworks(config, database, events, log);
   const { networks, endpoints } = networking;
@@ -367,6 +375,9 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
           shmSize: config.defaultShmSize,
           log: { driver: config.logDriver, options: config.logOptions },
           ipc: config.defaultIpcMode,
+          runtime: config.defaultRuntime,
+          ownRuntimes: OWN_RUNTIMES,
+          runtimes: Object.keys(config.runtimes),
           cgroupns: config.defaultCgroupnsMode ?? (cgroups.version === 2 ? "private" : "host"),
         },
       }),

@@ -132,8 +132,8 @@ async function info(sources: FactSources, host: SystemFacts["host"]): Promise<Re
     Labels: config.labels,
     ExperimentalBuild: false,
     ServerVersion: VERSION.engine,
-    Runtimes: { bosun: { path: "bosun-shim" } },
-    DefaultRuntime: "bosun",
+    Runtimes: { bosun: { path: "bosun-shim" }, ...runtimesOf(config) },
+    DefaultRuntime: config.defaultRuntime,
     Swarm: {
       NodeID: "",
       NodeAddr: "",
@@ -157,6 +157,14 @@ async function info(sources: FactSources, host: SystemFacts["host"]): Promise<Re
     Warnings: warnings(sources),
   };
 }
+
+const runtimesOf = ({ runtimes }: Config) =>
+  Object.fromEntries(
+    Object.entries(runtimes).map(([name, { path, args }]) => [
+      name,
+      { path, ...(args.length > 0 && { runtimeArgs: args }) },
+    ]),
+  );
 
 const registryConfig = ({ insecureRegistries, registryMirrors, mirrors }: Config) => ({
   InsecureRegistryCIDRs: ["::1/128", "127.0.0.0/8", ...insecureRegistries.filter((entry) => entry.includes("/"))],

@@ -261,7 +261,7 @@ function hostConfigOf({ host }: Container, view: ViewContext) {
     ShmSize: host.shmSize,
     ...(Object.keys(host.storageOpt).length > 0 && { StorageOpt: host.storageOpt }),
     Sysctls: host.sysctls,
-    Runtime: "bosun",
+    Runtime: host.runtime ?? "bosun",
     Isolation: "",
     CpuShares: resources.cpuShares,
     Memory: resources.memory,

@@ -95,6 +95,11 @@ export interface HostDefaults {
   readonly ipc: "private" | "shareable";
   /** With privileged containers the host's, too, on cgroups of the first generation. */
   readonly cgroupns: "private" | "host";
+  /** Who asks for none gets this one. */
+  readonly runtime: string;
+  /** Names of the engine's own, and of those that it was told of. */
+  readonly ownRuntimes: readonly string[];
+  readonly runtimes: readonly string[];
 }
 
 /** @param host  the body's HostConfig */
@@ -103,7 +108,7 @@ export function toHostConfig(host: Document, defaults: HostDefaults): HostConfig
   const restart = restartOf(host.document("RestartPolicy"));
   if (host.flag("AutoRemove") && restart.name !== "no")
     throw invalid("can't create 'AutoRemove' container with restart policy");
-  checkRuntime(host.text("Runtime"));
+  const runtime = toRuntime(host.text("Runtime"), defaults);
   if (!["", "default"].includes(host.text("Isolation"))) throw invalid(`invalid isolation: ${host.text("Isolation")}`);
   const networkMode = host.text("NetworkMode").replace(/^(default)?$/, "bridge"); // so inspect names the network itself
   return {
@@ -137,6 +142,7 @@ export function toHostConfig(host: Document, defaults: HostDefaults): HostConfig
     privileged: host.flag("Privileged"),
     readonlyRootfs: host.flag("ReadonlyRootfs"),
     resources: toResources(host),
+    ...(runtime !== undefined && { runtime }),
     securityOpt: host.words("SecurityOpt") ?? [],
     maskedPaths: host.words("MaskedPaths"),
     readonlyPaths: host.words("ReadonlyPaths"),
@@ -192,8 +198,12 @@ function toUserns(mode: string): "" | "host" {
   throw invalid(`invalid userns mode: ${mode}`);
 }
 
-function checkRuntime(name: string): void {
-  if (!["", "bosun"].includes(name)) throw invalid(`unknown or invalid runtime name: ${name}`);
+/** @returns undefined for the engine's own */
+function toRuntime(asked: string, { runtime, ownRuntimes, runtimes }: HostDefaults): string | undefined {
+  const name = asked === "" ? runtime : asked;
+  if (ownRuntimes.includes(name)) return undefined;
+  if (!runtimes.includes(name)) throw invalid(`unknown or invalid runtime name: ${name}`);
+  return name;
 }
 
 function toNamespaces(host: Document, networkMode: string, defaults: HostDefaults): Namespaces {

@@ -1,7 +1,8 @@
 /** Which capabilities a container's processes get. Pure. Source: Moby, daemon/pkg/oci/caps, TweakCapabilities. */
 
 import { invalid } from "../base/errors.ts";
-import { CAPABILITIES, DEFAULT_CAPABILITIES } from "./isolation.ts";
+import { CAPABILITIES } from "../runtime/capability-names.ts";
+import { DEFAULT_CAPABILITIES } from "./isolation.ts";
 
 /** Bit n is capability n. */
 export type CapabilitySet = bigint;

@@ -169,6 +169,8 @@ export interface HostConfig {
   readonly privileged: boolean;
   readonly readonlyRootfs: boolean;
   readonly resources: Resources;
+  /** Undefined: the engine's own. */
+  readonly runtime?: string;
   readonly securityOpt: readonly string[];
   /** Undefined: Docker's default. */
   readonly maskedPaths: readonly string[] | undefined;

@@ -29,7 +29,7 @@ import { DEVICE_RULES, NAMESPACED_SYSCTLS } from "./isolation.ts";
 import type { ContainerLogs } from "./logs.ts";
 import { isOwn, joinedBy, networkDonor } from "./namespaces.ts";
 import type { Networking } from "./networking.ts";
-import { type CgroupPlace, containerPlan, execPlan, holdPlan, type Isolation } from "./plan.ts";
+import { containerPlan, execPlan, holdPlan, type Isolation } from "./plan.ts";
 import { privateMountFor } from "./propagation.ts";
 import type { Container, Records } from "./records.ts";
 import type { Resources } from "./resources.ts";
@@ -138,8 +138,9 @@ export class Launcher {
     const devices = [...(await Promise.all(host.devices.map(mappedDevices))).flat(), ...injection.devices];
     const endpoints = await networking.reserve(container);
     const ports = await networking.publish(container);
+    const deviceRules = rulesFor(host, devices);
     const [cgroups, { rootMounts, images }, nodes] = await together(
-      this.#createCgroups(container, devices),
+      this.#options.cgroups.create(id, host.resources, deviceRules),
       this.#rootMounts(container),
       host.privileged ? hostDevices() : [],
       donor ? undefined : this.#etc.write(container, endpoints),
@@ -158,6 +159,7 @@ export class Launcher {
       joined,
       isolation: this.#isolation(host),
       devices: [...nodes, ...devices.map(({ node }) => node)],
+      deviceRules,
       ulimits: mergeUlimits(defaults.ulimits, host.ulimits),
       folder: records.folder((donor ?? container).id),
       init: (host.init ?? defaults.init) && host.namespaces.pid === "private" ? initPath : undefined,
@@ -192,13 +194,6 @@ export class Launcher {
     };
   }
 
-  #createCgroups({ id, host }: Container, devices: readonly Device[]): Promise<readonly CgroupPlace[]> {
-    const all: DeviceRule = { allow: true, type: "a", major: -1, minor: -1, access: "rwm" };
-    const own = [...devices.map(({ rule }) => rule), ...host.deviceCgroupRules.flatMap(parseDeviceRule)];
-    const rules = host.privileged ? [all] : [...DEVICE_RULES, ...own];
-    return this.#options.cgroups.create(id, host.resources, rules);
-  }
-
   /** A process that joins a running container, ready to go. @throws PlanError */
   async createExec(
     container: Container,
@@ -216,6 +211,7 @@ export class Launcher {
       groups: host.groupAdd,
       cgroups: await cgroups.places(container.id),
       isolation: this.#isolation(host, host.privileged || process.privileged),
+      runtime: host.runtime,
     });
     const task = await runtime.create(`${container.id}/${id}`, plan);
     await resizeTo(task, process, consoleSize).catch(async (error) => {
@@ -345,6 +341,13 @@ export class Launcher {
 
 /** What is only looked at has no part in what is mounted elsewhere. */
 const unshared = (bind: Bind): Bind => ({ ...bind, propagation: "rprivate" });
+
+/** Of a container's cgroup. */
+function rulesFor(host: HostConfig, devices: readonly Device[]): readonly DeviceRule[] {
+  const all: DeviceRule = { allow: true, type: "a", major: -1, minor: -1, access: "rwm" };
+  const own = [...devices.map(({ rule }) => rule), ...host.deviceCgroupRules.flatMap(parseDeviceRule)];
+  return host.privileged ? [all] : [...DEVICE_RULES, ...own];
+}
 
 async function abandon(task: Task): Promise<void> {
   await task.kill(9).catch(() => {}); // it has ended by itself

@@ -4,8 +4,10 @@
  */
 
 import type { LogTarget } from "../log/driver.ts";
+import type { DeviceRule } from "../runtime/cgroup.ts";
 import * as op from "../runtime/ops.ts";
 import { CLONE, MS, type Op, type Plan, S_IF, UNLIMITED } from "../runtime/ops.ts";
+import * as oci from "../runtime/ops-oci.ts";
 import type { SeccompFilter } from "../runtime/seccomp.ts";
 import type { Mount } from "../store/snapshot.ts";
 import type { CapabilitySet } from "./capabilities.ts";
@@ -75,6 +77,8 @@ export interface PlanInput {
   readonly ulimits: readonly Ulimit[];
   /** The folder with `hosts`, `hostname` and `resolv.conf`. */
   readonly folder: string;
+  /** Of its cgroup, for a runtime that sets them again. */
+  readonly deviceRules: readonly DeviceRule[];
   /** Path of the program that `--init` runs as process 1; undefined without it. */
   readonly init: string | undefined;
 }
@@ -268,13 +272,19 @@ interface ProcessSetting {
   readonly isolation: Isolation;
   /** Whether a working directory that is missing is made. */
   readonly createDirectory: boolean;
+  /** Of those that the daemon was told of. */
+  readonly runtime: string | undefined;
 }
+
+/** Other runtimes compile filters themselves. */
+const seccompOp = ({ filter, flags, profile }: SeccompFilter, runtime: string | undefined): Op =>
+  runtime === undefined ? op.seccomp(filter, flags) : oci.seccompProfile(profile);
 
 /** The order of what a process does to itself last. Seccomp needs a privilege that `caps` may take away. */
 function processOps(
   process: ProcessConfig,
   argv: readonly string[],
-  { groups, isolation, createDirectory }: ProcessSetting,
+  { groups, isolation, createDirectory, runtime }: ProcessSetting,
 ): readonly Op[] {
   const { capabilities, seccomp, noNewPrivileges } = isolation;
   const [program = "", ...args] = argv;
@@ -289,7 +299,7 @@ function processOps(
     op.cwd(process.workingDir || "/", createDirectory), // as root: the user may not be able to get there by itself, as with runc
     op.user(process.user, groups),
     ...(noNewPrivileges ? [op.noNewPrivileges()] : []),
-    ...(seccomp ? [op.seccomp(seccomp.filter, seccomp.flags)] : []),
+    ...(seccomp ? [seccompOp(seccomp, runtime)] : []),
     op.caps(sets),
     op.env(process.env),
     op.exec(program, ...args),
@@ -313,6 +323,7 @@ export function containerPlan(input: PlanInput): Plan {
   const env = fullEnv(config, config.hostname);
   const argv = init === undefined ? argvOf(config) : [INIT_PATH, "--", ...argvOf(config)];
   return [
+    ...(host.runtime === undefined ? [] : [oci.viaRuntime(host.runtime, input.deviceRules)]),
     stdioOf(config),
     ...(log ? [op.log(log.path, { ...log, maxFile: log.maxFiles })] : []),
     ...rootMounts.filter(({ type }) => type === "layer").map(rootOp),
@@ -339,7 +350,9 @@ export function containerPlan(input: PlanInput): Plan {
     ...ulimits.map(({ name, soft, hard }) => op.rlimit(rlimitNumber(name), limit(soft), limit(hard))),
     ...(host.oomScoreAdj === 0 ? [] : [op.oomScore(host.oomScoreAdj)]),
     op.umask(0o022),
-    ...processOps({ ...config, env }, argv, { groups: host.groupAdd, isolation, createDirectory: true }),
+    ...processOps({ ...config, env }, argv, {
+      ...{ groups: host.groupAdd, isolation, createDirectory: true, runtime: host.runtime },
+    }),
   ];
 }
 
@@ -375,6 +388,8 @@ export interface ExecPlanInput {
   readonly groups: readonly string[];
   readonly cgroups: readonly CgroupPlace[];
   readonly isolation: Isolation;
+  /** The container's own. */
+  readonly runtime: string | undefined;
 }
 
 const JOINED = [
@@ -386,8 +401,9 @@ const JOINED = [
 ] as const;
 
 /** @returns the plan of a process that joins a running container */
-export function execPlan({ process, hostname, pid, groups, cgroups, isolation }: ExecPlanInput): Plan {
+export function execPlan({ process, hostname, pid, groups, cgroups, isolation, runtime }: ExecPlanInput): Plan {
   return [
+    ...(runtime === undefined ? [] : [oci.viaRuntime(runtime, [])]),
     stdioOf(process),
     op.join(namespaceOf(pid, "pid"), CLONE.newPid),
     op.clone(0),
@@ -401,6 +417,7 @@ export function execPlan({ process, hostname, pid, groups, cgroups, isolation }:
       groups,
       isolation,
       createDirectory: false,
+      runtime,
     }),
   ];
 }

@@ -1,7 +1,7 @@
 /** What a configuration's process is to be, as operations. Pure. Source: runtime-spec config.md, "Process". */
 
 import { invalid, notImplemented } from "../base/errors.ts";
-import { CAPABILITIES } from "../container/isolation.ts";
+import { CAPABILITIES } from "../runtime/capability-names.ts";
 import * as op from "../runtime/ops.ts";
 import { type Op, RLIMIT, UNLIMITED } from "../runtime/ops.ts";
 import * as oci from "../runtime/ops-oci.ts";

@@ -1,6 +1,6 @@
 /** What `spec` writes: a configuration to start from, as runc's. And what `features` tells. Source: runtime-spec features.md. */
 
-import { CAPABILITIES } from "../container/isolation.ts";
+import { CAPABILITIES } from "../runtime/capability-names.ts";
 import { OPERATORS } from "../runtime/seccomp-profile.ts";
 import { NAMESPACES, SPEC_VERSION } from "./config.ts";
 

@@ -3,6 +3,7 @@
  * called. As ops.ts; see shim/PROTOCOL.md.
  */
 
+import type { DeviceRule } from "./cgroup.ts";
 import type { Op } from "./ops.ts";
 
 const bit = (value: boolean): string => (value ? "1" : "0");
@@ -106,3 +107,40 @@ export const find = (program: string): Op => ["find", program];
 
 /** The process stands here, without a parent that watches it, until somebody connects to `start.sock`. */
 export const park = (): Op => ["park"];
+
+// --- for a runtime of somebody else's, told by oci-bundle.ts; the shim knows neither of the first two ---
+
+/** First in a plan: which of the daemon's runtimes makes the process. @param devices  the rules of its cgroup, which the runtime sets again */
+export const viaRuntime = (name: string, devices: readonly DeviceRule[]): Op => [
+  "oci-runtime",
+  name,
+  JSON.stringify(devices),
+];
+
+/** In the place of `seccomp`. @param profile  as an OCI configuration has it, JSON */
+export const seccompProfile = (profile: object): Op => ["seccomp-profile", JSON.stringify(profile)];
+
+export interface MadeBy {
+  /** Where the runtime names the process. */
+  readonly pidFile: string;
+  /** Where it sends a terminal; the shim listens there. Undefined without one. */
+  readonly consoleSocket: string | undefined;
+  /** What lets the process go on; empty when it does so at once. */
+  readonly start: readonly string[];
+}
+
+/** The plan's program is a runtime, and what it makes is the task. On the host's side. */
+export const madeBy = ({ pidFile, consoleSocket, start }: MadeBy): Op => [
+  "runtime",
+  pidFile,
+  consoleSocket ?? "",
+  ...start,
+];
+
+/** Writes `before`, an OCI user and `after` into a file. @param spec  Docker's `user[:group]`, looked up below `root` */
+export const identity = (
+  file: string,
+  spec: string,
+  [before, after]: readonly [before: string, after: string],
+  groups: readonly string[],
+): Op => ["identity", file, spec, before, after, ...groups];

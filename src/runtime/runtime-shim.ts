@@ -64,13 +64,13 @@ const LONGEST_PAUSE_MS = 1000;
  * Settles when the shim tells the exit, or is no more. That we cannot ask just now (no descriptor to spare, too many ask at once) says nothing
  * about the task: its process must not pay for it.
  */
-async function awaitExit(directory: string, known: Known): Promise<Exit> {
+async function awaitExit(directory: string, known: () => Known): Promise<Exit> {
   for (let pause = 1; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
     try {
       const text = await readToEnd(await ask(directory, "wait"));
-      return parseExit(text.replace(/^exit /, "")) ?? (await exitOf(directory, known));
+      return parseExit(text.replace(/^exit /, "")) ?? (await exitOf(directory, known()));
     } catch (error) {
-      if (isGone(error)) return exitOf(directory, known);
+      if (isGone(error)) return exitOf(directory, known());
       await Bun.sleep(pause);
     }
   }
@@ -82,11 +82,11 @@ class ShimTask implements Task {
   /** @param shim  its process, while the program has not started */
   constructor(
     readonly id: string,
-    readonly known: Known,
+    public known: Known,
     readonly directory: string,
     private shim?: ShimProcess,
   ) {
-    this.exited = awaitExit(directory, known);
+    this.exited = awaitExit(directory, () => this.known);
   }
 
   get pid(): number {
@@ -99,6 +99,8 @@ class ShimTask implements Task {
     delete this.shim;
     try {
       await shim.go();
+      const now = await knownIn(this.directory);
+      if (now.pid !== NOBODY.pid) this.known = now; // what another runtime has made
     } catch (error) {
       await shim.abandon();
       await this.delete();

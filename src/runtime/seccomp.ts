@@ -252,12 +252,32 @@ export interface SeccompFilter {
   readonly filter: Uint8Array;
   /** Of SECCOMP_FILTER_FLAG. */
   readonly flags: number;
+  /** The same for other runtimes, as OCI configurations have it: only the rules that apply here. Source: runtime-spec config-linux.md, "Seccomp". */
+  readonly profile: object;
 }
+
+const toldToOthers = (
+  { defaultAction, defaultErrnoRet, flags }: SeccompProfile,
+  rules: readonly Rule[],
+  architectures: readonly string[],
+): object => ({
+  defaultAction,
+  ...(defaultErrnoRet !== undefined && { defaultErrnoRet }),
+  architectures,
+  ...(flags?.length ? { flags } : {}),
+  syscalls: rules.map(({ names, action, errnoRet, args }) => ({
+    names,
+    action,
+    ...(errnoRet != null && { errnoRet }),
+    ...(args?.length ? { args } : {}),
+  })),
+});
 
 /** @throws invalid when the profile has an action or flag that is unknown, or is too large */
 export function compileSeccomp(profile: SeccompProfile, host: SeccompHost): SeccompFilter {
   const rules = profile.syscalls.filter((rule) => applies(rule, host));
-  const tables = architecturesOf(profile, host).flatMap((name) => TABLES[name] ?? []);
+  const architectures = architecturesOf(profile, host);
+  const tables = architectures.flatMap((name) => TABLES[name] ?? []);
   const unknown: Instruction[] = [op(RETURN, 0)];
   let code = unknown;
   for (const audit of new Set(tables.map((table) => table.audit))) {
@@ -272,7 +292,11 @@ export function compileSeccomp(profile: SeccompProfile, host: SeccompHost): Secc
   }
   const whole = [op(LOAD, OFFSET.architecture), ...code];
   if (whole.length > MOST_INSTRUCTIONS) throw invalid(`Cannot filter system calls: the profile is too large`);
-  return { filter: encode(whole), flags: flagsOf(profile) };
+  return {
+    filter: encode(whole),
+    flags: flagsOf(profile),
+    profile: toldToOthers(profile, rules, architectures),
+  };
 }
 
 const flagsOf = ({ flags = [] }: SeccompProfile): number =>

@@ -2,7 +2,8 @@
 
 import { expect, test } from "bun:test";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
-import { CAPABILITIES, DEFAULT_CAPABILITIES } from "../../src/container/isolation.ts";
+import { DEFAULT_CAPABILITIES } from "../../src/container/isolation.ts";
+import { CAPABILITIES } from "../../src/runtime/capability-names.ts";
 import { e2e, procStatus } from "../support/e2e.ts";
 
 const NAMESPACES = ["mnt", "pid", "net", "ipc", "uts"] as const;

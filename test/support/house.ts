@@ -243,7 +243,13 @@ export class House implements AsyncDisposable {
           defaults: {
             shmSize: 64 << 20,
             log: { driver: "json-file", options: {} },
-            ...{ ipc: "private", cgroupns: "private" },
+            ...{
+              ipc: "private",
+              cgroupns: "private",
+              runtime: "bosun",
+              ownRuntimes: ["bosun", "runc"],
+              runtimes: ["other"],
+            },
           },
         }),
         execRouter(containers, execs),

@@ -11,6 +11,9 @@ const DEFAULTS = {
   log: { driver: "json-file", options: {} },
   ipc: "private",
   cgroupns: "private",
+  runtime: "bosun",
+  ownRuntimes: ["bosun", "runc"],
+  runtimes: ["other"],
 } as const;
 
 /** @param body  of POST /containers/create; the image is `busybox` unless it says otherwise */
@@ -43,8 +46,13 @@ export function planOf(body: Readonly<Record<string, unknown>> = {}, more: Parti
     log: { path: "/containers/id/id-json.log", maxSize: 0, maxFiles: 1, compress: false },
     cgroups: V1_TREES,
     joined: {},
-    isolation: { capabilities: 0b101n, seccomp: { filter: Uint8Array.of(1, 2, 3), flags: 0 }, noNewPrivileges: false },
+    isolation: {
+      capabilities: 0b101n,
+      seccomp: { filter: Uint8Array.of(1, 2, 3), flags: 0, profile: {} },
+      noNewPrivileges: false,
+    },
     devices: [],
+    deviceRules: [],
     ulimits: [],
     folder: "/containers/id",
     init: undefined,

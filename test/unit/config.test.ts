@@ -33,6 +33,8 @@ describe("parseConfig() without anything", () => {
       insecureRegistries: [],
       registryMirrors: [],
       mirrors: {},
+      runtimes: {},
+      defaultRuntime: "bosun",
       proxies: {},
       maxConcurrentDownloads: 3,
       maxConcurrentUploads: 5,

@@ -10,6 +10,9 @@ const DEFAULTS = {
   log: { driver: "json-file", options: { "max-size": "1m" } },
   ipc: "private",
   cgroupns: "private",
+  runtime: "bosun",
+  ownRuntimes: ["bosun", "runc"],
+  runtimes: ["other"],
 } as const;
 const request = (body: object) => toContainerRequest(new Document({ Image: "x", ...body }));
 const host = (document: object) => toHostConfig(new Document(document, "HostConfig."), DEFAULTS);

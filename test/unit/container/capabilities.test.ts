@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { capabilityNames, capabilitySet } from "../../../src/container/capabilities.ts";
-import { CAPABILITIES, DEFAULT_CAPABILITIES } from "../../../src/container/isolation.ts";
+import { DEFAULT_CAPABILITIES } from "../../../src/container/isolation.ts";
+import { CAPABILITIES } from "../../../src/runtime/capability-names.ts";
 
 const ALL = (1n << BigInt(CAPABILITIES.length)) - 1n;
 

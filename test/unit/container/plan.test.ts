@@ -44,7 +44,13 @@ describe("containerPlan() in order", () => {
     const last = namesOf(
       planOf(
         {},
-        { isolation: { capabilities: 1n, seccomp: { filter: Uint8Array.of(1), flags: 0 }, noNewPrivileges: true } },
+        {
+          isolation: {
+            capabilities: 1n,
+            seccomp: { filter: Uint8Array.of(1), flags: 0, profile: {} },
+            noNewPrivileges: true,
+          },
+        },
       ),
     );
     expect(last.slice(last.indexOf("user"))).toEqual(["user", "no-new-privs", "seccomp", "caps", "env", "exec"]);
@@ -314,7 +320,12 @@ describe("execPlan()", () => {
     pid: 42,
     groups: [],
     cgroups: V2_TREE,
-    isolation: { capabilities: 3n, seccomp: { filter: Uint8Array.of(9), flags: 0 }, noNewPrivileges: true },
+    runtime: undefined,
+    isolation: {
+      capabilities: 3n,
+      seccomp: { filter: Uint8Array.of(9), flags: 0, profile: {} },
+      noNewPrivileges: true,
+    },
   });
 
   test("execPlan() joins every namespace of the container: pid before the process is made, mounts last", () => {
