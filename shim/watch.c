@@ -227,6 +227,8 @@ turn (struct watch *watch)
     return abandon (watch);
   if (table[AT_PIDFD].revents != 0 && watch->making)
     code = take_made (watch);
+  else if (table[AT_PIDFD].revents != 0 && watch->phase == READY && watch->channel < 0)
+    code = give_up (watch, watch->wait, EINTR, "the process was killed before its program ran");
   if (code == 0 && watch->phase == READY && watch->released && watch->channel < 0 && !watch->making)
     code = start_made (watch);
   if (code != 0)

@@ -5,6 +5,7 @@
 
 import { notImplemented } from "../base/errors.ts";
 import { CAPABILITIES } from "./capability-names.ts";
+import type { DeviceRule } from "./cgroup.ts";
 import { CLONE, MS, type Op, type Plan, RLIMIT, S_IF } from "./ops.ts";
 
 /** Configurations of this version are known to every runtime. */
@@ -171,11 +172,21 @@ type Teller = (draft: Draft, args: readonly string[], op: Op) => void;
 const nothing: Teller = () => {};
 const toOutside: Teller = (draft, _, op) => void draft.outside.push(op);
 
-/** Before `root` they make it; then they are the container's. */
+/** Before `root` they make it, on either side of `clone`; then they are the container's. */
 const rootOr =
   (tell: Teller): Teller =>
-  (draft, args, op) =>
-    draft.root === undefined ? void draft.inside.push(op) : tell(draft, args, op);
+  (draft, args, op) => {
+    if (draft.root !== undefined) tell(draft, args, op);
+    else if (draft.namespaces.has("mount")) draft.inside.push(op);
+    else draft.outside.push(op);
+  };
+
+/** A number that is left out means any. */
+const ruleOf = ({ allow, type, major, minor, access }: DeviceRule): object => ({
+  ...{ allow, type, access },
+  ...(major >= 0 && { major }),
+  ...(minor >= 0 && { minor }),
+});
 
 /** What each operation is to a configuration. */
 const TELLERS: Readonly<Record<string, Teller>> = {
@@ -187,8 +198,8 @@ const TELLERS: Readonly<Record<string, Teller>> = {
   log: toOutside,
   layer: toOutside,
   "oci-runtime": (draft, [, devices = "[]"]) => {
-    const rules: unknown[] = JSON.parse(devices);
-    draft.linux.resources = { devices: rules };
+    const rules: DeviceRule[] = JSON.parse(devices); // that of viaRuntime()
+    draft.linux.resources = { devices: rules.map(ruleOf) };
   },
   join: (draft, [path = "", flag]) => void draft.namespaces.set(JOINED.get(Number(flag)) ?? "", path),
   clone: (draft, [flags]) => addNamespaces(draft, Number(flags)),
@@ -199,11 +210,11 @@ const TELLERS: Readonly<Record<string, Teller>> = {
     throw notImplemented("an overlay cannot be told to this runtime");
   }),
   bind: rootOr(addBind),
-  mount: addMount,
+  mount: rootOr(addMount),
   root: (draft, [path]) => {
     draft.root = path;
   },
-  mkdir: nothing,
+  mkdir: rootOr(nothing), // runtimes make what they mount on
   symlink: nothing,
   loopback: nothing,
   wait: nothing,
@@ -232,7 +243,7 @@ const TELLERS: Readonly<Record<string, Teller>> = {
 const emptyDraft = (): Draft => ({
   ...{ outside: [], inside: [], root: undefined, terminal: false, user: { spec: "", groups: [] } },
   ...{ namespaces: new Map(), mounts: [], devices: [], sysctl: {}, masked: [], readonlyPaths: [], rlimits: [] },
-  ...{ process: {}, config: {}, linux: {}, rootReadonly: false },
+  ...{ process: { cwd: "/", env: [] }, config: {}, linux: {}, rootReadonly: false },
 });
 
 function configOf(draft: Draft, cgroupOf: (procs: string) => string): object {

@@ -8,7 +8,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Duplex } from "node:stream";
-import { ifMissing, internal, invalid } from "../base/errors.ts";
+import { conflict, ifMissing, internal, invalid, kindOf } from "../base/errors.ts";
 import { isObject } from "../base/objects.ts";
 import { type OciBundle, toBundle } from "./oci-bundle.ts";
 import * as op from "./ops.ts";
@@ -162,7 +162,9 @@ export class OciRuntime implements Runtime {
     const [, name = ""] = plan[0] ?? [];
     const told = toBundle(plan, this.#cgroupOf);
     const bundle = this.#bundle(id);
-    await rm(bundle, { recursive: true, force: true });
+    if (await this.#runs(id)) throw conflict(`task ${id} exists already`); // its bundle is not to be touched
+    const before = await this.#madeIn(bundle);
+    if (before) await forget(bundle, before);
     await mkdir(bundle, { recursive: true, mode: 0o700 });
     const container = told.root === undefined ? undefined : id;
     const made: Made = { container, command: this.#command(name, bundle) };
@@ -178,14 +180,31 @@ export class OciRuntime implements Runtime {
     }
   }
 
+  async #runs(id: string): Promise<boolean> {
+    const task = await this.find(id);
+    try {
+      await task?.kill(0);
+      return task !== undefined;
+    } catch (error) {
+      if (kindOf(error) === "notFound") return false;
+      throw error;
+    }
+  }
+
   async find(id: string): Promise<Task | undefined> {
     const bundle = this.#bundle(id);
+    const made = await this.#madeIn(bundle);
+    const task = made && (await this.#options.shims.find(id));
+    return task && made && new OciTask(task, bundle, made, false);
+  }
+
+  /** @returns undefined when there is no such bundle. @throws internal */
+  async #madeIn(bundle: string): Promise<Made | undefined> {
     const text = await readFile(join(bundle, "made.json"), "utf8").catch(ifMissing(undefined));
     if (text === undefined) return undefined;
     const made: unknown = JSON.parse(text);
     if (!isMade(made)) throw internal(`Cannot read ${bundle}/made.json: it is not what we wrote`);
-    const task = await this.#options.shims.find(id);
-    return task && new OciTask(task, bundle, made, false);
+    return made;
   }
 
   list(): Promise<readonly string[]> {

@@ -88,10 +88,10 @@ e2e(
           "busybox",
           "sh",
           "-c",
-          "trap 'exit 9' TERM; echo up; while :; do sleep 0.01; done",
+          "trap 'exit 9' TERM; touch /tmp/up; while :; do sleep 0.01; done",
         );
         expect(await inspect(id, "{{.HostConfig.Runtime}}")).toBe(name);
-        await docker("logs", "--follow", "--until", "1s", id);
+        await ok("exec", id, "sh", "-c", "while ! [ -e /tmp/up ]; do sleep 0.01; done"); // the trap stands
         expect(await ok("exec", "--user", "bob", id, "sh", "-c", "id -un; pwd")).toBe("bob\n/");
         expect((await docker("exec", "-t", id, "tty")).stdout).toBe("/dev/pts/0\r\n");
         expect((await docker("exec", id, "sh", "-c", "exit 4")).code).toBe(4);

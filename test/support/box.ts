@@ -7,7 +7,7 @@ import { buildShim } from "../../shim/shim.build.ts";
 import { builtFile } from "../../src/base/built.ts";
 import type { Op, Plan } from "../../src/runtime/ops.ts";
 import * as op from "../../src/runtime/ops.ts";
-import type { Exit, Task } from "../../src/runtime/runtime.ts";
+import type { Exit, Runtime, Task } from "../../src/runtime/runtime.ts";
 import { ShimRuntime } from "../../src/runtime/runtime-shim.ts";
 import { makeFolder } from "./folder.ts";
 
@@ -50,7 +50,7 @@ export interface Box extends AsyncDisposable {
   readonly runRoot: string;
   /** The tree that all containers see; writes go elsewhere. */
   readonly root: string;
-  readonly runtime: ShimRuntime;
+  readonly runtime: Runtime;
   /** A container with the usual mounts that runs `command`. */
   plan(command: readonly [string, ...string[]], options?: PlanOptions): Plan;
   /** … to its end, with a script of busybox's shell. */
@@ -105,7 +105,7 @@ export async function shimsOf(runRoot: string): Promise<number[]> {
   return pids.flat();
 }
 
-async function endTasks(runtime: ShimRuntime): Promise<void> {
+async function endTasks(runtime: Runtime): Promise<void> {
   for (const id of [...(await runtime.list())].reverse()) {
     const task = await runtime.find(id);
     await task?.kill(9).catch(() => {}); // it has ended
@@ -113,15 +113,23 @@ async function endTasks(runtime: ShimRuntime): Promise<void> {
   }
 }
 
-export async function makeBox(): Promise<Box> {
+/** Another runtime on the box's shims, and what its plans begin with. */
+export interface OtherRuntime {
+  readonly open: (shims: ShimRuntime, path: string) => Runtime;
+  readonly first: readonly Op[];
+}
+
+export async function makeBox(other?: OtherRuntime): Promise<Box> {
   const folder = await makeFolder();
   const [root, runRoot] = [join(folder.path, "root"), join(folder.path, "run")];
   await makeRoot(root);
-  const runtime = new ShimRuntime({ runRoot, program: builtFile("bosun-shim") });
+  const shims = new ShimRuntime({ runRoot, program: builtFile("bosun-shim") });
+  const runtime = other?.open(shims, folder.path) ?? shims;
   let count = 0;
   const plan: Box["plan"] = (command, { stdio, before = [], inside = [], after = [], env = ["PATH=/bin"] } = {}) => {
     const upper = join(folder.path, "upper", String(count++));
     return [
+      ...(other?.first ?? []),
       stdio ?? op.stdio("pipe"),
       ...before,
       op.mkdir(`${upper}/diff`),
