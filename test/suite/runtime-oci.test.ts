@@ -1,4 +1,4 @@
-/** The runtime on other OCI runtimes: ours by its command line, and Debian's runc where it is there. */
+/** The runtime on other OCI runtimes: Debian's runc where it is there, which judges us, and else ours by its command line. */
 
 import { join } from "node:path";
 import { builtFile } from "../../src/base/built.ts";
@@ -11,7 +11,7 @@ import type { OtherRuntime } from "../support/box.ts";
 import { RUNTIMES } from "../support/oci.ts";
 import { runtimeSuite } from "./runtime.ts";
 
-for (const [name, path] of RUNTIMES) {
+for (const [name, path] of RUNTIMES.slice(-1)) {
   const programs = { [name]: { path, args: [] } };
   const open: OtherRuntime["open"] = (shims, folder) =>
     new Runtimes(

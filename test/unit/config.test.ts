@@ -82,6 +82,21 @@ describe("parseConfig() without anything", () => {
 });
 
 describe("registries in daemon.json and flags", () => {
+  test("runtimes, from both, and the default one", () => {
+    const file = { runtimes: { one: { path: "/one", runtimeArgs: ["--debug"] } }, "default-runtime": "one" };
+    const { runtimes, defaultRuntime } = parse(["--add-runtime", "two=/two"], file);
+    expect(runtimes).toEqual({ one: { path: "/one", args: ["--debug"] }, two: { path: "/two", args: [] } });
+    expect(defaultRuntime).toBe("one");
+    expect(parse(["--default-runtime", "runc"]).defaultRuntime).toBe("bosun");
+    expect(() => parse(["--default-runtime", "no"])).toThrow("specified default runtime 'no' does not exist");
+    expect(() => parse(["--add-runtime", "runc=/x"])).toThrow("runtime name 'runc' is reserved");
+    expect(() => parse(["--add-runtime", "x"])).toThrow("want name=path");
+    expect(() => parse([], { runtimes: { x: { runtimeType: "io.containerd.kata.v2" } } })).toThrow(
+      "runtimeType is not supported",
+    );
+    expect(() => parse([], { runtimes: { x: {} } })).toThrow("invalid runtime x: it has no path");
+  });
+
   test("mirrors of any registry, in order, from both", () => {
     const file = { mirrors: { "ghcr.io": ["https://one", "https://two"], "*": ["https://all"] } };
     expect(parse(["--mirror", "quay.io=https://q"], file).mirrors).toEqual({

@@ -109,9 +109,17 @@ const PURE = [
   ),
   ...["addresses"].map((name) => `network/${name}.ts`),
   ...["create-request", "document", "filters", "frames", "errors", "progress"].map((name) => `api/${name}.ts`),
-  ...["ops", "ops-oci", "signals", "seccomp", "seccomp-profile", "device-filter", "protocol"].map(
-    (name) => `runtime/${name}.ts`,
-  ),
+  ...[
+    "ops",
+    "ops-oci",
+    "oci-bundle",
+    "capability-names",
+    "signals",
+    "seccomp",
+    "seccomp-profile",
+    "device-filter",
+    "protocol",
+  ].map((name) => `runtime/${name}.ts`),
   ...["manifest", "platform"].map((name) => `image/${name}.ts`),
   ...["schema", "config", "mount-options", "mounts", "namespaces", "process", "plan", "resources", "flags", "spec"].map(
     (name) => `oci-runtime/${name}.ts`,

@@ -142,7 +142,7 @@ describe("toHostConfig()", () => {
       { RestartPolicy: { Name: "always", MaximumRetryCount: 1 } },
       "invalid: invalid restart policy: maximum retry count can only be used with 'on-failure'",
     ],
-    [{ Runtime: "runc" }, "invalid: unknown or invalid runtime name: runc"],
+    [{ Runtime: "nosuch" }, "invalid: unknown or invalid runtime name: nosuch"],
     [{ PidMode: "container:" }, "invalid: invalid PID mode: container:"],
     [{ UTSMode: "container:x" }, "invalid: invalid UTS mode: container:x"],
     [{ PidMode: "shared" }, "invalid: invalid PID mode: shared"],
