@@ -38,6 +38,7 @@ const FLAGS: Readonly<Record<string, Effect>> = {
   loud: {},
   silent: {},
   nomand: {},
+  idmap: {}, // which the mappings say
 };
 
 const PROPAGATION: Readonly<Record<string, number>> = {
@@ -54,7 +55,7 @@ const RECURSIVE = new Set(
     .map((name) => `r${name}`),
 );
 
-const REFUSED = new Set(["mand", "iversion", "noiversion", "idmap", "ridmap"]);
+const REFUSED = new Set(["mand", "iversion", "noiversion", "ridmap"]);
 
 export interface Propagation {
   /** One of MS. */

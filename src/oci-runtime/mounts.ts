@@ -22,11 +22,26 @@ const attributeOps = (target: string, { clear, deepSet, deepClear, propagation }
   ...propagation.map(({ flag, deep }) => oci.attributes(target, flag, 0, deep)),
 ];
 
-function bindOps({ source }: OciMount, target: string, options: MountOptions, bundle: string): readonly Op[] {
+type Mappings = OciMount["uidMappings"];
+
+const rangesOf = (mappings: Mappings) =>
+  mappings.map(({ containerID: inside, hostID: outside, size: length }) => ({ inside, outside, length }));
+
+/** Whom files belong to, in place of whom they do on disk. @throws invalid */
+function idMapsOf({ uidMappings, gidMappings, options, destination }: OciMount): Pick<op.BindOptions, "idMaps"> {
+  const [users, groups] = [uidMappings.length > 0, gidMappings.length > 0];
+  if (!users && !groups && !options.includes("idmap")) return {};
+  if (!users || !groups) throw invalid(`invalid mount at ${destination}: want mappings of users and of groups`);
+  return { idMaps: { uids: rangesOf(uidMappings), gids: rangesOf(gidMappings) } };
+}
+
+function bindOps(mount: OciMount, target: string, options: MountOptions, bundle: string): readonly Op[] {
+  const { source } = mount;
   const { set, deep, data } = options;
   if (data.length > 0) throw invalid(`invalid option ${data.join(",")} of the bind mount at ${target}`);
   const from = isAbsolute(source) ? source : join(bundle, source);
-  return [op.bind(from, target, { flags: set | (deep ? MS.rec : 0), create: true }), ...attributeOps(target, options)];
+  const flags = set | (deep ? MS.rec : 0);
+  return [op.bind(from, target, { flags, create: true, ...idMapsOf(mount) }), ...attributeOps(target, options)];
 }
 
 /** A file system of memory that covers a directory has that one's mode, unless it is given one. As runc's. */
@@ -65,8 +80,6 @@ const linkOps = (target: string, name: string): readonly Op[] =>
 
 /** @throws invalid, notImplemented */
 export function mountOps(mount: OciMount, { bundle, cgroups }: MountContext): readonly Op[] {
-  if (mount.uidMappings.length > 0 || mount.gidMappings.length > 0)
-    throw notImplemented(`mount at ${mount.destination}: mappings of users are not supported`);
   const target = normalize(join("/", mount.destination));
   const options = parseMountOptions(mount.options);
   if (options.remount)
@@ -76,6 +89,8 @@ export function mountOps(mount: OciMount, { bundle, cgroups }: MountContext): re
     ];
   if (options.bind || mount.type === "bind") return bindOps(mount, target, options, bundle);
   if (mount.type === "") throw invalid(`invalid mount at ${target}: it has no type`);
+  if (mount.uidMappings.length > 0 || mount.options.includes("idmap"))
+    throw notImplemented(`mount at ${target}: only binds can have mappings of users`);
   return mount.type === "cgroup" || mount.type === "cgroup2"
     ? cgroupOps(target, options, cgroups)
     : fileSystemOps(mount, target, options);

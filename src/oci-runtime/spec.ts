@@ -55,7 +55,7 @@ export const exampleConfig = (): object => ({
 });
 
 const MOUNT_OPTIONS =
-  "async atime bind defaults dev diratime dirsync exec lazytime loud noatime nodev nodiratime noexec nolazytime nomand norelatime nostrictatime nosuid nosymfollow private rbind relatime remount ro rprivate rshared rslave runbindable rw shared silent slave strictatime suid symfollow sync tmpcopyup unbindable";
+  "async atime bind defaults dev diratime dirsync exec idmap lazytime loud noatime nodev nodiratime noexec nolazytime nomand norelatime nostrictatime nosuid nosymfollow private rbind relatime remount ro rprivate rshared rslave runbindable rw shared silent slave strictatime suid symfollow sync tmpcopyup unbindable";
 const RECURSIVE_OPTIONS =
   "ratime rdev rdiratime rexec rnoatime rnodev rnodiratime rnoexec rnorelatime rnostrictatime rnosuid rnosymfollow rrelatime rro rrw rstrictatime rsuid rsymfollow";
 
@@ -81,6 +81,6 @@ export const features = (): object => ({
     apparmor: { enabled: true },
     selinux: { enabled: true },
     intelRdt: { enabled: false },
-    mountExtensions: { idmap: { enabled: false } },
+    mountExtensions: { idmap: { enabled: true } },
   },
 });

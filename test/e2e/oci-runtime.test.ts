@@ -1,7 +1,7 @@
 /** `bosun-runtime` on bundles: what runc does with the same ones, where runc is there to say so. */
 
 import { afterAll, describe, expect, test } from "bun:test";
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { type ConfigParts, leftCgroups, makeBundle, RUNTIMES } from "../support/oci.ts";
 
 afterAll(async () => {
@@ -368,6 +368,17 @@ describe("bosun-runtime alone", () => {
     expect(stderr).toContain("/y: Permission denied");
   });
 
+  test("files of a mount belong to whom its mappings say", async () => {
+    await using box = await makeBundle();
+    mkdirSync(`${box.path}/mapped`);
+    writeFileSync(`${box.path}/mapped/file`, "");
+    chownSync(`${box.path}/mapped/file`, 5, 6);
+    const [uidMappings, gidMappings] = [5, 6].map((containerID) => [{ containerID, hostID: 1000, size: 1 }]);
+    const mount = { destination: "/m", source: "mapped", options: ["bind", "idmap"], uidMappings, gidMappings };
+    box.configure("stat -c %u:%g /m/file", { mounts: [mount] });
+    expect((await box.call("run", box.id)).stdout).toBe("1000:1000\n");
+  });
+
   test.each<[what: string, parts: ConfigParts, words: string]>([
     [
       "a mount namespace by path",
@@ -382,7 +393,11 @@ describe("bosun-runtime alone", () => {
       "listenerPath",
     ],
     ["an unknown seccomp action", { linux: { seccomp: { defaultAction: "SCMP_ACT_NOTIFY" } } }, "SCMP_ACT_NOTIFY"],
-    ["mappings of a mount", { mounts: [{ destination: "/a", source: "/tmp", options: ["bind", "idmap"] }] }, "idmap"],
+    [
+      "mappings of a mount and all below",
+      { mounts: [{ destination: "/a", source: "/tmp", options: ["bind", "ridmap"] }] },
+      "ridmap",
+    ],
     ["a sysctl of the host's", { linux: { sysctl: { "kernel.panic": "1" } } }, "not in a separate kernel namespace"],
     [
       "unified limits with version 1",

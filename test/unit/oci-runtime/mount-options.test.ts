@@ -41,7 +41,7 @@ describe("parseMountOptions()", () => {
     });
   });
 
-  test.each(["mand", "idmap", "iversion"])("refuses %s", async (word) => {
+  test.each(["mand", "ridmap", "iversion"])("refuses %s", async (word) => {
     expect(await failureOf(async () => parseMountOptions([word]))).toBe(
       `notImplemented: mount option ${word} is not supported`,
     );
