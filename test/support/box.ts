@@ -110,6 +110,7 @@ async function endTasks(runtime: Runtime): Promise<void> {
     const task = await runtime.find(id);
     await task?.kill(9).catch(() => {}); // it has ended
     await task?.exited;
+    await task?.delete(); // another runtime has more than a run directory
   }
 }
 
