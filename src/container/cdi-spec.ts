@@ -24,11 +24,22 @@ export interface CdiMount {
   readonly options: readonly string[];
 }
 
+/** A program of the host's that prepares a container's root, in the container's namespaces, before that becomes the root. */
+export interface CdiHook {
+  readonly path: string;
+  /** From the program's name for itself on. */
+  readonly args: readonly string[];
+  readonly env: readonly string[];
+  /** Seconds; 0 for ever. */
+  readonly timeout: number;
+}
+
 export interface CdiEdits {
   readonly env: readonly string[];
   readonly nodes: readonly CdiNode[];
   readonly mounts: readonly CdiMount[];
   readonly gids: readonly number[];
+  readonly hooks: readonly CdiHook[];
   /** What is asked for and cannot be done here; a device of which there is some is refused. */
   readonly impossible: readonly string[];
 }
@@ -132,16 +143,27 @@ export const CDI_MOUNT_OPTIONS: readonly string[] = [
   ...["private", "rprivate", "slave", "rslave", "shared", "rshared"],
 ];
 
+/** The one kind that vendors' files have today; the others would run on the host's side, or in the container's root. */
+const HOOK_KIND = "createContainer";
+
+function hookOf(reader: Reader): CdiHook {
+  const path = absolute(reader, "path");
+  const [args, timeout = 0] = [reader.words("args"), reader.number("timeout")];
+  if (timeout < 0) reader.wrong("timeout", "of 0 or more");
+  return { path, args: args.length > 0 ? args : [path], env: reader.words("env"), timeout };
+}
+
 function impossibleIn(reader: Reader, mounts: readonly CdiMount[]): readonly string[] {
   const isThere = (name: string) => {
     const value = reader.fields[name];
     return value !== undefined && value !== null && !(Array.isArray(value) && value.length === 0);
   };
+  const kinds = reader.objects("hooks", (hook) => hook.text("hookName"));
   const types = reader.objects("mounts", (mount) => mount.text("type", "bind"));
   const options = mounts.flatMap((mount) => mount.options.filter((one) => !CDI_MOUNT_OPTIONS.includes(one)));
   return [
-    // a hook is a program of the host's that finds the root in an OCI bundle, and here there is none
-    ...["hooks", "intelRdt", "netDevices"].filter(isThere),
+    ...["intelRdt", "netDevices"].filter(isThere),
+    ...kinds.filter((kind) => kind !== HOOK_KIND).map((kind) => `${kind} hooks`),
     ...types.filter((type) => !["", "bind", "none"].includes(type)).map((type) => `mounts of type ${type}`),
     ...options.map((option) => `the mount option ${option}`),
   ];
@@ -158,6 +180,7 @@ function editsOf(value: unknown, path: string): CdiEdits {
       if (typeof gid !== "number" || !Number.isSafeInteger(gid) || gid < 0) throw invalid(`${at} must be a number`);
       return gid;
     }),
+    hooks: reader.objects("hooks", hookOf),
     impossible: impossibleIn(reader, mounts),
   };
 }

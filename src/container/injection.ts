@@ -1,7 +1,7 @@
 /** What a container's device requests add to it, at its start. */
 
 import type { CdiDevices } from "./cdi.ts";
-import type { CdiMount } from "./cdi-spec.ts";
+import type { CdiHook, CdiMount } from "./cdi-spec.ts";
 import { type Bind, type HostConfig, isPropagation } from "./config.ts";
 import { requestedDevices } from "./device-requests.ts";
 import { cdiDevice, type Device } from "./devices.ts";
@@ -12,9 +12,10 @@ export interface Injection {
   readonly binds: readonly Bind[];
   /** Further groups, by number. */
   readonly groups: readonly string[];
+  readonly hooks: readonly CdiHook[];
 }
 
-export const NOTHING: Injection = { env: [], devices: [], binds: [], groups: [] };
+export const NOTHING: Injection = { env: [], devices: [], binds: [], groups: [], hooks: [] };
 
 const LESS = ["nosuid", "nodev", "noexec"] as const;
 
@@ -38,5 +39,6 @@ export async function injectionOf({ deviceRequests }: HostConfig, cdi: CdiDevice
     devices: await Promise.all(edits.flatMap(({ nodes }) => nodes).map(cdiDevice)),
     binds: edits.flatMap(({ mounts }) => mounts).map(bindOf),
     groups: edits.flatMap(({ gids }) => gids).map(String),
+    hooks: edits.flatMap(({ hooks }) => hooks),
   };
 }

@@ -23,6 +23,7 @@ import { parseDeviceRule } from "./device-rules.ts";
 import { type Device, hostDevices, mappedDevices } from "./devices.ts";
 import { Etc } from "./etc.ts";
 import { parseExtraHost, type Resolver } from "./etc-files.ts";
+import { bundleFor, hookState } from "./hook-state.ts";
 import { imagePlaces, ownerOf, snapshotsOf } from "./image-mounts.ts";
 import { injectionOf } from "./injection.ts";
 import { DEVICE_RULES, NAMESPACED_SYSCTLS } from "./isolation.ts";
@@ -146,6 +147,7 @@ export class Launcher {
       donor ? undefined : this.#etc.write(container, endpoints),
       createSources(host),
     );
+    if (injection.hooks.length > 0) await records.writeFiles(id, { "config.json": bundleFor(rootfs) });
     const privateMount = await privateMountFor(host.binds, rootfs);
     const plan = containerPlan({
       config: { ...config, hostname, domainname, env: mergeEnv(config.env, injection.env) },
@@ -162,6 +164,8 @@ export class Launcher {
       deviceRules,
       ulimits: mergeUlimits(defaults.ulimits, host.ulimits),
       folder: records.folder((donor ?? container).id),
+      hooks: injection.hooks,
+      hookState: hookState(id, records.folder(id)),
       init: (host.init ?? defaults.init) && host.namespaces.pid === "private" ? initPath : undefined,
     });
     const task = await runtime.create(id, plan);

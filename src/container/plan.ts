@@ -79,6 +79,10 @@ export interface PlanInput {
   readonly folder: string;
   /** Of its cgroup, for a runtime that sets them again. */
   readonly deviceRules: readonly DeviceRule[];
+  /** Programs that prepare the root, once all is mounted in it. */
+  readonly hooks: readonly oci.HookCall[];
+  /** What they are told on stdin: JSON, before and after the pid. */
+  readonly hookState: readonly [before: string, after: string];
   /** Path of the program that `--init` runs as process 1; undefined without it. */
   readonly init: string | undefined;
 }
@@ -344,6 +348,7 @@ export function containerPlan(input: PlanInput): Plan {
     ...sysctlOps(input),
     ...hidingOps(input),
     op.wait(),
+    ...input.hooks.map((call) => oci.hook(call, input.hookState)),
     op.pivot(),
     ...(host.readonlyRootfs ? [op.remountReadonlyRoot()] : []),
     op.session(),

@@ -29,6 +29,19 @@ devices:
   containerEdits:
     hooks:
     - hookName: createContainer
+      path: ${folder}/hook
+      args: [hook, --link, /lib/driver.so]
+      env: [WORD=of the vendor]
+- name: "failing"
+  containerEdits:
+    hooks:
+    - hookName: createContainer
+      path: /bin/sh
+      args: [sh, -c, "echo no such card >&2; exit 3"]
+- name: "late"
+  containerEdits:
+    hooks:
+    - hookName: poststop
       path: /bin/true
 containerEdits:
   env:
@@ -43,6 +56,15 @@ containerEdits:
 const json = (kind: string, name: string, env: string) =>
   JSON.stringify({ cdiVersion: "1.0.0", kind, devices: [{ name, containerEdits: { env: [env] } }] });
 
+/** As vendors' do: the state on stdin names a bundle, whose configuration names the root. */
+const HOOK = `#!/usr/bin/python3
+import json, os, sys
+state = json.load(sys.stdin)
+root = json.load(open(os.path.join(state["bundle"], "config.json")))["root"]["path"]
+os.symlink(sys.argv[2], os.path.join(root, "linked"))
+open(os.path.join(root, "told"), "w").write(state["status"] + " " + os.environ["WORD"])
+`;
+writeFileSync(join(folder, "hook"), HOOK, { mode: 0o755 });
 writeFileSync(join(weak, "nvidia.yaml"), YAML);
 writeFileSync(join(weak, "other.json"), json("vendor.com/thing", "one", "THING=weak"));
 writeFileSync(join(strong, "other.json"), json("vendor.com/thing", "one", "THING=strong"));
@@ -54,6 +76,20 @@ e2e(
   "cdi",
   (engine) => {
     const { docker, ok, sh, inspect } = engine;
+
+    test("a vendor's hook prepares the root before the program starts", async () => {
+      const run = [
+        "run",
+        "--rm",
+        "--device",
+        "nvidia.com/gpu=hooked",
+        "busybox",
+        "sh",
+        "-c",
+        "readlink /linked; cat /told",
+      ];
+      expect(await ok(...run)).toBe("/lib/driver.so\ncreating of the vendor");
+    });
 
     test("--device vendor.com/class=name gives nodes, mounts, environment and groups", async () => {
       const script = "stat -c '%a %u %g %t:%T' /dev/graphics; echo $DRIVER; id -G; ls /driver; touch /driver/x || true";
@@ -78,7 +114,13 @@ e2e(
       const { DiscoveredDevices: found } = await engine.daemon.json<{ DiscoveredDevices: { ID: string }[] }>("/info");
       expect(DiscoveredDevices ?? found).toEqual(found);
       expect(found).toEqual(
-        ["nvidia.com/gpu=0", "nvidia.com/gpu=hooked", "vendor.com/thing=one"].map((ID) => ({ Source: "cdi", ID })),
+        [
+          "nvidia.com/gpu=0",
+          "nvidia.com/gpu=failing",
+          "nvidia.com/gpu=hooked",
+          "nvidia.com/gpu=late",
+          "vendor.com/thing=one",
+        ].map((ID) => ({ Source: "cdi", ID })),
       );
     });
 
@@ -92,7 +134,8 @@ e2e(
     test.each([
       [["--device", "vendor.com/thing=two"], "unresolvable CDI devices vendor.com/thing=two"],
       [["--device", "vendor.com/twice=x"], "in several files of one directory"],
-      [["--device", "nvidia.com/gpu=hooked"], "hooks cannot be applied by this engine"],
+      [["--device", "nvidia.com/gpu=late"], "poststop hooks cannot be applied by this engine"],
+      [["--device", "nvidia.com/gpu=failing"], "no such card"],
       [["--gpus", "driver=tpu"], 'could not select device driver "tpu" with capabilities: [[gpu]]'],
     ])("run %p is refused in words", async (flags, words) => {
       const { code, stderr } = await docker("run", "--rm", ...flags, "busybox", "true");

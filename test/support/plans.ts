@@ -55,6 +55,8 @@ export function planOf(body: Readonly<Record<string, unknown>> = {}, more: Parti
     deviceRules: [],
     ulimits: [],
     folder: "/containers/id",
+    hooks: [],
+    hookState: ["", ""],
     init: undefined,
     ...more,
   });

@@ -47,12 +47,13 @@ describe("toCdiSpec()", () => {
       nodes: [{ path: "/dev/x", hostPath: "/dev/y", permissions: "r", mode: 0o666, uid: 5 }],
       mounts: [{ hostPath: "/lib/x", containerPath: "/y", options: ["ro", "nosuid", "rbind"] }],
       gids: [44],
+      hooks: [],
       impossible: [],
     });
   });
 
   test.each([
-    [{ hooks: [{ hookName: "createContainer", path: "/bin/x" }] }, "hooks"],
+    [{ hooks: [{ hookName: "poststop", path: "/bin/x" }] }, "poststop hooks"],
     [{ intelRdt: { closID: "x" } }, "intelRdt"],
     [{ mounts: [{ hostPath: "/a", containerPath: "/b", type: "tmpfs" }] }, "mounts of type tmpfs"],
     [{ mounts: [{ hostPath: "/a", containerPath: "/b", options: ["sync"] }] }, "the mount option sync"],
