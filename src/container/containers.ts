@@ -18,7 +18,7 @@ import type { Snapshotter } from "../store/snapshot.ts";
 import type { AttachRequest } from "./attachments.ts";
 import { type ContainerRequest, type HostConfig, mergeConfig, topOf } from "./config.ts";
 import { Connections } from "./connections.ts";
-import { startFailure } from "./failure.ts";
+import { outOfMemory, startFailure } from "./failure.ts";
 import type { Health } from "./health.ts";
 import { checkPlatform, warningsOf } from "./image.ts";
 import { type ImageMount, type ImageMountRequest, imageKey, imagesOf, ownerOf, snapshotsOf } from "./image-mounts.ts";
@@ -34,7 +34,7 @@ import { Removal } from "./removal.ts";
 import { startsAgain } from "./restart.ts";
 import { restoreContainers, started } from "./restore.ts";
 import { type ContainerRoot, Roots } from "./roots.ts";
-import { type Ended, isLive, isUp, NEVER, transition } from "./state.ts";
+import { type Ended, isLive, isUp, NEVER, type State, transition } from "./state.ts";
 import { type Sample, sample } from "./stats.ts";
 import type { CouplingEnd } from "./stdio.ts";
 import { type StopOptions, Stops } from "./stop.ts";
@@ -302,7 +302,8 @@ export class Containers implements Disposable {
       const wasTold = isLive(container.state) && container.state.oomKilled === true;
       const oomKilled = wasTold || (await launcher.oomKilled(id));
       const startedAt = isLive(container.state) ? container.state.startedAt : NEVER;
-      const last: Ended = { code: exit.code, startedAt, finishedAt: exit.at.toISOString(), oomKilled, error: "" };
+      const error = oomKilled ? outOfMemory(exit, container.host.resources) : "";
+      const last: Ended = { code: exit.code, startedAt, finishedAt: exit.at.toISOString(), oomKilled, error };
       if (oomKilled && !wasTold) this.emit(container, "oom");
       const isAgain = startsAgain(container, exit.code);
       const state = transition(container.state, { phase: isAgain ? "restarting" : "exited", last });
@@ -328,8 +329,7 @@ export class Containers implements Disposable {
   wait(reference: string, condition: WaitCondition): Promise<WaitResult> {
     const { id, state } = this.get(reference);
     if (condition === "removed") return this.#life.removals.next(id);
-    if (condition === "not-running" && !isUp(state))
-      return Promise.resolve({ code: state.last?.code ?? 0, error: state.last?.error ?? "" });
+    if (condition === "not-running" && !isUp(state)) return Promise.resolve(resultOf(state));
     return this.#life.exits.next(id);
   }
 
@@ -473,3 +473,9 @@ export class Containers implements Disposable {
     return restoreContainers(this.#life, this.#removal, (container, task) => this.#watch(container, task));
   }
 }
+
+/** Only what kept it from running is an error to those who wait. */
+const resultOf = ({ last }: State): WaitResult => ({
+  code: last?.code ?? 0,
+  error: last && last.startedAt === NEVER ? last.error : "",
+});

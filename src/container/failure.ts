@@ -4,7 +4,7 @@
  */
 
 import { BosunError, conflict, internal, invalid, kindOf, messageOf } from "../base/errors.ts";
-import { PlanError } from "../runtime/runtime.ts";
+import { type Exit, PlanError } from "../runtime/runtime.ts";
 
 export interface StartFailure {
   readonly error: BosunError;
@@ -54,4 +54,14 @@ export function execFailure(thrown: unknown, containerId: string): StartFailure 
       ? "ended the process before its program ran"
       : "is not running";
   return { error: conflict(`container ${containerId} ${why}`, { cause: thrown }), exitCode: 128 };
+}
+
+const SIGKILL = 9;
+
+/** What inspect tells beside the exit code, which alone could mean anything. @param exit  of the first process */
+export function outOfMemory({ signal }: Exit, { memory }: { readonly memory: number }): string {
+  const limit = memory > 0 ? ` (limit: ${memory} bytes)` : "";
+  return signal === SIGKILL
+    ? `out of memory: the kernel killed the container's first process${limit}`
+    : `out of memory: the kernel killed a process in the container${limit}`;
 }

@@ -64,6 +64,9 @@ e2e("resources", (engine) => {
     const [code, killed] = (await inspect(id, "{{.State.ExitCode}} {{.State.OOMKilled}}")).split(" ");
     expect(killed).toBe("true");
     expect(code).toBe("137");
+    expect(await inspect(id, "{{.State.Error}}")).toBe(
+      "out of memory: the kernel killed a process in the container (limit: 16777216 bytes)",
+    );
     await using events = engine.session(
       {},
       "events",
