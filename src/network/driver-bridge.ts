@@ -74,7 +74,7 @@ export class BridgeDriver implements NetworkDriver {
     if (index === undefined) this.#create(network, gateways);
     const present = netlink.addresses(bridge);
     const missing = gateways.filter(({ address }) => !present.some((one) => same(one.address, address)));
-    netlink.configure(bridge, missing, true);
+    netlink.configure(bridge, { addresses: missing });
     this.#setSwitches(network, bridge);
     await this.#options.firewall.setBridge(network);
     for (const endpoint of this.#connected.get(network.id)?.values() ?? []) netlink.join(vethOf(endpoint), bridge);
@@ -121,7 +121,7 @@ export class BridgeDriver implements NetworkDriver {
     netlink.remove(bridgeSettings(network).bridge);
   }
 
-  async connect(network: Network, endpoint: Endpoint, pid: number): Promise<void> {
+  async connect(network: Network, endpoint: Endpoint, pid: number, gateways: readonly Address[] = []): Promise<void> {
     const { netlink } = this.#options;
     const { bridge, mtu } = bridgeSettings(network);
     const host = vethOf(endpoint);
@@ -135,7 +135,7 @@ export class BridgeDriver implements NetworkDriver {
           .map(parseAddress)
           .map((one) => ({ address: one, prefix: LINK_LOCAL[one.family] })),
       ];
-      netlink.configure(endpoint.interface, addresses, address6 !== "", pid);
+      netlink.configure(endpoint.interface, { addresses, ownAddresses: address6 !== "", gateways }, pid);
       await this.#options.firewall.setPort(network, host);
     } catch (error) {
       netlink.remove(host);

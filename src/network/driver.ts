@@ -6,6 +6,7 @@
  * when it ends. Drivers keep no record of either: networks.ts does.
  */
 
+import type { Address } from "./addresses.ts";
 import type { PoolSpec } from "./pools.ts";
 
 export interface Network {
@@ -67,8 +68,12 @@ export interface NetworkDriver {
   /** Takes all of it away. Idempotent. */
   remove(network: Network): Promise<void>;
 
-  /** Puts the interface into the network namespace of `pid`, up, without a default route. @throws when the kernel refuses; nothing is left */
-  connect(network: Network, endpoint: Endpoint, pid: number): Promise<void>;
+  /**
+   * Puts the interface into the network namespace of `pid`, up.
+   * @param gateways  through which it leads what has no other route
+   * @throws when the kernel refuses; nothing is left then
+   */
+  connect(network: Network, endpoint: Endpoint, pid: number, gateways: readonly Address[]): Promise<void>;
 
   /** After a restart of the daemon: the endpoint of a container that runs on. */
   adopt(network: Network, endpoint: Endpoint): void;

@@ -153,15 +153,20 @@ export class Endpoints {
 
   /** Every place that a container has taken. @param pid  a process in its network namespace */
   async connectAll(containerId: string, pid: number): Promise<void> {
-    for (const { network, endpoint } of this.of(containerId).values())
-      await this.networks.driverOf(network).connect(network, endpoint, pid);
-    this.#route(containerId, pid);
+    const places = this.#byPriority(containerId);
+    const ways = FAMILIES.map((family) => places.find((place) => gatewayOf(place, family) !== ""));
+    for (const place of this.of(containerId).values()) {
+      const gateways = FAMILIES.flatMap((family, at) =>
+        ways[at] === place ? [parseAddress(gatewayOf(place, family))] : [],
+      );
+      await this.networks.driverOf(place.network).connect(place.network, place.endpoint, pid, gateways);
+    }
   }
 
   /** One place of a running container. After a throw, it has not got it. */
   async connect(containerId: string, { network, endpoint }: Place, pid: number): Promise<void> {
     try {
-      await this.networks.driverOf(network).connect(network, endpoint, pid);
+      await this.networks.driverOf(network).connect(network, endpoint, pid, []);
       this.#route(containerId, pid);
     } catch (error) {
       await this.#release(containerId, network.id);
@@ -197,9 +202,8 @@ export class Endpoints {
     const places = this.#byPriority(containerId);
     if (places.every(({ endpoint }) => endpoint.interface === "")) return;
     for (const family of FAMILIES) {
-      const gateway = ({ endpoint }: Place) => (family === 4 ? endpoint.gateway : endpoint.gateway6);
-      const way = places.find((place) => gateway(place) !== "");
-      if (way) this.netlink.routeThrough(way.endpoint.interface, parseAddress(gateway(way)), pid);
+      const way = places.find((place) => gatewayOf(place, family) !== "");
+      if (way) this.netlink.routeThrough(way.endpoint.interface, parseAddress(gatewayOf(way, family)), pid);
       else if (family === 4 || places.some(({ endpoint }) => endpoint.address6 !== ""))
         this.netlink.removeDefaultRoute(family, pid);
     }
@@ -235,6 +239,8 @@ export class Endpoints {
     throw forbidden(`error while removing network: network ${network.name} has active endpoints (${who})`);
   }
 }
+
+const gatewayOf = ({ endpoint }: Place, family: 4 | 6): string => (family === 4 ? endpoint.gateway : endpoint.gateway6);
 
 /** @throws invalid in Docker's words */
 function checkAddressable(network: Network): void {

@@ -81,6 +81,12 @@ export interface InterfaceAddress {
   readonly prefix: number;
 }
 
+export interface InterfaceSetting {
+  readonly addresses: readonly InterfaceAddress[];
+  readonly ownAddresses?: boolean;
+  readonly gateways?: readonly Address[];
+}
+
 /** The end of a pair that a container gets. */
 export interface Inside {
   readonly name: string;
@@ -182,8 +188,13 @@ export class Netlink {
   /**
    * Gives an interface its addresses and sets it up, in one exchange.
    * @param ownAddresses  whether the kernel may give it a link-local IPv6 address
+   * @param gateways      where it leads what has no other route
    */
-  configure(interfaceName: string, addresses: readonly InterfaceAddress[], ownAddresses: boolean, netnsPid = 0): void {
+  configure(
+    interfaceName: string,
+    { addresses, ownAddresses = true, gateways = [] }: InterfaceSetting,
+    netnsPid = 0,
+  ): void {
     const index = this.#required(interfaceName, netnsPid);
     this.#do(
       `configure ${interfaceName}`,
@@ -191,6 +202,7 @@ export class Netlink {
         ...(ownAddresses ? [] : [withoutLinkLocal(index)]),
         ...addresses.map((one) => addressRequest(index, one)),
         message(RTM.newLink, NLM_F.ack, ifinfo(index, IFF_UP, IFF_UP)),
+        ...gateways.map((gateway) => defaultRouteRequest(index, gateway)),
       ),
       netnsPid,
     );
@@ -198,13 +210,7 @@ export class Netlink {
 
   /** Routes everything that has no other route through `gateway`, instead of whatever was there before. */
   routeThrough(interfaceName: string, gateway: Address, netnsPid = 0): void {
-    const request = message(
-      RTM.newRoute,
-      NLM_F.ack | NLM_F.create | NLM_F.replace,
-      defaultRoute(gateway.family),
-      attribute(RTA.gateway, addressBytes(gateway)),
-      attribute(RTA.oif, u32(this.#required(interfaceName, netnsPid))),
-    );
+    const request = defaultRouteRequest(this.#required(interfaceName, netnsPid), gateway);
     this.#do(`route through ${interfaceName}`, request, netnsPid);
   }
 
@@ -244,6 +250,16 @@ export class Netlink {
       .toSorted((one, other) => one.address.family - other.address.family);
   }
 }
+
+/** Instead of one that is there. */
+const defaultRouteRequest = (index: number, gateway: Address): Uint8Array =>
+  message(
+    RTM.newRoute,
+    NLM_F.ack | NLM_F.create | NLM_F.replace,
+    defaultRoute(gateway.family),
+    attribute(RTA.gateway, addressBytes(gateway)),
+    attribute(RTA.oif, u32(index)),
+  );
 
 const withoutLinkLocal = (index: number): Uint8Array =>
   message(

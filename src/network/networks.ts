@@ -69,6 +69,7 @@ export class Networks {
     const others = this.list().flatMap((network) => (network.id === id ? [] : network.pools));
     const used = [...others.map(({ subnet }) => parseCidr(subnet).subnet), ...this.#options.hostSubnets()];
     const chosen = this.#options.defaultBridge({ id, name, created }, pools, used);
+    if (Bun.deepEquals(chosen, this.#byId.get(id))) return chosen;
     this.#save(chosen);
     this.#pools.delete(id);
     return chosen;
