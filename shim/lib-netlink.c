@@ -44,6 +44,21 @@ open_netlink_in (int protocol, int netns_pid)
   return request.result;
 }
 
+/* A socket that tells what happens in GROUPS of PROTOCOL (a mask: bit N-1 is group N), for somebody who waits for it; the caller closes it. */
+int
+bosun_netlink_watch (int protocol, uint32_t groups)
+{
+  struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = groups };
+  int fd = open_netlink (protocol);
+  if (fd < 0)
+    return fd;
+  if (fcntl (fd, F_SETFL, O_NONBLOCK) >= 0 && bind (fd, (struct sockaddr *) &address, sizeof address) >= 0)
+    return fd;
+  int error = -errno;
+  close (fd);
+  return error;
+}
+
 /* Sends the messages of REQUEST (SIZE bytes, one or a batch) over PROTOCOL, in the network namespace of process NETNS_PID (0: ours),
  * and gathers every answer into OUT. The kernel works on netlink messages while they are sent, and on a dump while the
  * part before is read: when nothing is left to read, nothing will come. @return bytes in OUT; -ENOSPC when ROOM is too small for them */

@@ -22,7 +22,7 @@ import { unavailable } from "./base/errors.ts";
 import { lockFile } from "./base/files.ts";
 import { newId } from "./base/ids.ts";
 import type { Logger } from "./base/logger.ts";
-import { exchangeNetlink, NETLINK } from "./base/netlink.ts";
+import { exchangeNetlink, NETLINK, NETLINK_GROUPS, watchNetlink } from "./base/netlink.ts";
 import { type Config, OWN_RUNTIMES } from "./config.ts";
 import { CdiDevices } from "./container/cdi.ts";
 import { ContainerCgroups } from "./container/cgroups.ts";
@@ -55,8 +55,10 @@ import { BridgeDriver } from "./network/driver-bridge.ts";
 import { HostDriver } from "./network/driver-host.ts";
 import { Endpoints } from "./network/endpoints.ts";
 import { Firewall } from "./network/firewall.ts";
+import { Guard } from "./network/guard.ts";
+import { HostFilter } from "./network/host-filter.ts";
 import { hostSubnets } from "./network/host-subnets.ts";
-import { Netlink } from "./network/netlink.ts";
+import { type Exchange, Netlink } from "./network/netlink.ts";
 import { Networks, networkMigrations } from "./network/networks.ts";
 import { uniqueLocalPool } from "./network/pools.ts";
 import { PublishedPorts } from "./network/published-ports.ts";
@@ -142,17 +144,21 @@ const firewallTable = ({ bridge }: Config): string => `bosun-${bridge.name}`;
 
 function openNetworks(config: Config, database: Database, events: Events, log: Logger): Networking {
   const netlink = new Netlink((request, pid) => exchangeNetlink(NETLINK.route, request, pid));
+  const table = firewallTable(config);
+  const exchange: Exchange = (request, pid) => exchangeNetlink(NETLINK.netfilter, request, pid);
+  const chain = `BOSUN-${config.bridge.name}`;
   const firewall = new Firewall({
-    table: firewallTable(config),
+    table,
     enabled: config.firewall,
     respectsHost: config.respectHostFirewall,
-    exchange: (request, pid) => exchangeNetlink(NETLINK.netfilter, request, pid),
+    exchange,
+    hostFilter: new HostFilter({ chain, table, exchange, log }),
   });
   const pools = [...config.addressPools, uniqueLocalPool(engineId(database))];
   const networks = new Networks({
     database,
     drivers: [
-      new BridgeDriver({ netlink, firewall, log, forward: config.forward }),
+      new BridgeDriver({ netlink, firewall, log, forward: config.forward, owner: table }),
       new HostDriver("host"),
       new HostDriver("null"),
     ],
@@ -164,6 +170,17 @@ function openNetworks(config: Config, database: Database, events: Events, log: L
   });
   const ports = new PublishedPorts(firewall, builtFile("bosun-net"));
   return new Networking(networks, new Endpoints(networks, netlink), ports);
+}
+
+function guardNetworks({ endpoints, ports }: Networking, log: Logger): Guard {
+  const { link, nftables } = NETLINK_GROUPS;
+  return new Guard({
+    firewall: ports.firewall,
+    endpoints,
+    watchRules: (onMessages, onLost) => watchNetlink(NETLINK.netfilter, nftables, onMessages, onLost),
+    watchLinks: (onMessages, onLost) => watchNetlink(NETLINK.route, link, onMessages, onLost),
+    log,
+  });
 }
 
 /** 0 for an image that was removed by force while a container still uses it. */
@@ -322,6 +339,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
   await Promise.all([content.sweep((digest) => images.wants(digest)), snapshotter.sweep(owned), records.sweep()]);
   await containers.restore();
   await endpoints.ensureAll();
+  stack.use(guardNetworks(networking, log));
   await execs.restore();
   await images.sweep();
   await images.addBuiltIn(await Bun.file(builtFile("hello")).bytes());
@@ -338,6 +356,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     logDrivers: LOGS.map(({ name }) => name),
     seccomp: config.seccompProfile,
     listeners: () => events.watchers,
+    networkWarnings: () => networking.ports.firewall.warnings(),
   });
   const containerChecker = new ContainerChecker({
     containers,

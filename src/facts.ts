@@ -35,6 +35,8 @@ export interface FactSources {
   readonly logDrivers: readonly string[];
   readonly seccomp: string;
   readonly listeners: () => number;
+  /** What of the host keeps networks from working, in words. */
+  readonly networkWarnings: () => readonly string[];
 }
 
 export function hostFacts(): SystemFacts["host"] {
@@ -199,7 +201,7 @@ const DISK_LIMITS = [
   ["writeIops", "blkio throttle.write_iops_device", "io.max (wiops)"],
 ] as const;
 
-function warnings({ config, cgroups: { features, version } }: FactSources): readonly string[] {
+function warnings({ config, networkWarnings, cgroups: { features, version } }: FactSources): readonly string[] {
   const open = config.hosts.filter((host) => host.startsWith("tcp://") && !config.tls?.verify);
   return [
     ...open.map(
@@ -215,6 +217,7 @@ function warnings({ config, cgroups: { features, version } }: FactSources): read
     ...DISK_LIMITS.flatMap(([feature, ...names]) =>
       features[feature] ? [] : [`WARNING: No ${names[version - 1]} support`],
     ),
+    ...networkWarnings().map((warning) => `WARNING: ${warning}`),
   ];
 }
 

@@ -1,5 +1,6 @@
-/** The kernel's netlink sockets: requests in, answers out. */
+/** The kernel's netlink sockets: requests in, answers out; and what it tells unasked. */
 
+import { closeSync } from "node:fs";
 import { checked, library } from "./library.ts";
 
 /** Protocols. Source: linux/netlink.h. */
@@ -20,4 +21,53 @@ export function exchangeNetlink(protocol: number, request: Uint8Array, netnsPid 
   room ??= Buffer.allocUnsafeSlow(MOST);
   const size = library().bosun_netlink(protocol, netnsPid, request, request.byteLength, room, MOST);
   return new Uint8Array(room.subarray(0, checked("talk over netlink", size)));
+}
+
+/** Groups that tell of changes, as a mask. Source: linux/rtnetlink.h, linux/netfilter/nfnetlink.h. */
+export const NETLINK_GROUPS = { link: 1 << 0, nftables: 1 << 6 } as const;
+
+/** One that breaks at once again is not opened again in a loop. */
+const REOPEN_MS = 100;
+
+/**
+ * Hears what the kernel tells of changes, from now on.
+ * @param onMessages  whole messages, one or more
+ * @param onLost      some were lost: it told faster than we listened, or the socket broke
+ * @returns           dispose of it to hear no more. @throws SystemError
+ */
+export function watchNetlink(
+  protocol: number,
+  groups: number,
+  onMessages: (messages: Uint8Array) => void,
+  onLost: () => void,
+): Disposable {
+  let isOver = false;
+  let cancel = (): Promise<void> => Promise.resolve();
+  const follow = async (fd: number): Promise<void> => {
+    try {
+      const reader = Bun.file(fd).stream().getReader();
+      cancel = () => reader.cancel();
+      for (let next = await reader.read(); !next.done && !isOver; next = await reader.read()) onMessages(next.value);
+    } catch {
+      // ENOBUFS: the room of the socket was full; whatever it is, another socket begins anew
+    } finally {
+      closeSync(fd);
+    }
+  };
+  const open = (): number => checked("watch netlink", library().bosun_netlink_watch(protocol, groups));
+  const first = open();
+  void (async () => {
+    for (let fd = first; ; fd = open()) {
+      await follow(fd);
+      if (isOver) return;
+      await Bun.sleep(REOPEN_MS);
+      onLost();
+    }
+  })();
+  return {
+    [Symbol.dispose]() {
+      isOver = true;
+      void cancel().catch(() => {});
+    },
+  };
 }

@@ -79,7 +79,7 @@ export class Networking {
   /** A running container of the daemon before this one. @returns what it has published, when that had to be done again */
   async adopt(container: Container, pid: number): Promise<Publication | undefined> {
     const { id, networks, endpoints, publication, config, host } = container;
-    await this.endpoints.adopt(id, networks, endpoints);
+    await this.endpoints.adopt(id, networks, endpoints, pid);
     const place = this.endpoints.wayOut(id);
     if (!publication || !place) return undefined;
     const bindings = host.publishAll ? withExposed(host.portBindings, config.exposedPorts) : host.portBindings;

@@ -8,7 +8,7 @@ import { Locks } from "../base/lock.ts";
 import type { Logger } from "../base/logger.ts";
 import { type Address, formatAddress, macOf, parseAddress, parseCidr, parseMac } from "./addresses.ts";
 import { bridgeSettings } from "./bridge-options.ts";
-import type { Endpoint, Network, NetworkDriver } from "./driver.ts";
+import type { Endpoint, Member, Network, NetworkDriver } from "./driver.ts";
 import type { Firewall } from "./firewall.ts";
 import type { InterfaceAddress, Netlink } from "./netlink.ts";
 import type { PoolSpec } from "./pools.ts";
@@ -19,6 +19,8 @@ export interface BridgeDriverOptions {
   readonly log: Logger;
   /** Whether the host is made to forward. */
   readonly forward: boolean;
+  /** Noted at our bridges: tells them from those of other engines. */
+  readonly owner: string;
 }
 
 /** The kernel's switch for each family. */
@@ -90,10 +92,10 @@ export class BridgeDriver implements NetworkDriver {
   }
 
   #create(network: Network, gateways: readonly InterfaceAddress[]): void {
-    const { netlink, log } = this.#options;
+    const { netlink, log, owner } = this.#options;
     const { bridge, mtu } = bridgeSettings(network);
     try {
-      netlink.createBridge(bridge, bridgeMac(network, gateways), mtu);
+      netlink.createBridge(bridge, bridgeMac(network, gateways), mtu, owner);
     } catch (error) {
       if (!hasCode(error, "EEXIST")) throw error;
     }
@@ -147,6 +149,42 @@ export class BridgeDriver implements NetworkDriver {
   adopt(network: Network, endpoint: Endpoint): void {
     const connected = this.#connected.get(network.id) ?? new Map<string, Endpoint>();
     this.#connected.set(network.id, connected.set(endpoint.id, endpoint));
+  }
+
+  interfaces(network: Network, endpoints: readonly Endpoint[]): readonly string[] {
+    return [bridgeSettings(network).bridge, ...endpoints.map(vethOf)];
+  }
+
+  async mend(network: Network, touched: ReadonlySet<string>, members: readonly Member[]): Promise<readonly Member[]> {
+    const { netlink } = this.#options;
+    const { bridge } = bridgeSettings(network);
+    if (touched.has(bridge)) this.#ready.delete(network.id);
+    await this.ensure(network);
+    const again: Member[] = [];
+    for (const member of members) {
+      const host = vethOf(member.endpoint);
+      if (!touched.has(host)) continue;
+      if (netlink.index(host) === undefined) {
+        await this.connect(network, member.endpoint, member.pid);
+        again.push(member);
+      } else {
+        netlink.join(host, bridge);
+        netlink.up(host);
+      }
+    }
+    return again;
+  }
+
+  sweep(networks: readonly Network[]): void {
+    const { netlink, log, owner } = this.#options;
+    const known = new Set(
+      networks.filter(({ driver }) => driver === this.name).map((one) => bridgeSettings(one).bridge),
+    );
+    for (const bridge of netlink.noted(owner)) {
+      if (known.has(bridge)) continue;
+      log.info("removing a bridge of a network that is gone", { bridge });
+      netlink.remove(bridge);
+    }
   }
 
   async disconnect(network: Network, endpoint: Endpoint, pid: number): Promise<void> {

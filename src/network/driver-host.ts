@@ -1,6 +1,6 @@
 /** Networks without anything of their own: `host` (the host's interfaces) and `none` (only a loopback). */
 
-import type { NetworkDriver } from "./driver.ts";
+import type { Member, NetworkDriver } from "./driver.ts";
 
 export class HostDriver implements NetworkDriver {
   readonly hasAddresses = false;
@@ -15,4 +15,13 @@ export class HostDriver implements NetworkDriver {
   adopt(): void {}
   async disconnect(): Promise<void> {}
   async release(): Promise<void> {}
+  sweep(): void {}
+
+  interfaces(): readonly string[] {
+    return [];
+  }
+
+  async mend(): Promise<readonly Member[]> {
+    return [];
+  }
 }

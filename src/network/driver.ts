@@ -48,6 +48,13 @@ export interface Endpoint {
   readonly linkLocal?: readonly string[];
 }
 
+/** Who is connected. */
+export interface Member {
+  readonly endpoint: Endpoint;
+  /** A process in its network namespace. */
+  readonly pid: number;
+}
+
 /** An endpoint that has nothing of its own, as in the networks `host` and `none`. */
 export const BARE = {
   ...{ interface: "", macAddress: "", address: "", prefix: 0, gateway: "", address6: "", prefix6: 0, gateway6: "" },
@@ -77,6 +84,20 @@ export interface NetworkDriver {
 
   /** After a restart of the daemon: the endpoint of a container that runs on. */
   adopt(network: Network, endpoint: Endpoint): void;
+
+  /** Names of its interfaces on the host: of the network, and of these endpoints. */
+  interfaces(network: Network, endpoints: readonly Endpoint[]): readonly string[];
+
+  /**
+   * Mends what somebody has done to the host's interfaces.
+   * @param touched  names of those that changed
+   * @param members  who is connected, each with a process in its namespace
+   * @returns        who had to be connected again, and has no routes
+   */
+  mend(network: Network, touched: ReadonlySet<string>, members: readonly Member[]): Promise<readonly Member[]>;
+
+  /** At start: takes away what is ours on the host and belongs to none of these networks. */
+  sweep(networks: readonly Network[]): void;
 
   /** Takes the interface out of the namespace of `pid`, which lives on. Idempotent. */
   disconnect(network: Network, endpoint: Endpoint, pid: number): Promise<void>;

@@ -5,11 +5,12 @@
 
 import { forbidden, invalid } from "../base/errors.ts";
 import { newId } from "../base/ids.ts";
+import { processStart } from "../base/processes.ts";
 import { type Address, contains, formatAddress, formatMac, macOf, parseAddress, parseMac } from "./addresses.ts";
 import { type Attachment, asksForAddress } from "./attachment.ts";
 import { bridgeSettings } from "./bridge-options.ts";
 import { routerOf } from "./default-bridge.ts";
-import { BARE, type Endpoint, type Network } from "./driver.ts";
+import { BARE, type Endpoint, type Member, type Network } from "./driver.ts";
 import type { Netlink } from "./netlink.ts";
 import { isPredefined, type Networks } from "./networks.ts";
 import type { Pool } from "./pools.ts";
@@ -31,6 +32,8 @@ const FAMILIES = [4, 6] as const;
 export class Endpoints {
   /** By container, then by network. */
   readonly #places = new Map<string, Map<string, Place>>();
+  /** By container: a process in its network namespace. */
+  readonly #processes = new Map<string, { readonly pid: number; readonly start: string | undefined }>();
 
   constructor(
     readonly networks: Networks,
@@ -128,7 +131,13 @@ export class Endpoints {
   }
 
   /** A running container that was there before this daemon. A network that is gone by now is left out. */
-  async adopt(containerId: string, attachments: readonly Attachment[], endpoints: readonly Endpoint[]): Promise<void> {
+  async adopt(
+    containerId: string,
+    attachments: readonly Attachment[],
+    endpoints: readonly Endpoint[],
+    pid: number,
+  ): Promise<void> {
+    this.#processes.set(containerId, { pid, start: processStart(pid) });
     for (const endpoint of endpoints) {
       const network = this.networks.find(endpoint.networkId);
       const attachment = attachments.find((one) => network && this.networks.find(one.network)?.id === network.id);
@@ -147,12 +156,46 @@ export class Endpoints {
 
   /** Sets up again what networks with containers need, which somebody may have removed while no daemon looked. */
   async ensureAll(): Promise<void> {
-    for (const network of this.networks.list())
+    const networks = this.networks.list();
+    for (const network of networks)
       if (this.members(network.id).size > 0) await this.networks.driverOf(network).ensure(network);
+    for (const driver of new Set(networks.map((one) => this.networks.driverOf(one)))) driver.sweep(networks);
+  }
+
+  /** After somebody has changed interfaces of the host. @param touched  their names. @returns the networks' names where something was mended */
+  async mend(touched: ReadonlySet<string>): Promise<readonly string[]> {
+    const mended: string[] = [];
+    for (const network of this.networks.list()) {
+      const driver = this.networks.driverOf(network);
+      const members = this.#running(network.id);
+      if (members.length === 0 || !this.interfaces(network).some((name) => touched.has(name))) continue;
+      const again = await driver.mend(network, touched, members);
+      for (const { id, pid } of members.filter(({ endpoint }) => again.some((one) => one.endpoint === endpoint)))
+        this.#route(id, pid);
+      mended.push(network.name);
+    }
+    return mended;
+  }
+
+  /** On the host, of a network and who is in it. */
+  interfaces(network: Network): readonly string[] {
+    const endpoints = [...this.members(network.id).values()].map(({ endpoint }) => endpoint);
+    return this.networks.driverOf(network).interfaces(network, endpoints);
+  }
+
+  /** Members whose process lives: another may have its pid by now. */
+  #running(networkId: string): readonly (Member & { readonly id: string })[] {
+    return [...this.members(networkId)].flatMap(([id, { endpoint }]) => {
+      const process = this.#processes.get(id);
+      return process?.start !== undefined && processStart(process.pid) === process.start
+        ? [{ id, endpoint, pid: process.pid }]
+        : [];
+    });
   }
 
   /** Every place that a container has taken. @param pid  a process in its network namespace */
   async connectAll(containerId: string, pid: number): Promise<void> {
+    this.#processes.set(containerId, { pid, start: processStart(pid) });
     const places = this.#byPriority(containerId);
     const ways = FAMILIES.map((family) => places.find((place) => gatewayOf(place, family) !== ""));
     for (const place of this.of(containerId).values()) {
@@ -213,6 +256,7 @@ export class Endpoints {
   async release(containerId: string): Promise<void> {
     for (const networkId of [...this.of(containerId).keys()]) await this.#release(containerId, networkId);
     this.#places.delete(containerId);
+    this.#processes.delete(containerId);
   }
 
   async #release(containerId: string, networkId: string): Promise<void> {

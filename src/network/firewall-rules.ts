@@ -43,6 +43,15 @@ export interface FirewallState {
   readonly respectsHost: boolean;
 }
 
+/** By family: those whose elements change with ports, and all of a table's. */
+export const PORT_SETS: readonly string[] = ([4, 6] as const).flatMap((family) => [
+  ...[`published${family}`, `published_anywhere${family}`, `own${family}`, `reachable${family}`],
+]);
+export const SETS: Readonly<Record<"inet" | "bridge", readonly string[]>> = {
+  inet: ["bridges", "within", "internal", "open", "masqueraded4", "masqueraded6", ...PORT_SETS],
+  bridge: ["closed"],
+};
+
 const PROTOCOL_NUMBERS: Readonly<Record<Protocol, number>> = { tcp: 6, udp: 17, sctp: 132 };
 
 /** Which set a rule is an element of. */

@@ -1,21 +1,28 @@
 /** Firewall rules, through nftables: what there has to be is kept here, and set in one transaction for each change. */
 
-import { hasCode, internal, unavailable } from "../base/errors.ts";
+import { hasCode, unavailable } from "../base/errors.ts";
 import { Locks } from "../base/lock.ts";
 import { parseCidr } from "./addresses.ts";
 import { bridgeSettings } from "./bridge-options.ts";
 import type { Network } from "./driver.ts";
-import { type BridgeRules, firewallScript, type PortRule, portElements, removalScript } from "./firewall-rules.ts";
+import {
+  type BridgeRules,
+  firewallScript,
+  PORT_SETS,
+  type PortRule,
+  portElements,
+  removalScript,
+  SETS,
+} from "./firewall-rules.ts";
+import type { HostFilter } from "./host-filter.ts";
+import { PROGRAM_PATH, run } from "./host-programs.ts";
 import type { Exchange } from "./netlink.ts";
-import { changeElements, type Element, NFPROTO } from "./nftables.ts";
+import { changeElements, countElements, countRules, type Element, NFPROTO } from "./nftables.ts";
 
 async function nft(script: string): Promise<void> {
-  const program = Bun.which("nft", { PATH: `${process.env.PATH ?? ""}:/usr/sbin:/sbin` });
-  if (!program)
+  if (!Bun.which("nft", { PATH: PROGRAM_PATH }))
     throw unavailable("nft is missing: install Debian's nftables, or start the daemon with --iptables=false");
-  const child = Bun.spawn([program, "-f", "-"], { stdin: Buffer.from(script), stdout: "ignore", stderr: "pipe" });
-  const [error, code] = await Promise.all([new Response(child.stderr).text(), child.exited]);
-  if (code !== 0) throw internal(`Cannot set firewall rules: ${error.trim() || `nft exited with ${code}`}`);
+  await run(["nft", "-f", "-"], script);
 }
 
 function rulesOf(network: Network): BridgeRules {
@@ -46,7 +53,12 @@ export interface FirewallOptions {
   readonly respectsHost: boolean;
   /** Netlink's protocol of netfilter. */
   readonly exchange: Exchange;
+  /** What others have set; absent where no rules are to be set. */
+  readonly hostFilter?: HostFilter;
 }
+
+/** How many rules there are, and elements by set: what somebody takes away shows in these. */
+type Measure = ReadonlyMap<string, number>;
 
 export class Firewall {
   readonly #options: FirewallOptions;
@@ -55,6 +67,8 @@ export class Firewall {
   readonly #ports = new Map<string, readonly PortRule[]>();
   readonly #closedPorts = new Set<string>();
   readonly #locks = new Locks();
+  /** What the kernel had when all was set last. */
+  #set: Measure | undefined;
 
   constructor(options: FirewallOptions) {
     this.#options = options;
@@ -66,23 +80,84 @@ export class Firewall {
 
   /** Sets everything as it has to be, whatever has become of it. */
   async restore(): Promise<void> {
-    const { table, enabled, respectsHost } = this.#options;
-    if (!enabled) return;
+    if (!this.#options.enabled) return;
     await using _ = await this.#locks.acquire("table");
-    const state = { bridges: [...this.#bridges.values()], ports: [...this.#ports.values()].flat() };
-    await nft(firewallScript(table, { ...state, closed: [...this.#closedPorts], respectsHost }));
+    await this.#restore();
   }
 
-  /** Only elements come and go; when there is not what there should be, all of it is set again. */
-  async #change(changes: { readonly add?: readonly Element[]; readonly remove?: readonly Element[] }): Promise<void> {
+  async #restore(): Promise<void> {
+    const { table, respectsHost, hostFilter } = this.#options;
+    const state = { bridges: [...this.#bridges.values()], ports: [...this.#ports.values()].flat() };
+    await nft(firewallScript(table, { ...state, closed: [...this.#closedPorts], respectsHost }));
+    this.#set = this.#measure();
+    await hostFilter?.let(state.bridges.map(({ bridge }) => bridge));
+  }
+
+  #measure(): Measure {
+    const { table, exchange } = this.#options;
+    const count = (family: number, sets: readonly string[]) =>
+      sets.map((set): [string, number] => [set, countElements(exchange, family, table, set)]);
+    const rules = [NFPROTO.inet, NFPROTO.bridge].map((family): [string, number] => [
+      `rules of ${family}`,
+      countRules(exchange, family, table),
+    ]);
+    return new Map([...rules, ...count(NFPROTO.inet, SETS.inet), ...count(NFPROTO.bridge, SETS.bridge)]);
+  }
+
+  /** What there has to be: ports have come and gone since all was set. */
+  #wanted(): Measure {
+    const wanted = new Map(this.#set);
+    for (const set of PORT_SETS) wanted.set(set, 0);
+    for (const { set } of elementsOf([...this.#ports.values()].flat())) wanted.set(set, (wanted.get(set) ?? 0) + 1);
+    return wanted;
+  }
+
+  /** @returns what is not as it was set; nothing when all is well */
+  missing(): readonly string[] {
+    if (!this.#options.enabled || this.#set === undefined) return [];
+    try {
+      const found = this.#measure();
+      return [...this.#wanted()].filter(([what, count]) => (found.get(what) ?? 0) < count).map(([what]) => what);
+    } catch (error) {
+      if (hasCode(error, "ENOENT")) return [`table ${this.#options.table}`];
+      throw error;
+    }
+  }
+
+  /** After somebody else has changed rules: ours are set again when some are missing. @returns what was missing */
+  async mend(): Promise<readonly string[]> {
+    if (!this.#options.enabled) return [];
+    await using _ = await this.#locks.acquire("table");
+    const missing = this.missing();
+    if (missing.length > 0) await this.#restore();
+    else await this.#options.hostFilter?.let([...this.#bridges.values()].map(({ bridge }) => bridge));
+    return missing;
+  }
+
+  get table(): string {
+    return this.#options.table;
+  }
+
+  /** What others' rules may do to containers, in words. */
+  warnings(): readonly string[] {
+    const strangers = this.#options.enabled ? (this.#options.hostFilter?.strangers() ?? []) : [];
+    return strangers.map((chain) => `the firewall chain ${chain} drops what the host forwards, also for containers`);
+  }
+
+  /** Only elements come and go; when there is not what there should be, all of it is set again. @param note  what is wanted from now on */
+  async #change(
+    note: () => void,
+    changes: { readonly add?: readonly Element[]; readonly remove?: readonly Element[] },
+  ): Promise<void> {
     const { table, enabled, exchange } = this.#options;
+    await using _ = await this.#locks.acquire("table");
+    note();
     if (!enabled) return;
     try {
-      await using _ = await this.#locks.acquire("table");
       changeElements(exchange, NFPROTO.inet, table, changes);
     } catch (error) {
       if (!hasCode(error, "ENOENT") && !hasCode(error, "EEXIST")) throw error;
-      await this.restore();
+      await this.#restore();
     }
   }
 
@@ -99,8 +174,7 @@ export class Firewall {
   /** Leads packets to a container's ports. @param owner  names them for `unpublish` */
   async publish(owner: string, rules: readonly PortRule[]): Promise<void> {
     if (rules.length === 0) return;
-    this.#ports.set(owner, rules);
-    await this.#change({ add: elementsOf(rules) });
+    await this.#change(() => this.#ports.set(owner, rules), { add: elementsOf(rules) });
   }
 
   /** After a restart of the daemon: what is published is so still, and belongs to what is restored. */
@@ -111,8 +185,7 @@ export class Firewall {
   /** Idempotent. */
   async unpublish(owner: string): Promise<void> {
     const rules = this.#ports.get(owner) ?? [];
-    this.#ports.delete(owner);
-    if (rules.length > 0) await this.#change({ remove: elementsOf(rules) });
+    if (rules.length > 0) await this.#change(() => this.#ports.delete(owner), { remove: elementsOf(rules) });
   }
 
   /** A container is connected by this interface of the host's. */

@@ -26,6 +26,7 @@ const RTM = {
   newLink: 16,
   delLink: 17,
   getLink: 18,
+  setLink: 19,
   newAddr: 20,
   delAddr: 21,
   getAddr: 22,
@@ -42,6 +43,7 @@ const IFLA = {
   master: 10,
   linkinfo: 18,
   netnsPid: 19,
+  ifalias: 20,
   afSpec: 26,
   infoKind: 1,
   infoData: 2,
@@ -125,8 +127,11 @@ export class Netlink {
     return index;
   }
 
-  /** With a MAC of its own: else the bridge's would change with its ports. @throws SystemError EEXIST */
-  createBridge(bridge: string, mac: Uint8Array, mtu: number): void {
+  /**
+   * With a MAC of its own: else the bridge's would change with its ports.
+   * @param alias  a note that stays with it, of whose it is. @throws SystemError EEXIST
+   */
+  createBridge(bridge: string, mac: Uint8Array, mtu: number, alias: string): void {
     const request = message(
       RTM.newLink,
       NEW,
@@ -137,6 +142,21 @@ export class Netlink {
       attribute(IFLA.linkinfo, textAttribute(IFLA.infoKind, "bridge")),
     );
     this.#do(`create bridge ${bridge}`, request);
+    this.#note(bridge, alias);
+  }
+
+  #note(interfaceName: string, alias: string): void {
+    const names = [textAttribute(IFLA.ifname, interfaceName), textAttribute(IFLA.ifalias, alias)];
+    this.#do(`name ${interfaceName}`, message(RTM.setLink, NLM_F.ack, ifinfo(), ...names));
+  }
+
+  /** Names of the interfaces with this note. */
+  noted(alias: string): readonly string[] {
+    return this.#do("list interfaces", message(RTM.getLink, NLM_F.dump, ifinfo()))
+      .filter(({ type }) => type === RTM.newLink)
+      .map(({ body }) => attributesOf(body.subarray(16)))
+      .filter((found) => textOf(found.get(IFLA.ifalias)) === alias)
+      .map((found) => textOf(found.get(IFLA.ifname)));
   }
 
   /** A pair: `host` here and a port of `bridge`, already up; `inside` in a container's namespace. */
@@ -260,6 +280,14 @@ const defaultRouteRequest = (index: number, gateway: Address): Uint8Array =>
     attribute(RTA.gateway, addressBytes(gateway)),
     attribute(RTA.oif, u32(index)),
   );
+
+const textOf = (bytes: Buffer | undefined): string => (bytes ?? Buffer.alloc(0)).toString("utf8").replace(/\0$/, "");
+
+/** The name of an interface that is gone, is down, or is no longer a port of its bridge; undefined for other news. */
+export function troubledLink({ type, body }: Answer): string | undefined {
+  const isDown = type === RTM.newLink && (body.readUInt32LE(8) & IFF_UP) === 0;
+  return isDown || type === RTM.delLink ? textOf(attributesOf(body.subarray(16)).get(IFLA.ifname)) : undefined;
+}
 
 const withoutLinkLocal = (index: number): Uint8Array =>
   message(

@@ -5,6 +5,7 @@
 
 import { addressBytes, addressFrom, formatAddress, formatMac, parseAddress } from "../../src/network/addresses.ts";
 import type { Exchange } from "../../src/network/netlink.ts";
+import { textAttribute } from "../../src/network/netlink-message.ts";
 
 const ERRNO = { ENODEV: 19, EEXIST: 17, EOPNOTSUPP: 95, ESRCH: 3 } as const;
 
@@ -21,6 +22,8 @@ export interface FakeInterface {
   gateway6: string | undefined;
   /** Whether the kernel gives it a link-local IPv6 address. */
   linkLocal: boolean;
+  /** A note. */
+  alias: string;
 }
 
 type Attributes = ReadonlyMap<number, Buffer>;
@@ -89,6 +92,7 @@ export class FakeKernel {
       gateway: undefined,
       gateway6: undefined,
       linkLocal: true,
+      alias: "",
       ...change,
     };
     this.interfaces.set(`${pid}/${name}`, made);
@@ -96,8 +100,11 @@ export class FakeKernel {
   }
 
   #answer(type: number, body: Buffer, pid: number): Buffer {
-    const [newLink, delLink, getLink, newAddress, getAddress, newRoute, delRoute] = [16, 17, 18, 20, 22, 24, 25];
+    const [newLink, delLink, getLink, setLink, newAddress, getAddress, newRoute, delRoute] = [
+      ...[16, 17, 18, 19, 20, 22, 24, 25],
+    ];
     if (type === getLink) return this.#find(attributesOf(body.subarray(16)), pid);
+    if (type === setLink) return acknowledged(this.#note(attributesOf(body.subarray(16)), pid));
     if (type === getAddress) return this.#dump(pid);
     if (type === newLink)
       return acknowledged(body.readInt32LE(4) === 0 ? this.#create(body, pid) : this.#change(body, pid));
@@ -108,7 +115,25 @@ export class FakeKernel {
     return acknowledged(ERRNO.EOPNOTSUPP);
   }
 
+  #note(attributes: Attributes, pid: number): number {
+    const found = this.get(textOf(attributes, 3), pid);
+    if (found) found.alias = textOf(attributes, 20);
+    return found ? 0 : ERRNO.ENODEV;
+  }
+
+  #list(pid: number): Buffer {
+    const all = [...this.interfaces].filter(([key]) => key.startsWith(`${pid}/`));
+    const links = all.map(([key, { index, alias }]) => {
+      const body = Buffer.alloc(16);
+      body.writeInt32LE(index, 4);
+      const texts = [textAttribute(3, key.slice(`${pid}/`.length)), textAttribute(20, alias)];
+      return message(16, Buffer.concat([body, ...texts]));
+    });
+    return Buffer.concat([...links, message(3, Buffer.alloc(4))]);
+  }
+
   #find(attributes: Attributes, pid: number): Buffer {
+    if (!attributes.has(3)) return this.#list(pid);
     const found = this.get(textOf(attributes, 3), pid);
     if (!found) return acknowledged(ERRNO.ENODEV);
     const body = Buffer.alloc(16);

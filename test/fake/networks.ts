@@ -35,7 +35,7 @@ export function fakeNetworks(
   const networks = new Networks({
     database,
     drivers: [
-      new BridgeDriver({ netlink, firewall, log: silent, forward: false }),
+      new BridgeDriver({ netlink, firewall, log: silent, forward: false, owner: "test" }),
       new HostDriver("host"),
       new HostDriver("null"),
     ],

@@ -32,12 +32,18 @@ export class TestDaemon implements AsyncDisposable {
   private constructor(
     readonly folder: Folder,
     readonly flags: readonly string[],
+    readonly prefix: readonly string[],
   ) {}
 
   /** @param flags  of `bosun daemon`, beside those that keep it apart from others */
-  static async start(...flags: readonly string[]): Promise<TestDaemon> {
+  static start(...flags: readonly string[]): Promise<TestDaemon> {
+    return TestDaemon.startUnder([], ...flags);
+  }
+
+  /** @param prefix  a command that becomes the daemon, as `nsenter --net=…` */
+  static async startUnder(prefix: readonly string[], ...flags: readonly string[]): Promise<TestDaemon> {
     await using undo = new AsyncDisposableStack();
-    const daemon = undo.use(new TestDaemon(await makeFolder(), flags));
+    const daemon = undo.use(new TestDaemon(await makeFolder(), flags, prefix));
     await mkdir(daemon.path("docker-config"));
     await daemon.launch();
     undo.move();
@@ -100,7 +106,7 @@ export class TestDaemon implements AsyncDisposable {
   /** Returns when the API answers. @throws Error with its log when it ends before that */
   async launch(): Promise<void> {
     if (this.#process) throw new Error("the daemon runs already");
-    const child = Bun.spawn([...this.command], {
+    const child = Bun.spawn([...this.prefix, ...this.command], {
       env: { ...process.env, NOTIFY_FD: "3" },
       stdio: ["ignore", "ignore", "pipe", "pipe"],
     });

@@ -38,8 +38,8 @@ export class Engine {
     return this.#daemon;
   }
 
-  async open(flags: readonly string[]): Promise<void> {
-    this.#daemon = await TestDaemon.start(...flags);
+  async open(flags: readonly string[], prefix: readonly string[] = []): Promise<void> {
+    this.#daemon = await TestDaemon.startUnder(prefix, ...flags);
     await this.load(testArchive());
   }
 
@@ -99,13 +99,32 @@ export class Engine {
     this.ok("container", "inspect", "--format", format, container);
 }
 
-/** @param flags  of the daemon */
-export function e2e(subject: string, tests: (engine: Engine) => void, flags: readonly string[] = []): void {
+/** Where a daemon runs. */
+export interface Ground {
+  /** A command that becomes the daemon. */
+  readonly prefix: readonly string[];
+  open(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** @param flags  of the daemon. @param ground  undefined for the host itself */
+export function e2e(
+  subject: string,
+  tests: (engine: Engine) => void,
+  flags: readonly string[] = [],
+  ground?: Ground,
+): void {
   setDefaultTimeout(60_000); // for the file that calls this
   describe.skipIf(missing.length > 0)(subject, () => {
     const engine = new Engine();
-    beforeAll(() => engine.open(flags));
-    afterAll(() => engine.close());
+    beforeAll(async () => {
+      await ground?.open();
+      await engine.open(flags, ground?.prefix);
+    });
+    afterAll(async () => {
+      await engine.close();
+      await ground?.close();
+    });
     tests(engine);
     test("containers leave nothing behind when they are removed", async () => {
       expect(await engine.clear()).toEqual([]);

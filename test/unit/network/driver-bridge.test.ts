@@ -33,6 +33,7 @@ const setUp = (kernel = new FakeKernel()) => ({
       firewall: new Firewall({ table: "none", enabled: false, respectsHost: false, exchange: kernel.exchange }),
       log: silent,
       forward: false,
+      owner: "test",
     },
   }),
 });
@@ -77,6 +78,41 @@ describe("BridgeDriver.ensure()", () => {
     await driver.ensure(NETWORK);
     expect(kernel.get("br0")).toMatchObject({ up: true, addresses: ["10.9.0.1/24 10.9.0.255"] });
     expect(kernel.get(vethOf(ENDPOINT))?.master).toBe("br0");
+  });
+});
+
+describe("BridgeDriver.mend()", () => {
+  const member = { endpoint: ENDPOINT, pid: 42 };
+  const connected = async () => {
+    const made = setUp();
+    await made.driver.ensure(NETWORK);
+    await made.driver.connect(NETWORK, ENDPOINT, 42);
+    return made;
+  };
+
+  test("mend() makes a pair again that is gone, and says whose it is", async () => {
+    const { kernel, driver } = await connected();
+    kernel.interfaces.delete(`0/${vethOf(ENDPOINT)}`);
+    kernel.interfaces.delete("42/eth0");
+    expect(await driver.mend(NETWORK, new Set([vethOf(ENDPOINT)]), [member])).toEqual([member]);
+    expect(kernel.get("eth0", 42)?.addresses).toEqual(["10.9.0.2/24 10.9.0.255"]);
+  });
+
+  test("mend() sets up what is down and joins what was parted", async () => {
+    const { kernel, driver } = await connected();
+    const [bridge, host] = [kernel.get("br0"), kernel.get(vethOf(ENDPOINT))];
+    if (bridge) bridge.up = false;
+    if (host) Object.assign(host, { up: false, master: undefined });
+    expect(await driver.mend(NETWORK, new Set(["br0", vethOf(ENDPOINT)]), [member])).toEqual([]);
+    expect([bridge?.up, host?.up, host?.master]).toEqual([true, true, "br0"]);
+  });
+
+  test("sweep() removes bridges with our note that no network has, and no others", async () => {
+    const { kernel, driver } = await connected();
+    kernel.add("br-old", { kind: "bridge", alias: "test" });
+    kernel.add("br-theirs", { kind: "bridge" });
+    driver.sweep([NETWORK]);
+    expect(["br0", "br-old", "br-theirs"].map((name) => kernel.get(name) !== undefined)).toEqual([true, false, true]);
   });
 });
 
