@@ -39,6 +39,7 @@ const JUDGES: Readonly<Record<string, string>> = {
   curl: "curl",
   "mkfs.btrfs": "btrfs-progs",
   runc: "runc",
+  "docker-compose": "docker-compose",
 };
 
 const here = import.meta.dir;
