@@ -262,7 +262,7 @@ function hostConfigOf({ host }: Container, view: ViewContext) {
     ...(Object.keys(host.storageOpt).length > 0 && { StorageOpt: host.storageOpt }),
     Sysctls: host.sysctls,
     Runtime: host.runtime ?? "bosun",
-    Isolation: "",
+    Isolation: host.isolation ?? "",
     CpuShares: resources.cpuShares,
     Memory: resources.memory,
     NanoCpus: resources.nanoCpus,

@@ -109,7 +109,8 @@ export function toHostConfig(host: Document, defaults: HostDefaults): HostConfig
   if (host.flag("AutoRemove") && restart.name !== "no")
     throw invalid("can't create 'AutoRemove' container with restart policy");
   const runtime = toRuntime(host.text("Runtime"), defaults);
-  if (!["", "default"].includes(host.text("Isolation"))) throw invalid(`invalid isolation: ${host.text("Isolation")}`);
+  const isolation = host.text("Isolation");
+  if (isolation !== "" && isolation !== "default") throw invalid(`invalid isolation: ${isolation}`);
   const networkMode = host.text("NetworkMode").replace(/^(default)?$/, "bridge"); // so inspect names the network itself
   return {
     ...toMounts(host),
@@ -119,6 +120,7 @@ export function toHostConfig(host: Document, defaults: HostDefaults): HostConfig
     portBindings: toBindings(host.document("PortBindings")),
     publishAll: host.flag("PublishAllPorts"),
     autoRemove: host.flag("AutoRemove"),
+    ...(isolation !== "" && { isolation }),
     restart,
     capAdd: host.words("CapAdd") ?? [],
     capDrop: host.words("CapDrop") ?? [],

@@ -1,4 +1,7 @@
-/** Reading JSON that a client sent: typed, with an error that names the field. Absent and null are the same, as in Go. */
+/**
+ * Reading JSON that a client sent: typed, with an error that names the field. Absent and null are the same, as in Go, and names of fields that
+ * differ in case only are, too: docker-py says `detachKeys`. Source: Go's encoding/json, Unmarshal.
+ */
 
 import { invalid } from "../base/errors.ts";
 import { isObject } from "../base/objects.ts";
@@ -12,6 +15,7 @@ export function isBlank(value: unknown): boolean {
 
 export class Document {
   readonly #fields: Readonly<Record<string, unknown>>;
+  #folded: ReadonlyMap<string, unknown> | undefined;
 
   /** @throws invalid when `value` is there and not an object */
   constructor(
@@ -32,7 +36,9 @@ export class Document {
   }
 
   get(name: string): unknown {
-    return Object.hasOwn(this.#fields, name) ? (this.#fields[name] ?? undefined) : undefined;
+    if (Object.hasOwn(this.#fields, name)) return this.#fields[name] ?? undefined;
+    this.#folded ??= new Map(Object.entries(this.#fields).map(([key, value]) => [key.toLowerCase(), value]));
+    return this.#folded.get(name.toLowerCase()) ?? undefined;
   }
 
   has(name: string): boolean {

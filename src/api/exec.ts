@@ -1,17 +1,20 @@
 /** /exec and /containers/{id}/exec. Source: Docker Engine API, tag Exec. */
 
+import type { Duplex } from "node:stream";
 import { Hono } from "hono";
 import { invalid, messageOf } from "../base/errors.ts";
 import { mergeEnv } from "../container/config.ts";
 import type { Containers } from "../container/containers.ts";
-import type { Execs } from "../container/exec.ts";
+import type { ExecConfig, Execs } from "../container/exec.ts";
 import { parseDetachKeys } from "../container/stdio.ts";
 import { dimensions } from "./containers.ts";
 import { type Ctx, type Env, empty, json, jsonBody, param } from "./context.ts";
 import { checkEnv } from "./create-request.ts";
+import { Deframer } from "./deframed.ts";
 import { Document } from "./document.ts";
-import { frame, SYSTEM_ERROR } from "./frames.ts";
+import { frame, STDERR, STDOUT, SYSTEM_ERROR } from "./frames.ts";
 import { hijack, streamType } from "./hijack.ts";
+import { Recoded } from "./recoded.ts";
 
 async function create(c: Ctx, containers: Containers, execs: Execs): Promise<Response> {
   const body = new Document(await jsonBody(c));
@@ -47,15 +50,25 @@ async function start(c: Ctx, execs: Execs): Promise<Response> {
     await execs.start(id, undefined, [rows, columns]);
     return empty(200);
   }
-  return hijack(c, streamType(c, config.tty), async (client) => {
+  const wantsRaw = body.flag("Tty");
+  return hijack(c, streamType(c, wantsRaw), async (connection) => {
+    const client = asWanted(connection, wantsRaw, config);
     try {
       await (await execs.start(id, client, [rows, columns])).over;
     } catch (error) {
       // the status line is out: the failure goes into the stream, as Docker's does
       const text = Buffer.from(`${messageOf(error)}\r\n`);
-      client.write(config.tty ? text : frame(config.attachStderr ? 2 : SYSTEM_ERROR, text));
+      connection.write(wantsRaw ? text : frame(config.attachStderr ? STDERR : SYSTEM_ERROR, text));
     }
   });
+}
+
+/** Whether output comes in frames is what the start asks for, whatever the exec was made with: docker-py asks for frames of terminals, too. */
+function asWanted(connection: Duplex, wantsRaw: boolean, { tty }: ExecConfig): Duplex {
+  if (tty === wantsRaw) return connection;
+  if (tty) return new Recoded(connection, (bytes) => [frame(STDOUT, bytes)]);
+  const deframer = new Deframer();
+  return new Recoded(connection, (bytes) => deframer.push(bytes));
 }
 
 function consoleSize(value: unknown): readonly [number, number] {

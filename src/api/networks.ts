@@ -38,7 +38,7 @@ function summary(network: Network) {
     EnableIPv6: network.enableIPv6,
     IPAM: {
       Driver: "default",
-      Options: Object.keys(network.ipamOptions).length > 0 ? network.ipamOptions : isPredefined(network) ? null : {},
+      Options: network.ipamOptions,
       Config: network.pools.map(poolView),
     },
     Internal: network.internal,
@@ -128,7 +128,7 @@ async function create(c: Ctx, { networks }: NetworksApi): Promise<Response> {
     attachable: body.flag("Attachable"),
     options: body.texts("Options"),
     labels: body.texts("Labels"),
-    ipamOptions: ipam.texts("Options"),
+    ipamOptions: ipam.has("Options") ? ipam.texts("Options") : null,
     pools: ipam.documents("Config").map(toPool),
   });
   return json({ Id: id, Warning: "" }, 201);

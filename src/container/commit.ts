@@ -52,16 +52,14 @@ export class Commits {
     const { id, state, config } = container;
     if (state.phase === "removing" || state.phase === "dead")
       throw conflict(`You cannot commit container ${id} which is ${state.phase}`);
-    const image = await findImage(container.imageId).then(
-      (found) => found.config,
-      (error) => this.#gone(id, error),
-    );
+    const { id: parent, config: image } = await findImage(container.imageId).catch((error) => this.#gone(id, error));
     const own = runConfigOf(config, image.config);
     const changed = completed(applyChanges(request.config ?? own, request.changes), own);
     await using _ = await this.#paused(container, request.pause);
     const made = await makeImage(
       {
         platform: image,
+        parent,
         layers: image.rootfs.diff_ids,
         history: image.history ?? [],
         config: changed,
@@ -84,11 +82,11 @@ export class Commits {
    * What is still known of an image that was removed by force: the layers, since the container stands on them. Only images that could run here
    * have containers with changes, so the platform is the machine's.
    */
-  async #gone(id: string, error: unknown): Promise<ImageConfig> {
+  async #gone(id: string, error: unknown): Promise<{ readonly id?: Digest; readonly config: ImageConfig }> {
     if (kindOf(error) !== "notFound") throw error;
     const layers = await this.#options.snapshotter.layersOf(id);
     const history = layers.map(() => ({ comment: "of an image that was removed" }));
-    return { ...hostPlatform(), rootfs: { type: "layers", diff_ids: layers }, history };
+    return { config: { ...hostPlatform(), rootfs: { type: "layers", diff_ids: layers }, history } };
   }
 
   /** Dispose of it to let the processes go on. One that ends meanwhile needs nothing, one that is paused meanwhile stays so. */

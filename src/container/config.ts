@@ -146,6 +146,8 @@ export interface HostConfig {
   /** Exposed ports get any port of the host, too. */
   readonly publishAll: boolean;
   readonly autoRemove: boolean;
+  /** As it was asked for: `default`, the one technology there is; absent means the same. */
+  readonly isolation?: string;
   readonly restart: RestartPolicy;
   readonly capAdd: readonly string[];
   readonly capDrop: readonly string[];
@@ -216,6 +218,11 @@ export function mergeEnv(base: readonly string[], over: readonly string[]): read
   return [...merged.values()];
 }
 
+/** @returns all of both by name, where `over` wins; a name without `=` stays: it removes the variable only when the container starts. */
+function overlayEnv(base: readonly string[], over: readonly string[]): readonly string[] {
+  return [...new Map([...base, ...over].map((entry) => [variable(entry), entry])).values()];
+}
+
 /**
  * @param image     the image's configuration; undefined for an image without one
  * @param hostname  unless one is asked for
@@ -234,7 +241,7 @@ export function mergeConfig(
     hostname: request.hostname || hostname,
     domainname: request.domainname ?? "",
     user: request.user || image?.User || "",
-    env: mergeEnv([DEFAULT_PATH], mergeEnv(image?.Env ?? [], request.env ?? [])),
+    env: overlayEnv([DEFAULT_PATH], overlayEnv(image?.Env ?? [], request.env ?? [])),
     workingDir: request.workingDir || image?.WorkingDir || "",
     entrypoint: entrypoint ?? image?.Entrypoint ?? [],
     cmd: cmd.length > 0 || entrypoint !== undefined ? cmd : (image?.Cmd ?? []),

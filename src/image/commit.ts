@@ -13,6 +13,8 @@ import type { Sweeper } from "./sweep.ts";
 /** What is written of a new image. */
 export interface NewImage {
   readonly platform: Platform;
+  /** The image below, while there is one. */
+  readonly parent?: Digest | undefined;
   /** Of the image below; empty for one from nothing. */
   readonly layers: readonly Digest[];
   readonly history: readonly HistoryEntry[];
@@ -111,6 +113,7 @@ export class Committer {
       manifests: [],
       references: image.reference ? [image.reference] : [],
       platform: image.platform,
+      ...(image.parent && { parent: image.parent }),
     });
   }
 }

@@ -38,6 +38,13 @@ function normalized({ os, architecture, variant = "" }: Platform): Platform {
 
 export const hostPlatform = (): Platform => normalized({ os: process.platform, architecture: process.arch });
 
+/** What one word alone may be. Source: containerd's platforms package, isKnownOS and isKnownArch. */
+const SYSTEMS = ["linux", "windows", "darwin", "freebsd"];
+const ARCHITECTURES = [
+  ...["386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle"],
+  ...["ppc64", "ppc64le", "riscv64", "s390x", "sparc64", "wasm"],
+];
+
 const WORD = /^[A-Za-z0-9_.-]+$/;
 
 /** @param text  `os`, `architecture`, `os/architecture` or `os/architecture/variant`. @throws invalid */
@@ -49,8 +56,11 @@ export function parsePlatform(text: string): Platform {
   const host = hostPlatform();
   if (second !== undefined)
     return normalized({ os: first, architecture: second, ...(third !== undefined && { variant: third }) });
-  const isSystem = ["linux", "windows", "darwin", "freebsd"].includes(first.toLowerCase());
-  return isSystem ? { ...host, os: first.toLowerCase() } : normalized({ os: host.os, architecture: first });
+  if (SYSTEMS.includes(first.toLowerCase())) return { ...host, os: first.toLowerCase() };
+  const platform = normalized({ os: host.os, architecture: first });
+  if (!ARCHITECTURES.includes(platform.architecture))
+    throw invalid(`${JSON.stringify(text)}: unknown operating system or architecture: invalid argument`);
+  return platform;
 }
 
 /** @returns `linux/arm64/v8`: arm64 says its variant, as Docker's messages do. */

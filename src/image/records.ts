@@ -29,6 +29,8 @@ export interface ImageRecord {
   /** Tags and digests, sorted by name. */
   readonly references: readonly Reference[];
   readonly taggedAt?: Date;
+  /** What it was made from, here. */
+  readonly parent?: Digest;
 }
 
 /** A new image, or one more way to one that exists. */
@@ -45,6 +47,8 @@ export interface Arrival {
   readonly platform?: Platform;
   /** Images that came together with it, of other platforms: they keep the names that they share. */
   readonly beside?: readonly Digest[];
+  /** What it was made from, here. */
+  readonly parent?: Digest;
 }
 
 /** A blob that unpacks to a layer. It is a cache: the layer's raw tar is the truth, and the content store may have lost it. */
@@ -67,6 +71,7 @@ export interface LayerUsage {
 interface Row {
   readonly id: string;
   readonly tagged_at: number | null;
+  readonly parent: string;
 }
 
 const kindsOf = ({ blobs = [], layers = [] }: Files): (readonly ["blob" | "layer", Digest])[] => [
@@ -87,10 +92,10 @@ export class ImageRecords {
 
   /** One transaction. */
   put(arrival: Arrival): void {
-    const { id, layers, manifests, references, blobs = [], platform, beside = [] } = arrival;
+    const { id, layers, manifests, references, blobs = [], platform, beside = [], parent = "" } = arrival;
     this.database.transaction(() => {
       const text = platform ? formatPlatform(platform) : "";
-      this.database.run("INSERT OR IGNORE INTO images (id, platform) VALUES (?, ?)", id, text);
+      this.database.run("INSERT OR IGNORE INTO images (id, platform, parent) VALUES (?, ?, ?)", id, text, parent);
       for (const [position, { diffId, bytes }] of layers.entries())
         this.database.run("INSERT OR IGNORE INTO image_layers VALUES (?, ?, ?, ?)", id, position, diffId, bytes);
       for (const digest of manifests)
@@ -270,7 +275,7 @@ export class ImageRecords {
     return this.database.find(sql, digest) !== undefined || this.#isLeased("blob", digest);
   }
 
-  #read({ id, tagged_at }: Row): ImageRecord {
+  #read({ id, tagged_at, parent }: Row): ImageRecord {
     const layers = this.database.all<{ diff_id: string; bytes: number }>(
       "SELECT diff_id, bytes FROM image_layers WHERE image_id = ? ORDER BY position",
       id,
@@ -280,6 +285,7 @@ export class ImageRecords {
       layers: layers.map(({ diff_id, bytes }) => ({ diffId: parseDigest(diff_id), bytes })),
       references: this.#names.of(parseDigest(id)),
       ...(tagged_at !== null && { taggedAt: new Date(tagged_at) }),
+      ...(parent !== "" && { parent: parseDigest(parent) }),
     };
   }
 }

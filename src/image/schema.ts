@@ -69,6 +69,10 @@ export const imageMigrations: readonly Migration[] = [
     `,
   },
   {
+    name: "images-parent",
+    sql: "ALTER TABLE images ADD COLUMN parent TEXT NOT NULL DEFAULT '';  -- id of the image that it was committed on; empty for none",
+  },
+  {
     name: "artifacts-1",
     sql: `
       CREATE TABLE artifacts (           -- documents that were pushed to this engine and are no images to it, or say something of one

@@ -36,6 +36,8 @@ export interface ImageSummary {
   readonly labels: Readonly<Record<string, string>>;
   /** How many containers use it. */
   readonly containers: number;
+  /** What it was made from, here, when that is still there. */
+  readonly parent: Digest | undefined;
   /** What the name stands for, as it came; undefined for an image that was made here. */
   readonly descriptor: Descriptor | undefined;
   /** When asked for. */
@@ -43,6 +45,8 @@ export interface ImageSummary {
 }
 
 export interface ImageDetails extends Image {
+  /** What it was made from, here, when that is still there. */
+  readonly parent: Digest | undefined;
   readonly repoTags: readonly string[];
   readonly repoDigests: readonly string[];
   readonly size: number;
@@ -101,6 +105,7 @@ export class Views {
     const image = await this.get(record.id);
     return {
       ...image,
+      parent: this.#parentOf(record),
       directories: await this.snapshotter.directories(image.layers),
       repoTags: tagsOf(record.references),
       repoDigests: digestsOf(record.references),
@@ -149,10 +154,15 @@ export class Views {
       size: sum(sizes.of),
       sharedSize: sum(sizes.shared),
       labels: config?.config?.Labels ?? {},
+      parent: this.#parentOf(record),
       containers: sum(({ id }) => this.inUse(id).length),
       descriptor: manifests ? await this.#descriptorOf(record) : undefined,
       manifests: manifests && config ? await this.#manifests.of(family) : undefined,
     };
+  }
+
+  #parentOf({ parent }: ImageRecord): Digest | undefined {
+    return parent && this.records.findById(parent)?.id;
   }
 
   /** The image, and those of other platforms that its names mean. */

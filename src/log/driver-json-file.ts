@@ -28,9 +28,8 @@ function rotationOf(options: LogOptions): Pick<LogTarget, "maxSize" | "maxFiles"
   const files = options["max-file"] ?? "1";
   if (!/^([1-9]\d{0,3}|10000)$/.test(files))
     throw invalid(`invalid value for log option max-file: ${JSON.stringify(files)}`);
-  if (Number(files) > 1 && size === undefined) throw invalid("max-file cannot be used without max-size");
   return {
-    maxSize: size === undefined || size === "-1" ? 0 : bytesOption("max-size", size),
+    maxSize: size === undefined ? DEFAULT_SIZE : size === "-1" ? 0 : bytesOption("max-size", size),
     maxFiles: Number(files),
   };
 }

@@ -27,5 +27,4 @@ export const plainAttachment = (network: string): Attachment => ({
 });
 
 /** What of an attachment names an address, which needs a network whose subnets somebody chose. */
-export const asksForAddress = ({ address, address6, linkLocal }: Attachment): boolean =>
-  address !== "" || address6 !== "" || linkLocal.length > 0;
+export const asksForAddress = ({ address, address6 }: Attachment): boolean => address !== "" || address6 !== "";

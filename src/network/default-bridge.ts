@@ -110,7 +110,7 @@ export function defaultBridge(
       [BRIDGE_OPTIONS.mtu]: String(mtu),
     },
     labels: {},
-    ipamOptions: {},
+    ipamOptions: null,
     pools: [poolOf(4, ipv4, around), ...(enableIPv6 ? [poolOf(6, ipv6, around)] : [])],
     hasOwnSubnets: false,
   };

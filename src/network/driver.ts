@@ -24,7 +24,7 @@ export interface Network {
   /** The driver's own: `com.docker.network.*`. */
   readonly options: Readonly<Record<string, string>>;
   readonly labels: Readonly<Record<string, string>>;
-  readonly ipamOptions: Readonly<Record<string, string>>;
+  readonly ipamOptions: Readonly<Record<string, string>> | null;
   /** Its subnets, IPv4 first; what a request left open is filled in. */
   readonly pools: readonly PoolSpec[];
   /** Whether a request chose every subnet: only then may containers ask for an address. */

@@ -167,7 +167,7 @@ export class Networks {
       const subnet = freeSubnet(this.#options.pools, family, [...used.networks, ...used.host]);
       return [{ subnet: `${formatAddress({ family, value: subnet.base })}/${subnet.prefix}` }];
     });
-    return { pools: pools.map((pool) => withGateway(pool)), hasOwnSubnets: given.length >= families.length };
+    return { pools: pools.map((pool) => withGateway(pool)), hasOwnSubnets: given.length > 0 };
   }
 
   #usedSubnets(): { readonly networks: readonly Subnet[]; readonly host: readonly Subnet[] } {
@@ -225,5 +225,13 @@ const bare = (identity: Identity, driver: string): Network => ({
   driver,
   enableIPv4: true,
   enableIPv6: false,
-  ...{ internal: false, attachable: false, options: {}, labels: {}, ipamOptions: {}, pools: [], hasOwnSubnets: false },
+  ...{
+    internal: false,
+    attachable: false,
+    options: {},
+    labels: {},
+    ipamOptions: null,
+    pools: [],
+    hasOwnSubnets: false,
+  },
 });

@@ -15,7 +15,7 @@ describe("POST /networks/create", () => {
       body: {
         ...{ Name: "mine", Id, Created: expect.any(String), Scope: "local", Driver: "bridge" },
         ...{ EnableIPv4: true, EnableIPv6: false, Internal: false, Attachable: false, Ingress: false },
-        IPAM: { Driver: "default", Options: {}, Config: [{ Subnet: "172.18.0.0/16", Gateway: "172.18.0.1" }] },
+        IPAM: { Driver: "default", Options: null, Config: [{ Subnet: "172.18.0.0/16", Gateway: "172.18.0.1" }] },
         ...{ ConfigFrom: { Network: "" }, ConfigOnly: false, Containers: {}, Options: {}, Labels: {} },
       },
     });

@@ -110,6 +110,10 @@ describe("mergeEnv()", () => {
     expect(merge({ Cmd: ["c"], Env: ["PATH=/i", "A=i"] }, { env: ["A=r"] }).env).toEqual(["PATH=/i", "A=r"]);
     expect(merge({ Cmd: ["c"], Env: ["PATH=/i"] }, { env: ["PATH=/r"] }).env).toEqual(["PATH=/r"]);
   });
+
+  test("mergeConfig() keeps a name without a value, which the plan takes away", () => {
+    expect(merge({ Cmd: ["c"], Env: ["PATH=/i", "A=i"] }, { env: ["A", "B"] }).env).toEqual(["PATH=/i", "A", "B"]);
+  });
 });
 
 describe("parseUlimit()", () => {

@@ -354,7 +354,6 @@ describe("target()", () => {
     [{ "max-buffer-size": "4m" }, "max-buffer-size option is only supported with 'mode=non-blocking'"],
     [{ mode: "non-blocking", "max-buffer-size": "lots" }, "invalid size: 'lots'"],
     [{ "cache-disabled": "perhaps" }, "invalid value for option cache-disabled: perhaps"],
-    [{ "max-file": "2" }, "max-file cannot be used without max-size"],
   ])("target() of %p throws", (options, words) => {
     expect(() => target(options)).toThrow(words);
   });
