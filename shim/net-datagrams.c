@@ -10,6 +10,7 @@ struct port
 {
   struct source source;
   union address target;
+  struct port *next;
 };
 
 struct flow
@@ -24,6 +25,7 @@ struct flow
 };
 
 static struct flow *flows;
+static struct port *ports;
 static int flow_count;
 static char buffer[LARGEST];
 
@@ -178,6 +180,21 @@ datagrams_listen (int fd, const union address *target)
     return -ENOMEM;
   setsockopt (fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof on);
   setsockopt (fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on);
-  *port = (struct port){ .source = { fd, asked }, .target = *target };
+  *port = (struct port){ .source = { fd, asked }, .target = *target, .next = ports };
+  ports = port;
   return loop_watch (&port->source, EPOLLIN);
+}
+
+void
+datagrams_close (void)
+{
+  while (flows != NULL)
+    end (&flows);
+  for (struct port *one = ports; one != NULL; one = ports)
+    {
+      ports = one->next;
+      loop_forget (&one->source);
+      close (one->source.fd);
+      free (one);
+    }
 }

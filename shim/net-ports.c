@@ -1,8 +1,10 @@
 /* bosun-net ports: holds published ports on the host, so that nobody else gets them, and relays what the kernel's rules do not forward: IPv6
  * to a container that has none, the host's own ::1, and everything on a host where no rules may be set.
  * Words: groups of five, `tcp|udp ADDRESS[,ADDRESS] LOW-HIGH TARGET PORT`. The first port that is free on all of the addresses is taken; 0-0
- * leaves the choice to the kernel. Out: `port N` for each group, then `ready`; or `fail GROUP ERRNO ADDRESS PORT`, and nothing is held. */
+ * leaves the choice to the kernel. Out: `port N` for each group, then `ready`; or `fail GROUP ERRNO ADDRESS PORT`, and nothing is held.
+ * At SIGTERM it lets the ports go and ends; connections that it relays go on in a child, as long as the container and they last. */
 #include "net.h"
+#include <sys/signalfd.h>
 
 enum { WORDS = 5, MOST_ADDRESSES = 4, TRIES = 32, BACKLOG = 4096 };
 
@@ -121,6 +123,50 @@ serve (const struct group *group)
   return 0;
 }
 
+static bool leaving = false, left = false;
+
+static void
+told_to_leave (struct source *source, uint32_t events)
+{
+  struct signalfd_siginfo info;
+  (void) events;
+  leaving = read (source->fd, &info, sizeof info) == sizeof info;
+}
+
+/* Whoever waits for the end of this process finds its ports free. */
+static void
+leave (void)
+{
+  leaving = false;
+  left = true;
+  relays_close ();
+  datagrams_close ();
+  if (relays_left () == 0 || fork () != 0)
+    _exit (0);
+}
+
+static void
+idle (void)
+{
+  relays_bury ();
+  if (leaving)
+    leave ();
+  if (left && relays_left () == 0)
+    _exit (0);
+}
+
+static int
+watch_signal (void)
+{
+  static struct source source;
+  sigset_t signals;
+  sigemptyset (&signals);
+  sigaddset (&signals, SIGTERM);
+  sigprocmask (SIG_BLOCK, &signals, NULL);
+  source = (struct source){ signalfd (-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK), told_to_leave };
+  return source.fd < 0 ? -errno : loop_watch (&source, EPOLLIN);
+}
+
 int
 ports_main (char **words)
 {
@@ -145,6 +191,9 @@ ports_main (char **words)
       datagrams |= !group.stream;
       dprintf (1, "port %d\n", port);
     }
+  loop_idle = idle;
+  if (watch_signal () < 0)
+    return 1;
   (void) !write (1, "ready\n", 6);
   follow_caller ();
   loop_run (datagrams ? datagrams_expire : NULL, FLOW_LIFE_MS / 3);

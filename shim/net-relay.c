@@ -9,6 +9,7 @@ struct listener
 {
   struct source source;
   union address target;
+  struct listener *next;
 };
 
 /* One direction of a relay. */
@@ -29,6 +30,8 @@ struct relay
 };
 
 static struct relay *dead;
+static struct listener *listeners;
+static int relay_count;
 
 static struct relay *
 of_client (struct source *source)
@@ -60,10 +63,11 @@ end (struct relay *relay)
   close_half (&relay->down);
   relay->next = dead;
   dead = relay;
+  relay_count--;
 }
 
-static void
-bury (void)
+void
+relays_bury (void)
 {
   while (dead != NULL)
     {
@@ -158,6 +162,7 @@ begin (int client, const union address *target)
   struct relay *relay = calloc (1, sizeof *relay);
   if (relay == NULL)
     return -ENOMEM;
+  relay_count++;
   *relay = (struct relay){ .client = { client, client_ready }, .server = { -1, server_ready }, .connecting = true };
   relay->up.pipe[0] = relay->up.pipe[1] = relay->down.pipe[0] = relay->down.pipe[1] = -1;
   setsockopt (client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -202,9 +207,27 @@ relay_listen (int fd, const union address *target)
   struct listener *listener = calloc (1, sizeof *listener);
   if (listener == NULL)
     return -ENOMEM;
-  loop_idle = bury;
   if (spare < 0)
     spare = open ("/dev/null", O_RDONLY | O_CLOEXEC);
-  *listener = (struct listener){ .source = { fd, incoming }, .target = *target };
+  *listener = (struct listener){ .source = { fd, incoming }, .target = *target, .next = listeners };
+  listeners = listener;
   return loop_watch (&listener->source, EPOLLIN);
+}
+
+int
+relays_left (void)
+{
+  return relay_count;
+}
+
+void
+relays_close (void)
+{
+  for (struct listener *one = listeners; one != NULL; one = listeners)
+    {
+      listeners = one->next;
+      loop_forget (&one->source);
+      close (one->source.fd);
+      free (one);
+    }
 }

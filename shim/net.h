@@ -43,4 +43,11 @@ int ports_main (char **argv);
 int relay_listen (int fd, const union address *target);
 int datagrams_listen (int fd, const union address *target);
 void datagrams_expire (void);
+/* Nothing new comes in any more. Connections go on; datagrams do not, since their answers would have no port to come from. */
+void relays_close (void);
+void datagrams_close (void);
+/* How many connections there are. */
+int relays_left (void);
+/* Frees what has ended; only when no event is left that may lead to it. */
+void relays_bury (void);
 enum { FLOW_LIFE_MS = 90 * 1000 };

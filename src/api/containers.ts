@@ -18,6 +18,7 @@ import { parseFilters, untilOf } from "./filters.ts";
 import { containerGraph } from "./graph.ts";
 import { type LogReader, logs } from "./logs.ts";
 import { checkNetworkMode, toAttachments } from "./networking-request.ts";
+import { toBindings } from "./ports.ts";
 import { toResourceChange } from "./resources.ts";
 import { stats } from "./stats.ts";
 
@@ -90,6 +91,7 @@ async function update(c: Ctx, { containers }: ContainersApi): Promise<Response> 
   const warnings = await containers.update(param(c, "id"), {
     resources: toResourceChange(body),
     restart: policy.text("Name") === "" ? undefined : restartOf(policy),
+    publish: { add: toBindings(body.document("PublishAdd")), remove: toBindings(body.document("PublishRemove")) },
   });
   return json({ Warnings: warnings });
 }

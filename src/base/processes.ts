@@ -19,6 +19,16 @@ export function processStart(pid: number): string | undefined {
   }
 }
 
+/** Whether the process of this pid and start can still do something: one that has ended and waits for its parent cannot. */
+export function isRunning(pid: number, start: string): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return startOf(stat) === start && !/^[ZX]/.test(stat.slice(stat.lastIndexOf(")") + 2));
+  } catch {
+    return false;
+  }
+}
+
 /**
  * @param isWanted  asked once `pid` can no longer come to mean another process: is it still the one that is meant?
  * @returns         whether the signal was sent

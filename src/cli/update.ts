@@ -1,10 +1,11 @@
-/** `update`: other limits and another restart policy for containers that are there. */
+/** `update`: other limits, another restart policy and other published ports for containers that are there. */
 
 import { type Command, forEach } from "./command.ts";
 import { path } from "./containers.ts";
 import { type Flags, type Specs, UsageError } from "./flags.ts";
 import { restartPolicy } from "./lifecycle.ts";
 import { bytes } from "./limits.ts";
+import { portBindings } from "./publish.ts";
 
 const FLAGS: Specs = {
   "blkio-weight": { kind: "text", help: "Block IO (relative weight), between 10 and 1000, or 0 to disable" },
@@ -20,6 +21,14 @@ const FLAGS: Specs = {
   "memory-reservation": { kind: "text", help: "Memory soft limit" },
   "memory-swap": { kind: "text", help: "Swap limit equal to memory plus swap: -1 to enable unlimited swap" },
   "pids-limit": { kind: "text", help: "Tune container pids limit (set -1 for unlimited)" },
+  "publish-add": {
+    kind: "list",
+    help: "Publish another port, [ip:]host:container[/proto]; of a running container, too, whose connections last (Bosun only)",
+  },
+  "publish-rm": {
+    kind: "list",
+    help: "Publish a port no longer; connections that are open last until they end (Bosun only)",
+  },
   restart: { kind: "text", help: "Restart policy to apply when a container exits" },
 };
 
@@ -39,6 +48,8 @@ function body(flags: Flags): object {
     MemoryReservation: bytes(flags, "memory-reservation"),
     MemorySwap: bytes(flags, "memory-swap"),
     PidsLimit: flags.number("pids-limit"),
+    PublishAdd: portBindings(flags.list("publish-add")),
+    PublishRemove: portBindings(flags.list("publish-rm")),
     ...(restart !== undefined && { RestartPolicy: restartPolicy(restart) }),
   };
 }

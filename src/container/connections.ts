@@ -2,8 +2,9 @@
 
 import { forbidden, messageOf } from "../base/errors.ts";
 import type { Attachment } from "../network/attachment.ts";
+import type { Place } from "../network/endpoints.ts";
 import type { Life } from "./life.ts";
-import { checkOwnNetworks, isTo } from "./networking.ts";
+import { bindingsOf, checkOwnNetworks, isTo } from "./networking.ts";
 import type { Container } from "./records.ts";
 import { isLive } from "./state.ts";
 
@@ -34,8 +35,13 @@ export class Connections {
     const others = container.networks.filter((one) => one.network !== "none"); // which is left when there is another
     const wanted = { ...container, networks: [...others, attachment] };
     if (!isLive(container.state)) return void (await this.#save(wanted));
+    const way = networking.wayOut(id);
     const { endpoint } = await networking.connect(id, attachment, container.state.pid);
-    const connected = { ...wanted, endpoints: [...container.endpoints, endpoint] };
+    const joined = { ...wanted, endpoints: [...container.endpoints, endpoint] };
+    const connected = await this.#followWay(container, joined, way, container.state.pid).catch(async (error) => {
+      if (isLive(container.state)) await networking.disconnect(id, network.id, container.state.pid);
+      throw error;
+    });
     await this.#save(connected);
     await this.#rewriteHosts(container, connected);
     this.#life.networkEvent(connected, "connect", network.id);
@@ -54,14 +60,24 @@ export class Connections {
     if (!found) throw forbidden(`container ${id} is not connected to network ${network?.name ?? networkReference}`);
     const left = { ...container, networks: container.networks.filter((one) => one !== found) };
     if (!isLive(container.state) || !network) return void (await this.#save(left));
+    const way = networking.wayOut(id);
     await networking.disconnect(id, network.id, container.state.pid);
-    const disconnected = {
-      ...left,
-      endpoints: container.endpoints.filter(({ networkId }) => networkId !== network.id),
-    };
+    const endpoints = container.endpoints.filter(({ networkId }) => networkId !== network.id);
+    const parted = { ...left, endpoints };
+    const disconnected = await this.#followWay(container, parted, way, container.state.pid).catch((error) => {
+      this.#life.options.log.error("a container has lost its ports", { id, error: messageOf(error) });
+      return { ...parted, publication: undefined }; // it has left the network already
+    });
     await this.#save(disconnected);
     await this.#rewriteHosts(container, disconnected);
     this.#life.networkEvent(container, "disconnect", network.id);
+  }
+
+  /** Published ports are reached through the way out: when that is another now, they are led there. */
+  async #followWay(before: Container, after: Container, way: Place | undefined, pid: number): Promise<Container> {
+    const { networking } = this.#life.options.launcher;
+    if (networking.wayOut(after.id)?.endpoint.id === way?.endpoint.id || bindingsOf(after).length === 0) return after;
+    return { ...after, publication: await networking.republish(before, after, pid, way) };
   }
 
   async #save(container: Container): Promise<void> {

@@ -5,9 +5,9 @@ import type { Attachment } from "../network/attachment.ts";
 import type { Endpoint, Network } from "../network/driver.ts";
 import type { Endpoints, Place } from "../network/endpoints.ts";
 import type { Networks } from "../network/networks.ts";
-import { type PublishedPort, samePort, withExposed } from "../network/ports.ts";
+import { type PortBinding, type PublishedPort, samePort, withExposed } from "../network/ports.ts";
 import { nothingOpened, type Opened, type Publication, type PublishedPorts } from "../network/published-ports.ts";
-import { containerOf, type HostConfig } from "./config.ts";
+import { containerOf } from "./config.ts";
 import type { Container } from "./records.ts";
 
 export class Networking {
@@ -50,40 +50,44 @@ export class Networking {
   }
 
   /** Takes the ports of a container whose places are taken. @throws internal in Docker's words for one that somebody has */
-  async publish({ id, name, config, host }: Container): Promise<Opened> {
-    const place = this.endpoints.wayOut(id);
-    const bindings = host.publishAll ? withExposed(host.portBindings, config.exposedPorts) : host.portBindings;
+  async publish(container: Container): Promise<Opened> {
+    const place = this.endpoints.wayOut(container.id);
+    const bindings = bindingsOf(container);
     if (!place || bindings.length === 0) return nothingOpened;
-    return this.ports.open(id, name, bindings, place);
+    return this.ports.open(container.id, container.name, bindings, place);
+  }
+
+  /** Through which network a container's ports are reached now; undefined when nothing leads out. */
+  wayOut(id: string): Place | undefined {
+    return this.endpoints.wayOut(id);
   }
 
   /**
-   * Publishes again what a running container has published, after its bindings or its way out have changed. What stays keeps its port of the host.
+   * Publishes again what a running container is to publish, after its bindings or its way out have changed. What stays keeps its port of the host
+   * and its connections.
+   * @param through  its way out before, when that is another now
    * @throws internal, invalid; then what was there before is there again
    */
-  async republish(before: Container, after: Container, pid: number): Promise<Publication> {
-    const { id } = after;
-    await this.ports.close(id);
-    try {
-      const opened = await this.publish({ ...after, host: settledPorts(after, before.publication) });
-      await opened.follow(pid);
-      return opened.publication;
-    } catch (error) {
+  async republish(before: Container, after: Container, pid: number, through?: Place): Promise<Publication> {
+    const { id, name } = after;
+    const [place, old] = [this.endpoints.wayOut(id), through ?? this.endpoints.wayOut(id)];
+    const bindings = settledBindings(after, before.publication);
+    if (!place || bindings.length === 0) {
       await this.ports.close(id);
-      const again = await this.publish({ ...before, host: settledPorts(before, before.publication) });
-      await again.follow(pid);
-      throw error;
+      return nothingOpened.publication;
     }
+    const known = settledBindings(before, before.publication);
+    const previous = old && known.length > 0 ? { bindings: known, place: old } : undefined;
+    return this.ports.change(id, name, { bindings, place }, previous, pid);
   }
 
   /** A running container of the daemon before this one. @returns what it has published, when that had to be done again */
   async adopt(container: Container, pid: number): Promise<Publication | undefined> {
-    const { id, networks, endpoints, publication, config, host } = container;
+    const { id, networks, endpoints, publication } = container;
     await this.endpoints.adopt(id, networks, endpoints, pid);
     const place = this.endpoints.wayOut(id);
     if (!publication || !place) return undefined;
-    const bindings = host.publishAll ? withExposed(host.portBindings, config.exposedPorts) : host.portBindings;
-    if (this.ports.adopt(id, bindings, publication, place)) return undefined;
+    if (this.ports.adopt(id, bindingsOf(container), publication, place)) return undefined;
     return this.republish(container, container, pid);
   }
 
@@ -94,20 +98,37 @@ export class Networking {
   }
 }
 
-/** Its bindings, those that are published already with the ports that they have. */
-function settledPorts({ host, config }: Container, publication: Publication | undefined): HostConfig {
-  const bindings = host.publishAll ? withExposed(host.portBindings, config.exposedPorts) : host.portBindings;
-  const portBindings = bindings.map((binding) => {
-    const { port, hostAddress, low, high } = binding;
-    const isIt = (one: PublishedPort) =>
-      samePort(one.port, port) &&
-      (hostAddress === "" || one.hostAddress === hostAddress) &&
-      (low === 0 || (one.hostPort >= low && one.hostPort <= high));
-    const found = publication?.ports.find(isIt);
-    return found ? { ...binding, low: found.hostPort, high: found.hostPort } : binding;
-  });
-  return { ...host, portBindings, publishAll: false };
+/** All that a container is to publish. */
+export const bindingsOf = ({ host, config }: Pick<Container, "host" | "config">): readonly PortBinding[] =>
+  host.publishAll ? withExposed(host.portBindings, config.exposedPorts) : host.portBindings;
+
+/** Those that are published already with the ports that they have. */
+function settledBindings(container: Container, publication: Publication | undefined): readonly PortBinding[] {
+  const free = [...(publication?.ports ?? [])];
+  const settle = (binding: PortBinding): PortBinding => {
+    const at = free.findIndex((one) => isPublishedAs(binding, one));
+    const found = free[at];
+    if (!found) return binding;
+    for (
+      let other = free.length - 1;
+      other >= 0;
+      other-- // both families of one
+    )
+      if (free[other]?.hostPort === found.hostPort && isPublishedAs(binding, free[other] ?? found))
+        free.splice(other, 1);
+    return { ...binding, low: found.hostPort, high: found.hostPort };
+  };
+  const all = bindingsOf(container);
+  // what names its port has the first choice
+  const settled = new Map(all.toSorted((one, other) => other.low - one.low).map((one) => [one, settle(one)]));
+  return all.map((one) => settled.get(one) ?? one);
 }
+
+/** Whether a published port is what a binding asked for. */
+export const isPublishedAs = ({ port, hostAddress, low, high }: PortBinding, published: PublishedPort): boolean =>
+  samePort(published.port, port) &&
+  (hostAddress === "" || published.hostAddress === hostAddress) &&
+  (low === 0 || (published.hostPort >= low && published.hostPort <= high));
 
 /** Whether an attachment is to this network, by whatever it names it. */
 export const isTo = ({ network }: Attachment, { id, name }: Network): boolean =>

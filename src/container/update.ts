@@ -3,6 +3,8 @@
 import { conflict, kindOf } from "../base/errors.ts";
 import type { HostConfig } from "./config.ts";
 import type { Life } from "./life.ts";
+import type { Container } from "./records.ts";
+import { changesPorts, type PublishChange, publishing } from "./republish.ts";
 import type { Resources } from "./resources.ts";
 import type { RestartPolicy } from "./restart.ts";
 import { isLive } from "./state.ts";
@@ -14,6 +16,7 @@ export interface Update {
   readonly resources: ResourceChange;
   /** Undefined: stays as it is. */
   readonly restart: RestartPolicy | undefined;
+  readonly publish: PublishChange;
 }
 
 /** Swap that nobody spoke of is as much again as memory; what was meant then stays when memory changes. */
@@ -64,15 +67,23 @@ export class Updates {
     if (state.phase === "removing" || state.phase === "dead")
       throw conflict(`Cannot update container ${id}: container is marked for removal and cannot be "update"`);
     const { launcher, records } = this.#life.options;
-    const asked = updatedHost(host, update);
+    const asked = updatedHost(publishing(container, update.publish), update);
     const updated = { ...asked, resources: launcher.possibleLimits(asked.resources) };
     if (isLive(state))
       await launcher.updateLimits(id, host.resources, updated.resources).catch((error: unknown) => {
         if (kindOf(error) !== "notFound") throw error; // it has just ended
       });
-    const changed = records.save({ ...container, host: updated });
+    const published = await this.#republish(container, updated, update.publish);
+    const changed = records.save({ ...container, ...published, host: updated });
     await records.writeFiles(id, { "hostconfig.json": updated });
     this.#life.emit(changed, "update");
     return launcher.resourceWarnings(asked.resources);
+  }
+
+  /** After all that may fail otherwise: a port that somebody has leaves limits that are set, and nothing written. */
+  async #republish(container: Container, host: HostConfig, change: PublishChange): Promise<Partial<Container>> {
+    if (!isLive(container.state) || !changesPorts(change)) return {};
+    const { networking } = this.#life.options.launcher;
+    return { publication: await networking.republish(container, { ...container, host }, container.state.pid) };
   }
 }

@@ -57,6 +57,9 @@ export interface FirewallOptions {
   readonly hostFilter?: HostFilter;
 }
 
+const nameOf = ({ set, key, data }: Element): string =>
+  [set, ...[key, data ?? new Uint8Array()].map((bytes) => Buffer.from(bytes).toString("hex"))].join(" ");
+
 /** How many rules there are, and elements by set: what somebody takes away shows in these. */
 type Measure = ReadonlyMap<string, number>;
 
@@ -152,7 +155,7 @@ export class Firewall {
     const { table, enabled, exchange } = this.#options;
     await using _ = await this.#locks.acquire("table");
     note();
-    if (!enabled) return;
+    if (!enabled || (changes.add ?? []).length + (changes.remove ?? []).length === 0) return;
     try {
       changeElements(exchange, NFPROTO.inet, table, changes);
     } catch (error) {
@@ -171,10 +174,18 @@ export class Firewall {
     if (this.#bridges.delete(id)) await this.restore();
   }
 
-  /** Leads packets to a container's ports. @param owner  names them for `unpublish` */
+  /** Leads packets to a container's ports, to these only from now on. @param owner  names them for `unpublish` */
   async publish(owner: string, rules: readonly PortRule[]): Promise<void> {
-    if (rules.length === 0) return;
-    await this.#change(() => this.#ports.set(owner, rules), { add: elementsOf(rules) });
+    const before = elementsOf(this.#ports.get(owner) ?? []);
+    const after = elementsOf(rules);
+    const without = (some: readonly Element[], others: readonly Element[]) => {
+      const known = new Set(others.map(nameOf));
+      return some.filter((one) => !known.has(nameOf(one)));
+    };
+    await this.#change(() => this.#ports.set(owner, rules), {
+      remove: without(before, after),
+      add: without(after, before),
+    });
   }
 
   /** After a restart of the daemon: what is published is so still, and belongs to what is restored. */

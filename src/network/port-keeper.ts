@@ -4,7 +4,7 @@
  */
 
 import { internal } from "../base/errors.ts";
-import { processStart, signalProcess } from "../base/processes.ts";
+import { isRunning, processStart, signalProcess } from "../base/processes.ts";
 
 /** Ports that belong together: the same number on each address. */
 export interface HeldGroup {
@@ -35,13 +35,19 @@ export class PortTaken extends Error {
   }
 }
 
-export interface Keeper extends KeeperIdentity {
+/** What can be done to one, whoever has started it. */
+export interface HeldPorts {
+  /** Returns when the ports are free, and connections through it are cut. Idempotent. */
+  end(): Promise<void>;
+  /** Returns when the ports are free; connections through it last. Idempotent. */
+  retire(): Promise<void>;
+}
+
+export interface Keeper extends KeeperIdentity, HeldPorts {
   /** Of each group. */
   readonly ports: readonly number[];
   /** From now on it lives as long as this process. */
   follow(pid: number): void;
-  /** Returns when the ports are free. Idempotent. */
-  end(): Promise<void>;
 }
 
 const words = ({ protocol, addresses, low, high, target, targetPort }: HeldGroup): readonly string[] => [
@@ -86,22 +92,26 @@ export async function keepPorts(program: string, groups: readonly HeldGroup[]): 
       child.kill("SIGKILL");
       await child.exited;
     },
+    async retire() {
+      child.kill("SIGTERM");
+      await child.exited;
+    },
   };
 }
 
-const isAlive = ({ pid, start }: KeeperIdentity): boolean => processStart(pid) === start;
+/** Whether one that is on record lives still. */
+export const isAlive = ({ pid, start }: KeeperIdentity): boolean => isRunning(pid, start);
 
 /** A process that was killed is gone within milliseconds; longer than this it is stuck in the kernel. */
 const GONE_MS = 2000;
 
 /** An earlier daemon's. @returns undefined when it lives no more */
-export function adoptKeeper(identity: KeeperIdentity): Pick<Keeper, "end"> | undefined {
+export function adoptKeeper(identity: KeeperIdentity): HeldPorts | undefined {
   if (!isAlive(identity)) return undefined;
-  return {
-    async end() {
-      signalProcess(identity.pid, 9, () => isAlive(identity));
-      const limit = Date.now() + GONE_MS;
-      while (isAlive(identity) && Date.now() < limit) await Bun.sleep(1); // not our child: nothing tells of its end
-    },
+  const endWith = async (signal: number): Promise<void> => {
+    signalProcess(identity.pid, signal, () => isAlive(identity));
+    const limit = Date.now() + GONE_MS;
+    while (isAlive(identity) && Date.now() < limit) await Bun.sleep(1); // not our child: nothing tells of its end
   };
+  return { end: () => endWith(9), retire: () => endWith(15) };
 }

@@ -12,7 +12,15 @@ import type { Endpoint } from "./driver.ts";
 import type { Place } from "./endpoints.ts";
 import type { Firewall } from "./firewall.ts";
 import type { PortRule } from "./firewall-rules.ts";
-import { adoptKeeper, type HeldGroup, type Keeper, type KeeperIdentity, keepPorts, PortTaken } from "./port-keeper.ts";
+import {
+  adoptKeeper,
+  type HeldGroup,
+  type HeldPorts,
+  type Keeper,
+  type KeeperIdentity,
+  keepPorts,
+  PortTaken,
+} from "./port-keeper.ts";
 import { formatPort, type PortBinding, type PublishedPort } from "./ports.ts";
 
 /** What a container has published, as it is on record. */
@@ -29,7 +37,7 @@ const ANYWHERE = { 4: "0.0.0.0", 6: "::" } as const;
 const hasIPv6 = (): boolean => existsSync("/proc/net/if_inet6");
 
 export class PublishedPorts {
-  readonly #keepers = new Map<string, Pick<Keeper, "end">>();
+  readonly #keepers = new Map<string, HeldPorts>();
   readonly #published = new Map<string, readonly PublishedPort[]>();
 
   /** @param program  bosun-net */
@@ -96,6 +104,34 @@ export class PublishedPorts {
       : `failed to bind host port ${at}/${group.protocol}: address already in use`;
   }
 
+  /**
+   * Other ports, or another way to them, for a container that runs. What stays keeps its port of the host, and its connections.
+   * @param before  what `open` got; there again after a throw
+   * @throws as open
+   */
+  async change(
+    owner: string,
+    name: string,
+    wanted: Wanted,
+    before: Wanted | undefined,
+    pid: number,
+  ): Promise<Publication> {
+    await this.#keepers.get(owner)?.retire();
+    this.#keepers.delete(owner);
+    try {
+      return await this.#openFor(owner, name, wanted, pid);
+    } catch (error) {
+      if (before) await this.#openFor(owner, name, before, pid);
+      throw error;
+    }
+  }
+
+  async #openFor(owner: string, name: string, { bindings, place }: Wanted, pid: number): Promise<Publication> {
+    const { publication, follow } = await this.open(owner, name, bindings, place);
+    await follow(pid);
+    return publication;
+  }
+
   /** After a restart of the daemon. @returns whether its keeper lives still */
   adopt(owner: string, bindings: readonly PortBinding[], { ports, keeper }: Publication, place: Place): boolean {
     this.#published.set(owner, ports);
@@ -113,6 +149,12 @@ export class PublishedPorts {
     await this.firewall.unpublish(owner);
     await keeper?.end();
   }
+}
+
+/** What is to be published, and through which network. */
+export interface Wanted {
+  readonly bindings: readonly PortBinding[];
+  readonly place: Place;
 }
 
 export interface Opened {

@@ -127,6 +127,27 @@ describe.skipIf(!ROOT)("bosun-net ports", () => {
     }
   });
 
+  test("lets ports go when it is told to, and connections last until they end", async () => {
+    await using held = new Held(...tcp("127.0.0.1"));
+    const [port = 0] = await held.ports();
+    const { promise, resolve } = Promise.withResolvers<string>();
+    const client = await Bun.connect({
+      ...{ hostname: "127.0.0.1", port, allowHalfOpen: true },
+      socket: { data: (_, bytes) => resolve(bytes.toString()) },
+    });
+    client.write("before");
+    expect(await promise).toBe("before");
+    held.process.kill("SIGTERM");
+    expect(await held.process.exited).toBe(0);
+    using free = Bun.listen({ hostname: "127.0.0.1", port, socket: { data() {} } });
+    expect(free.port).toBe(port);
+    const after = Promise.withResolvers<string>();
+    client.reload({ socket: { data: (_, bytes) => after.resolve(bytes.toString()) } });
+    client.write("after");
+    expect(await after.promise).toBe("after");
+    client.end();
+  });
+
   test("ends with the process that it lives for", async () => {
     await using held = new Held(...tcp("127.0.0.1"));
     await held.ports();
