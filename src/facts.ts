@@ -102,6 +102,7 @@ async function info(sources: FactSources, host: SystemFacts["host"]): Promise<Re
     },
     MemoryLimit: features.memory,
     SwapLimit: features.swap,
+    KernelMemoryTCP: false, // no kernel limits it any more
     CpuCfsPeriod: features.cpuQuota,
     CpuCfsQuota: features.cpuQuota,
     CPUShares: features.cpuShares,
@@ -154,6 +155,7 @@ async function info(sources: FactSources, host: SystemFacts["host"]): Promise<Re
       ...(seccomp === "unconfined" ? [] : [`name=seccomp,profile=${seccomp}`]),
       ...(hasOwnCgroups(config, cgroups) ? ["name=cgroupns"] : []),
     ],
+    FirewallBackend: { Driver: config.firewall ? "nftables" : "none" },
     CDISpecDirs: cdi.directories,
     DiscoveredDevices: (await cdi.list()).map((name) => ({ Source: "cdi", ID: name })),
     Warnings: warnings(sources),

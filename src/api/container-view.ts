@@ -10,7 +10,7 @@ import { isLive, isUp, NEVER, statusText } from "../container/state.ts";
 import type { Filters } from "./filters.ts";
 import type { GraphData } from "./graph.ts";
 import { hasVolume, mountsOf } from "./mount-view.ts";
-import { type FindNetwork, isIn, networkSettings, networksView } from "./network-view.ts";
+import { type FindNetwork, isIn, networkSettings, networksView, withoutNames } from "./network-view.ts";
 import { bindingsView, exposes, portList, publishes } from "./ports.ts";
 
 /** What the projections need from elsewhere. */
@@ -148,7 +148,7 @@ function summary(container: Container, view: ViewContext, now: number) {
     State: state.phase,
     Status: statusText(state, now, container.health),
     HostConfig: { NetworkMode: host.networkMode },
-    NetworkSettings: { Networks: networksView(container, view.findNetwork) },
+    NetworkSettings: { Networks: withoutNames(networksView(container, view.findNetwork)) },
     Mounts: mountsOf(container, view.volumePath),
   };
 }

@@ -64,6 +64,11 @@ export function summary(image: ImageSummary, { version, sharedSize = false, cont
   };
 }
 
+/** What a configuration does not say is shown all the same. */
+const NO_CONFIG = {
+  ...{ User: "", Env: null, Entrypoint: null, Cmd: null, Volumes: null, WorkingDir: "", Labels: null, OnBuild: null },
+};
+
 export function details(image: ImageDetails, version: ApiVersion) {
   const { id, config, layers, repoTags, repoDigests, size, driver, taggedAt } = image;
   const comment = config.history?.at(-1)?.comment ?? "";
@@ -76,7 +81,7 @@ export function details(image: ImageDetails, version: ApiVersion) {
     ...(config.created !== undefined && { Created: config.created }),
     DockerVersion: "",
     Author: config.author ?? "",
-    Config: config.config ?? {},
+    Config: { ...NO_CONFIG, ...config.config },
     Architecture: config.architecture,
     ...(config.variant !== undefined && { Variant: config.variant }),
     Os: config.os,

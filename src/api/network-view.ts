@@ -58,6 +58,12 @@ export function networksView(container: Container, find: FindNetwork) {
   );
 }
 
+/** A list leaves out by which names a container is known. */
+export const withoutNames = (networks: ReturnType<typeof networksView>) =>
+  Object.fromEntries(
+    Object.entries(networks).map(([name, view]) => [name, { ...view, Aliases: null, DNSNames: null }]),
+  );
+
 /** The fields of the time when a container had one network: they are the default bridge's. */
 function legacyView(endpoint: Endpoint | undefined) {
   return {

@@ -45,6 +45,13 @@ function memoryOf({ cgroup: { memory } }: Sample) {
   };
 }
 
+/** What only the first generation of cgroups had, and kernels no longer fill. */
+const UNFILLED = ["io_queue", "io_service_time", "io_wait_time", "io_merged", "io_time", "sectors"];
+
+const NO_BLOCKS = Object.fromEntries(
+  ["io_service_bytes", "io_serviced", ...UNFILLED].map((name) => [`${name}_recursive`, null]),
+);
+
 function blockOf({ cgroup: { block } }: Sample) {
   const entries = (read: "readBytes" | "reads", write: "writeBytes" | "writes") =>
     block.flatMap(({ major, minor, ...counts }) => [
@@ -54,8 +61,7 @@ function blockOf({ cgroup: { block } }: Sample) {
   return {
     io_service_bytes_recursive: entries("readBytes", "writeBytes"),
     io_serviced_recursive: entries("reads", "writes"),
-    ...{ io_queue_recursive: null, io_service_time_recursive: null, io_wait_time_recursive: null },
-    ...{ io_merged_recursive: null, io_time_recursive: null, sectors_recursive: null },
+    ...Object.fromEntries(UNFILLED.map((name) => [`${name}_recursive`, []])),
   };
 }
 
@@ -85,7 +91,7 @@ function wire({ id, name }: Named, sample: Sample | undefined, before: Sample | 
     cpu_stats: cpuOf(sample),
     precpu_stats: cpuOf(before),
   };
-  if (!sample) return { ...common, pids_stats: {}, memory_stats: {}, blkio_stats: {} };
+  if (!sample) return { ...common, pids_stats: {}, memory_stats: {}, blkio_stats: NO_BLOCKS };
   const { current, limit } = sample.cgroup.pids;
   return {
     ...common,

@@ -418,7 +418,7 @@ export class Containers implements Disposable {
     await using _ = await this.#life.locks.acquire(id);
     const container = this.get(id);
     if (container.name === bare) throw invalid("Renaming a container with the same name as its current name");
-    this.records.checkFree(bare);
+    this.records.checkFree(bare, "Error when allocating new name: ");
     const renamed = this.records.save({ ...container, name: bare });
     this.emit(renamed, "rename", { oldName: `/${container.name}` });
   }

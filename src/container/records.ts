@@ -165,12 +165,12 @@ export class Records {
     return this.#byName.has(name);
   }
 
-  /** @throws conflict in the words that clients match */
-  checkFree(name: string): void {
+  /** @param why  begins the message. @throws conflict in the words that clients match */
+  checkFree(name: string, why = ""): void {
     const owner = this.#byName.get(name);
     if (owner !== undefined)
       throw conflict(
-        `Conflict. The container name "/${name}" is already in use by container "${owner}". You have to remove (or rename) that container to be able to reuse that name.`,
+        `${why}Conflict. The container name "/${name}" is already in use by container "${owner}". You have to remove (or rename) that container to be able to reuse that name.`,
       );
   }
 

@@ -32,7 +32,7 @@ export class Removal {
       if (isUp(state)) continue; // somebody has started it again
       return await this.removeEnded(id, withVolumes);
     }
-    throw conflict(`cannot remove container ${JSON.stringify(`/${name}`)}: could not kill: it still runs`);
+    throw conflict(`cannot remove container ${JSON.stringify(name)}: could not kill: it still runs`);
   }
 
   async #end(reference: string, id: string, force: boolean): Promise<void> {
@@ -45,8 +45,7 @@ export class Removal {
       phase === "paused"
         ? "paused and must be unpaused first"
         : `${phase}: stop the container before removing or force remove`;
-    if (!force)
-      throw conflict(`cannot remove container ${JSON.stringify(`/${container.name}`)}: container is ${remedy}`);
+    if (!force) throw conflict(`cannot remove container ${JSON.stringify(container.name)}: container is ${remedy}`);
     await this.#stops.kill(id, "SIGKILL").catch((error: unknown) => {
       if (kindOf(error) !== "conflict" && kindOf(error) !== "notFound") throw error; // it has just ended by itself
     });

@@ -1,6 +1,6 @@
 /** Ending a container by signals: stop and kill. */
 
-import { conflict, kindOf, notModified } from "../base/errors.ts";
+import { conflict, invalid, kindOf, messageOf, notModified } from "../base/errors.ts";
 import { settlesWithin } from "../base/time.ts";
 import type { Task } from "../runtime/runtime.ts";
 import { signalNumber } from "../runtime/signals.ts";
@@ -23,6 +23,15 @@ export interface StopOptions {
 
 const exited = (state: Extract<State, { readonly phase: "restarting" }>): State =>
   transition(state, { phase: "exited", last: state.last });
+
+/** @throws invalid in Docker's words */
+function killSignal(reference: string, signal: string): number {
+  try {
+    return signalNumber(signal || "SIGKILL");
+  } catch (error) {
+    throw invalid(`cannot kill container: ${reference}: ${messageOf(error)}`);
+  }
+}
 
 export class Stops {
   readonly #life: Life;
@@ -88,7 +97,7 @@ export class Stops {
   async kill(reference: string, signal: string): Promise<void> {
     const container = this.#life.get(reference);
     const { id, config, state } = container;
-    const number = signalNumber(signal || "SIGKILL");
+    const number = killSignal(reference, signal);
     if (!isUp(state)) throw conflict(`cannot kill container: ${reference}: container ${id} is not running`);
     const ended = this.#life.exits.next(id);
     const isEnd = endsIt(number, config.stopSignal);

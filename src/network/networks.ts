@@ -108,7 +108,7 @@ export class Networks {
   /** @throws notFound */
   driverOf({ driver }: Pick<Network, "driver">): NetworkDriver {
     const found = this.#options.drivers.find(({ name }) => name === driver);
-    if (!found) throw notFound(`could not find plugin ${driver} in v1 plugin registry: plugin not found`);
+    if (!found) throw notFound(`plugin ${JSON.stringify(driver)} not found`);
     return found;
   }
 
@@ -154,7 +154,7 @@ export class Networks {
     const used = this.#usedSubnets();
     const families = [...(asked.enableIPv4 ? [4 as const] : []), ...(asked.enableIPv6 ? [6 as const] : [])];
     if (families.length === 0) throw invalid("IPv4 or IPv6 must be enabled");
-    const given = asked.pools.map((pool) => ({ pool, family: parseCidr(pool.subnet).subnet.family }));
+    const given = asked.pools.map((pool) => ({ pool, family: subnetOf(pool).family }));
     const stray = given.find(({ family }) => !families.includes(family));
     if (stray)
       throw invalid(
@@ -207,6 +207,15 @@ export class Networks {
   /** Nobody removes the network meanwhile. */
   hold(id: string): Promise<AsyncDisposable> {
     return this.#locks.acquire(id);
+  }
+}
+
+/** @throws invalid in Docker's words */
+function subnetOf({ subnet }: PoolSpec): Subnet {
+  try {
+    return parseCidr(subnet).subnet;
+  } catch {
+    throw invalid(`invalid network config:\ninvalid subnet ${subnet}: invalid CIDR block notation`);
   }
 }
 

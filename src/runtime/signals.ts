@@ -24,16 +24,16 @@ for (const [name, number] of [
 
 /**
  * @param text  `SIGTERM`, `term` or `15`
- * @throws invalid `Invalid signal: …`
+ * @throws invalid `invalid signal: …`
  */
 export function signalNumber(text: string): number {
   if (/^\d+$/.test(text)) {
     const number = Number(text);
     if (number >= 1 && number <= REALTIME_MAX) return number;
-    throw invalid(`Invalid signal: ${text}`);
+    throw invalid(`invalid signal: ${text}`);
   }
   const name = text.toUpperCase().replace(/^SIG/, "");
   const number = NUMBERS.get(name) ?? realtimeNumber(name);
-  if (number === undefined) throw invalid(`Invalid signal: ${text}`);
+  if (number === undefined) throw invalid(`invalid signal: ${text}`);
   return number;
 }

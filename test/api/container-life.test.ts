@@ -118,7 +118,7 @@ describe("DELETE /containers/{id}", () => {
     const { status, body } = await house.json(`DELETE /containers/${id}`);
     expect([status, body.message]).toEqual([
       409,
-      'cannot remove container "/busy": container is running: stop the container before removing or force remove',
+      'cannot remove container "busy": container is running: stop the container before removing or force remove',
     ]);
     expect((await house.json(`DELETE /containers/${id}?force=1`)).status).toBe(204);
     expect(house.held()).toEqual({ tasks: 0, cgroups: 0, endpoints: 0 });

@@ -24,7 +24,7 @@ describe("POST /containers/{id}/pause and unpause", () => {
     ["POST /containers/it/start", 409, /^cannot start a paused container, try unpause instead$/],
     ["POST /containers/it/exec", 409, /^Container it is paused, unpause the container before exec$/],
     ["POST /containers/it/attach", 409, /^Container it is paused, unpause the container before attach$/],
-    ["DELETE /containers/it", 409, /^cannot remove container "\/it": container is paused and must be unpaused first$/],
+    ["DELETE /containers/it", 409, /^cannot remove container "it": container is paused and must be unpaused first$/],
   ])("%s of a paused container is refused with %d", async (line, status, words) => {
     await using house = await House.open();
     await house.run(["sleep"], {}, "?name=it");

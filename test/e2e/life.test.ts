@@ -137,7 +137,7 @@ e2e("a container's life", (engine) => {
     const id = await sleeper("--name", "stubborn");
     const refused = await docker("rm", "stubborn");
     expect(refused.stderr).toContain(
-      'cannot remove container "/stubborn": container is running: stop the container before removing or force remove',
+      'cannot remove container "stubborn": container is running: stop the container before removing or force remove',
     );
     expect(refused.code).toBe(1);
     expect(await ok("rm", "-f", "stubborn")).toBe("stubborn");

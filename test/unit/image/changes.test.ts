@@ -65,7 +65,7 @@ describe("applyChanges() of", () => {
     [`ENV A=${"${a:-".repeat(100)}x${"}".repeat(100)}`, "failed to process: variables are nested too deeply"],
     ["EXPOSE 70000", "invalid containerPort: 70000"],
     ["EXPOSE 90-80", "invalid containerPort: 90-80"],
-    ["STOPSIGNAL NOPE", "Invalid signal: NOPE"],
+    ["STOPSIGNAL NOPE", "invalid signal: NOPE"],
     ["ONBUILD ONBUILD RUN x", "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed"],
     ["ONBUILD FROM x", "FROM isn't allowed as an ONBUILD trigger"],
     ["SHELL bash", "SHELL requires the arguments to be in JSON form"],

@@ -16,5 +16,5 @@ test.each([
 });
 
 test.each(["", "0", "65", "SIGX", "RTMIN-1", "RTMAX+1", "RTMIN+40", "-9"])("signalNumber() refuses %j", (text) => {
-  expect(() => signalNumber(text)).toThrow(`Invalid signal: ${text}`);
+  expect(() => signalNumber(text)).toThrow(`invalid signal: ${text}`);
 });
