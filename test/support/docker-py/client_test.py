@@ -27,12 +27,27 @@ def name():
     return "py-" + uuid.uuid4().hex[:12]
 
 
+def remove(container):
+    """One with --rm may be about to go by itself."""
+    try:
+        container.remove(force=True, v=True)
+    except docker.errors.NotFound:
+        pass
+    except docker.errors.APIError as error:
+        if error.status_code != 409:
+            raise
+        try:
+            container.wait(condition="removed")
+        except docker.errors.NotFound:
+            pass
+
+
 @pytest.fixture
 def client():
     client = docker.from_env()
     yield client
     for container in client.containers.list(all=True, ignore_removed=True):
-        container.remove(force=True, v=True)
+        remove(container)
     for network in client.networks.list():
         if network.name not in ("bridge", "host", "none"):
             network.remove()
