@@ -2,7 +2,6 @@
  * is idle ends. Answers come from the address that the client has asked. */
 #include "net.h"
 #include <netinet/ip.h>
-#include <time.h>
 
 enum { MOST_FLOWS = 4096, LARGEST = 65536, BURST = 64 };
 
@@ -28,14 +27,6 @@ static struct flow *flows;
 static struct port *ports;
 static int flow_count;
 static char buffer[LARGEST];
-
-static int64_t
-now_ms (void)
-{
-  struct timespec now;
-  clock_gettime (CLOCK_MONOTONIC, &now);
-  return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static bool
 same (const union address *one, const union address *other)

@@ -1,6 +1,5 @@
 /* bosun-net: dispatch, and the loop that all of its modes share. */
 #include "net.h"
-#include <poll.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <grp.h>
@@ -45,7 +44,7 @@ loop_forget (struct source *source)
   source->ready = NULL;
 }
 
-static int64_t
+int64_t
 now_ms (void)
 {
   struct timespec now;
@@ -119,10 +118,28 @@ drop_privileges (void)
   prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
+int
+follow (pid_t pid)
+{
+  static struct source process;
+  process = (struct source){ .fd = (int) syscall (SYS_pidfd_open, pid, 0), .ready = ended };
+  return process.fd < 0 ? -errno : loop_watch (&process, EPOLLIN);
+}
+
+void
+let_go (void)
+{
+  int null = open ("/dev/null", O_RDWR);
+  for (int fd = 0; fd < 3; fd++)
+    dup2 (null, fd);
+  if (null > 2)
+    close (null);
+  drop_privileges ();
+}
+
 void
 follow_caller (void)
 {
-  static struct source process;
   char line[32];
   size_t size = 0;
   uint64_t pid;
@@ -131,17 +148,10 @@ follow_caller (void)
   line[size] = '\0';
   if (parse_number (line, INT_MAX, &pid) < 0)
     _exit (1); /* nobody wants it any more */
-  process = (struct source){ .fd = (int) syscall (SYS_pidfd_open, (pid_t) pid, 0), .ready = ended };
-  if (process.fd < 0)
-    _exit (errno == ESRCH ? 0 : 1); /* it has ended already */
-  if (loop_watch (&process, EPOLLIN) < 0)
-    _exit (1);
-  int null = open ("/dev/null", O_RDWR);
-  for (int fd = 0; fd < 3; fd++)
-    dup2 (null, fd);
-  if (null > 2)
-    close (null);
-  drop_privileges ();
+  int error = follow ((pid_t) pid);
+  if (error < 0)
+    _exit (error == -ESRCH ? 0 : 1); /* it has ended already */
+  let_go ();
 }
 
 /* A daemon's fate must not be this process's. Descriptors: as many as there may be. */
@@ -161,16 +171,25 @@ detach (void)
     }
 }
 
+static const struct mode
+{
+  const char *name;
+  int (*run) (char **words);
+} modes[] = {
+  { "ports", ports_main },
+  { "names", names_main },
+};
+
 int
 main (int argc, char **argv)
 {
-  if (argc < 2 || strcmp (argv[1], "ports") != 0)
-    {
-      dprintf (2, "usage: bosun-net ports {tcp|udp ADDRESS[,ADDRESS] LOW-HIGH TARGET PORT}…\n");
-      return 2;
-    }
-  detach ();
-  if (loop_open () < 0)
-    return 1;
-  return ports_main (argv + 2);
+  for (int i = 0; argc > 1 && i < lengthof (modes); i++)
+    if (strcmp (argv[1], modes[i].name) == 0)
+      {
+        detach ();
+        return loop_open () < 0 ? 1 : modes[i].run (argv + 2);
+      }
+  dprintf (2, "usage: bosun-net ports {tcp|udp ADDRESS[,ADDRESS] LOW-HIGH TARGET PORT}…\n"
+              "       bosun-net names PID FOLDER CONTAINER\n");
+  return 2;
 }

@@ -34,10 +34,17 @@ void loop_run (void (*every) (void), int ms);
 int address_parse (const char *text, uint16_t port, union address *out);
 socklen_t address_size (const union address *address);
 
+int64_t now_ms (void);
+
+/* From now on this process ends with process PID. */
+int follow (pid_t pid);
+/* What is left to do needs no privileges, and nothing of the caller. */
+void let_go (void);
 /* Reads the pid of the process with whose end this one ends; from then on nothing of the caller is left. Without one it ends now. */
 void follow_caller (void);
 
 int ports_main (char **argv);
+int names_main (char **words);
 
 /* A TCP listener whose connections go on to TARGET. So are UDP datagrams, with answers to where they came from. */
 int relay_listen (int fd, const union address *target);
