@@ -193,10 +193,19 @@ export class Endpoints {
     });
   }
 
+  /** The host's own on the default bridge, which is there afterwards. */
+  async bridgeAddresses(): Promise<readonly string[]> {
+    const { id } = this.networks.get("bridge");
+    await using _ = await this.networks.hold(id);
+    const network = this.#current(id);
+    await this.networks.driverOf(network).ensure(network);
+    return network.pools.flatMap(({ gateway }) => gateway ?? []);
+  }
+
   /** Every place that a container has taken. @param pid  a process in its network namespace */
   async connectAll(containerId: string, pid: number): Promise<void> {
     this.#processes.set(containerId, { pid, start: processStart(pid) });
-    const places = this.#byPriority(containerId);
+    const places = this.byPriority(containerId);
     const ways = FAMILIES.map((family) => places.find((place) => gatewayOf(place, family) !== ""));
     for (const place of this.of(containerId).values()) {
       const gateways = FAMILIES.flatMap((family, at) =>
@@ -227,7 +236,7 @@ export class Endpoints {
   }
 
   /** The network with the highest priority comes first; of several, the first by name. */
-  #byPriority(containerId: string): readonly Place[] {
+  byPriority(containerId: string): readonly Place[] {
     return [...this.of(containerId).values()].toSorted(
       (one, other) =>
         other.attachment.gatewayPriority - one.attachment.gatewayPriority ||
@@ -237,12 +246,12 @@ export class Endpoints {
 
   /** Where a container's packets leave, and its published ports are reached; undefined when nothing leads out. */
   wayOut(containerId: string): Place | undefined {
-    return this.#byPriority(containerId).find(({ endpoint }) => endpoint.gateway !== "" || endpoint.gateway6 !== "");
+    return this.byPriority(containerId).find(({ endpoint }) => endpoint.gateway !== "" || endpoint.gateway6 !== "");
   }
 
   /** The way out of each family. */
   #route(containerId: string, pid: number): void {
-    const places = this.#byPriority(containerId);
+    const places = this.byPriority(containerId);
     if (places.every(({ endpoint }) => endpoint.interface === "")) return;
     for (const family of FAMILIES) {
       const way = places.find((place) => gatewayOf(place, family) !== "");

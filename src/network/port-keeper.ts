@@ -4,7 +4,13 @@
  */
 
 import { internal } from "../base/errors.ts";
-import { isRunning, processStart, signalProcess } from "../base/processes.ts";
+import {
+  adoptNetProgram,
+  type NetProgram,
+  type ProcessIdentity,
+  ProgramRefused,
+  startNetProgram,
+} from "./net-program.ts";
 
 /** Ports that belong together: the same number on each address. */
 export interface HeldGroup {
@@ -14,13 +20,6 @@ export interface HeldGroup {
   readonly high: number;
   readonly target: string;
   readonly targetPort: number;
-}
-
-/** A keeper as it is on record. */
-export interface KeeperIdentity {
-  readonly pid: number;
-  /** Clock ticks after the boot: tells it from another process that has its pid later. */
-  readonly start: string;
 }
 
 /** Somebody has a port already. */
@@ -43,7 +42,7 @@ export interface HeldPorts {
   retire(): Promise<void>;
 }
 
-export interface Keeper extends KeeperIdentity, HeldPorts {
+export interface Keeper extends ProcessIdentity, HeldPorts {
   /** Of each group. */
   readonly ports: readonly number[];
   /** From now on it lives as long as this process. */
@@ -61,57 +60,27 @@ function refusal(groups: readonly HeldGroup[], line: string): Error {
   return new PortTaken(group, address, Number(port), Number(errno));
 }
 
+const heldBy = (program: Pick<NetProgram, "end">): HeldPorts => ({
+  end: () => program.end(9),
+  retire: () => program.end(15),
+});
+
 /** @param program  bosun-net. @throws PortTaken; nothing is held then */
 export async function keepPorts(program: string, groups: readonly HeldGroup[]): Promise<Keeper> {
-  const child = Bun.spawn([program, "ports", ...groups.flatMap(words)], {
-    stdin: "pipe",
-    stdout: "pipe",
-    stderr: "ignore",
+  const started = await startNetProgram(program, ["ports", ...groups.flatMap(words)]).catch((error: unknown) => {
+    throw error instanceof ProgramRefused ? refusal(groups, error.line) : error;
   });
-  let text = "";
-  const decoder = new TextDecoder();
-  for await (const bytes of child.stdout) {
-    text += decoder.decode(bytes, { stream: true });
-    if (text.endsWith("ready\n")) break;
-  }
-  const lines = text.trimEnd().split("\n");
-  if (lines.at(-1) !== "ready") {
-    await child.exited;
-    throw refusal(groups, lines.at(-1) ?? "");
-  }
-  child.unref();
   return {
-    pid: child.pid,
-    start: processStart(child.pid) ?? "",
-    ports: lines.slice(0, -1).map((line) => Number(line.split(" ")[1])),
-    follow(pid) {
-      child.stdin.write(`${pid}\n`);
-      child.stdin.end();
-    },
-    async end() {
-      child.kill("SIGKILL");
-      await child.exited;
-    },
-    async retire() {
-      child.kill("SIGTERM");
-      await child.exited;
-    },
+    ...heldBy(started),
+    pid: started.pid,
+    start: started.start,
+    ports: started.lines.map((line) => Number(line.split(" ")[1])),
+    follow: (pid) => started.tell(String(pid)),
   };
 }
 
-/** Whether one that is on record lives still. */
-export const isAlive = ({ pid, start }: KeeperIdentity): boolean => isRunning(pid, start);
-
-/** A process that was killed is gone within milliseconds; longer than this it is stuck in the kernel. */
-const GONE_MS = 2000;
-
 /** An earlier daemon's. @returns undefined when it lives no more */
-export function adoptKeeper(identity: KeeperIdentity): HeldPorts | undefined {
-  if (!isAlive(identity)) return undefined;
-  const endWith = async (signal: number): Promise<void> => {
-    signalProcess(identity.pid, signal, () => isAlive(identity));
-    const limit = Date.now() + GONE_MS;
-    while (isAlive(identity) && Date.now() < limit) await Bun.sleep(1); // not our child: nothing tells of its end
-  };
-  return { end: () => endWith(9), retire: () => endWith(15) };
+export function adoptKeeper(identity: ProcessIdentity): HeldPorts | undefined {
+  const program = adoptNetProgram(identity);
+  return program && heldBy(program);
 }

@@ -12,22 +12,15 @@ import type { Endpoint } from "./driver.ts";
 import type { Place } from "./endpoints.ts";
 import type { Firewall } from "./firewall.ts";
 import type { PortRule } from "./firewall-rules.ts";
-import {
-  adoptKeeper,
-  type HeldGroup,
-  type HeldPorts,
-  type Keeper,
-  type KeeperIdentity,
-  keepPorts,
-  PortTaken,
-} from "./port-keeper.ts";
+import type { ProcessIdentity } from "./net-program.ts";
+import { adoptKeeper, type HeldGroup, type HeldPorts, type Keeper, keepPorts, PortTaken } from "./port-keeper.ts";
 import { formatPort, type PortBinding, type PublishedPort } from "./ports.ts";
 
 /** What a container has published, as it is on record. */
 export interface Publication {
   readonly ports: readonly PublishedPort[];
   /** Holds them; undefined when there is nothing to hold. */
-  readonly keeper: KeeperIdentity | undefined;
+  readonly keeper: ProcessIdentity | undefined;
 }
 
 const NOTHING: Publication = { ports: [], keeper: undefined };
