@@ -51,6 +51,8 @@ export interface Config {
   readonly respectHostFirewall: boolean;
   /** Whether the host is made to forward. */
   readonly forward: boolean;
+  /** What `host-gateway` means to containers; none for the default bridge's own addresses. */
+  readonly hostGateways: readonly string[];
   readonly dns: readonly string[];
   readonly dnsOptions: readonly string[];
   readonly dnsSearch: readonly string[];
@@ -137,6 +139,7 @@ const OPTIONS: Readonly<Record<string, Option>> = {
   iptables: { kind: "bool" },
   "respect-host-firewall": { kind: "bool" },
   "ip-forward": { kind: "bool" },
+  "host-gateway-ip": { kind: "list", key: "host-gateway-ips" },
   dns: { kind: "list" },
   "dns-opt": { kind: "list", key: "dns-opts" },
   "dns-search": { kind: "list" },
@@ -175,6 +178,9 @@ export const OPTION_NAMES: readonly string[] = Object.entries(OPTIONS).map(
 
 /** dockerd's old spellings. */
 const ALIASES: Readonly<Record<string, string>> = { graph: "data-root" };
+
+/** And of keys in daemon.json. */
+const FILE_ALIASES: Readonly<Record<string, string>> = { ...ALIASES, "host-gateway-ip": "host-gateway-ips" };
 
 /** What the `data-root` of an engine without flags is. */
 export const DEFAULT_HOST = "unix:///run/bosun.sock";
@@ -262,14 +268,14 @@ function parseFile(path: string, mustExist: boolean): Raw {
     throw invalid(`unable to configure the daemon with file ${path}: want a JSON object`);
   const given = new Map(Object.entries(document).flatMap(([key, value]) => flattened(key, value)));
   const byKey = new Map(Object.entries(OPTIONS).map(([name, option]) => [option.key ?? name, name]));
-  const unknown = [...given.keys()].filter((key) => !byKey.has(ALIASES[key] ?? key));
+  const unknown = [...given.keys()].filter((key) => !byKey.has(FILE_ALIASES[key] ?? key));
   if (unknown.length > 0)
     throw invalid(
       `unable to configure the daemon with file ${path}: the following directives don't match any configuration option: ${unknown.join(", ")}`,
     );
   return new Map(
     [...given].map(([key, value]) => {
-      const name = byKey.get(ALIASES[key] ?? key) ?? key;
+      const name = byKey.get(FILE_ALIASES[key] ?? key) ?? key;
       return [name, fileValues(key, optionFor(name), value)];
     }),
   );
@@ -416,6 +422,19 @@ function toRuntimes(values: Values): Pick<Config, "runtimes" | "defaultRuntime">
   return { runtimes, defaultRuntime: runtimes[defaultRuntime] ? defaultRuntime : "bosun" };
 }
 
+/** One of each family at most, as dockerd has it. */
+function toHostGateways(values: Values): readonly string[] {
+  const texts = values.list("host-gateway-ip");
+  const families = texts.map((text) => {
+    const address = asAddress(text);
+    if (!address) throw invalid(`invalid value for --host-gateway-ip: ${text} (want an IP address)`);
+    return address.family;
+  });
+  if (new Set(families).size < families.length)
+    throw invalid(`invalid value for --host-gateway-ip: ${texts.join(", ")} (want one of each family)`);
+  return texts;
+}
+
 /** `domain=url`, several of one domain in their order. */
 function toMirrors(values: Values): Readonly<Record<string, readonly string[]>> {
   const mirrors: Record<string, string[]> = {};
@@ -485,6 +504,7 @@ function toConfig(values: Values): Config {
     firewall: values.flag("iptables", true),
     respectHostFirewall: values.flag("respect-host-firewall", false),
     forward: values.flag("ip-forward", true),
+    hostGateways: toHostGateways(values),
     dns: values.list("dns"),
     dnsOptions: values.list("dns-opt"),
     dnsSearch: values.list("dns-search"),

@@ -29,13 +29,17 @@ import { ContainerCgroups } from "./container/cgroups.ts";
 import { Commits } from "./container/commit.ts";
 import { Containers } from "./container/containers.ts";
 import { copyUp } from "./container/copy-up.ts";
+import type { Resolver } from "./container/etc-files.ts";
 import { Execs } from "./container/exec.ts";
 import { Files } from "./container/files.ts";
 import { ContainerChecker } from "./container/fsck.ts";
 import { HealthMonitor } from "./container/health-monitor.ts";
+import { HostResolv } from "./container/host-resolv.ts";
 import { snapshotsOf } from "./container/image-mounts.ts";
 import { Launcher, type LauncherOptions } from "./container/launch.ts";
+import { linkNames, linksView } from "./container/legacy-links.ts";
 import { ContainerLogs, checkLogDefaults } from "./container/logs.ts";
+import { Naming } from "./container/naming.ts";
 import { Networking } from "./container/networking.ts";
 import { containerMigrations, Records } from "./container/records.ts";
 import { ContainerVolumes } from "./container/volumes.ts";
@@ -58,6 +62,7 @@ import { Firewall } from "./network/firewall.ts";
 import { Guard } from "./network/guard.ts";
 import { HostFilter } from "./network/host-filter.ts";
 import { hostSubnets } from "./network/host-subnets.ts";
+import { NameService } from "./network/name-service.ts";
 import { type Exchange, Netlink } from "./network/netlink.ts";
 import { Networks, networkMigrations } from "./network/networks.ts";
 import { uniqueLocalPool } from "./network/pools.ts";
@@ -139,10 +144,24 @@ function seccompFor({ seccompProfile }: Config, host: SystemFacts["host"]): Laun
   };
 }
 
+const resolverOf = ({ dns, dnsSearch, dnsOptions }: Config): Resolver => ({
+  servers: dns,
+  search: dnsSearch,
+  options: dnsOptions,
+});
+
 /** Two engines on one host have bridges, and so tables, of different names. */
 const firewallTable = ({ bridge }: Config): string => `bosun-${bridge.name}`;
 
-function openNetworks(config: Config, database: Database, events: Events, log: Logger): Networking {
+interface Surroundings {
+  readonly database: Database;
+  readonly events: Events;
+  readonly records: Records;
+  readonly hostResolv: HostResolv;
+  readonly log: Logger;
+}
+
+function openNetworks(config: Config, { database, events, records, hostResolv, log }: Surroundings): Networking {
   const netlink = new Netlink((request, pid) => exchangeNetlink(NETLINK.route, request, pid));
   const table = firewallTable(config);
   const exchange: Exchange = (request, pid) => exchangeNetlink(NETLINK.netfilter, request, pid);
@@ -168,8 +187,11 @@ function openNetworks(config: Config, database: Database, events: Events, log: L
       defaultBridge(identity, config.bridge, { present: netlink.addresses(config.bridge.name), recorded, used, pools }),
     emit: (action, { id, name, driver }) => events.emit("network", action, id, { name, type: driver }),
   });
-  const ports = new PublishedPorts(firewall, builtFile("bosun-net"));
-  return new Networking(networks, new Endpoints(networks, netlink), ports);
+  const program = builtFile("bosun-net");
+  const endpoints = new Endpoints(networks, netlink);
+  const service = new NameService({ folder: join(config.execRoot, "names"), program, log });
+  const naming = new Naming({ records, endpoints, service, resolver: resolverOf(config), hostResolv });
+  return new Networking(networks, endpoints, new PublishedPorts(firewall, program), naming);
 }
 
 function guardNetworks({ endpoints, ports }: Networking, log: Logger): Guard {
@@ -241,7 +263,8 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
   const cgroups = openCgroups();
   const runtime = openRuntimes(config, cgroups.mounts);
   const records = new Records(database, join(config.dataRoot, "containers"));
-  const networking = openNetworks(config, database, events, log);
+  const hostResolv = stack.use(new HostResolv());
+  const networking = openNetworks(config, { database, events, records, hostResolv, log });
   const { networks, endpoints } = networking;
   const volumeDrivers = new VolumeDrivers([new LocalDriver(join(config.dataRoot, "volumes"))], {
     folders: PLUGIN_FOLDERS,
@@ -281,8 +304,10 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
       init: config.init,
       noNewPrivileges: config.noNewPrivileges,
       ulimits: config.defaultUlimits,
-      resolver: { servers: config.dns, search: config.dnsSearch, options: config.dnsOptions },
+      resolver: resolverOf(config),
+      hostGateways: config.hostGateways,
     },
+    hostResolv,
     rootfs,
     initPath: builtFile("bosun-shim"),
     capabilities: ownCapabilities(),
@@ -369,6 +394,8 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
   });
   const view: ViewContext = {
     findNetwork: (reference) => networks.find(reference),
+    links: (container) => linksView(container, records),
+    linkNames: () => linkNames(records),
     folder: (id) => records.folder(id),
     logPath: (container) => logs.publicPath(container),
     execIds: (id) => execs.of(id),

@@ -16,6 +16,10 @@ import { bindingsView, exposes, portList, publishes } from "./ports.ts";
 /** What the projections need from elsewhere. */
 export interface ViewContext {
   readonly findNetwork: FindNetwork;
+  /** By which others know it, as inspect shows them: `/db:/web/alias`. */
+  readonly links: (container: Container) => readonly string[];
+  /** Further names of containers, by id: `/web/alias`. */
+  readonly linkNames: () => ReadonlyMap<string, readonly string[]>;
   /** Files of a container under the data root. */
   readonly folder: (id: string) => string;
   readonly logPath: (container: Container) => string;
@@ -107,7 +111,8 @@ export async function list(all: readonly Container[], options: ListOptions, view
   const wanted = everything ? shown : shown.filter(({ state }) => isUp(state));
   const limited = options.limit > 0 ? wanted.slice(0, options.limit) : wanted;
   const now = Date.now();
-  const summaries = limited.map((container) => summary(container, view, now));
+  const aliases = view.linkNames();
+  const summaries = limited.map((container) => summary(container, view, now, aliases.get(container.id) ?? []));
   if (!options.size) return stringifyList(summaries);
   const sized = summaries.map(async (one) => {
     const [{ bytes }, image] = await Promise.all([view.usage(one.Id), view.imageSize(one.ImageID)]);
@@ -134,11 +139,11 @@ function between(newest: readonly Container[], filters: Filters): readonly Conta
 const commandLine = (words: readonly string[]): string =>
   words.map((word) => (/\s/.test(word) ? `'${word.replaceAll("'", "'\\''")}'` : word)).join(" ");
 
-function summary(container: Container, view: ViewContext, now: number) {
+function summary(container: Container, view: ViewContext, now: number, aliases: readonly string[]) {
   const { id, name, created, imageId, config, host, state } = container;
   return {
     Id: id,
-    Names: [`/${name}`],
+    Names: [`/${name}`, ...aliases],
     Image: config.image,
     ImageID: imageId,
     Command: commandLine([...config.entrypoint, ...config.cmd]),
@@ -223,7 +228,8 @@ const disksOf = (resources: Resources) => {
   };
 };
 
-function hostConfigOf({ host }: Container, view: ViewContext) {
+function hostConfigOf(container: Container, view: ViewContext) {
+  const { host } = container;
   const { resources, namespaces } = host;
   const shown = (mode: string, hidden: string) => (mode === hidden ? "" : mode);
   return {
@@ -248,7 +254,7 @@ function hostConfigOf({ host }: Container, view: ViewContext) {
     GroupAdd: orNull(host.groupAdd),
     IpcMode: namespaces.ipc,
     Cgroup: "",
-    Links: orNull(host.links),
+    Links: orNull(view.links(container)),
     OomScoreAdj: host.oomScoreAdj,
     PidMode: shown(namespaces.pid, "private"),
     Privileged: host.privileged,

@@ -43,6 +43,7 @@ async function create(c: Ctx, { containers, defaults }: ContainersApi): Promise<
     host.namespaces.network,
     body.document("NetworkingConfig").document("EndpointsConfig"),
     body.text("MacAddress"),
+    host.links,
   );
   const { id, warnings } = await containers.create(
     c.req.query("name") || undefined,
@@ -117,7 +118,10 @@ export function dimensions(c: Ctx): [rows: number, columns: number] {
 }
 
 async function remove(c: Ctx, { containers }: ContainersApi): Promise<Response> {
-  if (flag(c, "link")) throw notImplemented("removing a link is not supported yet");
+  if (flag(c, "link")) {
+    await containers.removeLink(param(c, "id"));
+    return empty(204);
+  }
   await containers.remove(param(c, "id"), flag(c, "force"), flag(c, "v"));
   return empty(204);
 }
@@ -202,5 +206,5 @@ export function containersRouter(api: ContainersApi): Hono<Env> {
       return json({ Titles: titles, Processes: rows });
     })
     .get("/containers/:id/changes", (c) => changes(c, api))
-    .delete("/containers/:id", (c) => remove(c, api));
+    .delete("/containers/:id{.+}", (c) => remove(c, api));
 }

@@ -26,7 +26,7 @@ import { toBindings, toExposed } from "./ports.ts";
 import { inRange, toResources } from "./resources.ts";
 
 const CONFIG_REFUSED = ["Shell"];
-const HOST_REFUSED = ["Cgroup", "Links"];
+const HOST_REFUSED = ["Cgroup"];
 
 export function refuse(document: Document, names: readonly string[]): void {
   const asked = names.find((name) => !isBlank(document.get(name)));

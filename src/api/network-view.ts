@@ -1,5 +1,6 @@
 /** A container's networks as clients see them. Source: Docker Engine API 1.50, NetworkSettings and EndpointSettings. */
 
+import { dnsNames } from "../container/naming.ts";
 import type { Container } from "../container/records.ts";
 import { isLive } from "../container/state.ts";
 import type { Attachment } from "../network/attachment.ts";
@@ -19,11 +20,6 @@ function ipamConfig({ address, address6, linkLocal }: Attachment) {
     ...(linkLocal.length > 0 && { LinkLocalIPs: linkLocal }),
   };
 }
-
-/** What the name service knows a container by in a network of users' own. */
-export const dnsNames = ({ id, name, config }: Container, { aliases }: Attachment): readonly string[] => [
-  ...new Set([name, ...aliases, id.slice(0, 12), ...(config.hostname ? [config.hostname] : [])]),
-];
 
 function endpointView(container: Container, attachment: Attachment, endpoint: Endpoint | undefined, networkId: string) {
   const isOwn = !["bridge", "host", "none"].includes(attachment.network);

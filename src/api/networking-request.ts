@@ -2,9 +2,9 @@
 
 import { invalid } from "../base/errors.ts";
 import type { Namespaces } from "../container/config.ts";
+import { parseLink } from "../container/links.ts";
 import { asAddress, parseMac } from "../network/addresses.ts";
 import { type Attachment, plainAttachment } from "../network/attachment.ts";
-import { refuse } from "./create-request.ts";
 import { type Document, isBlank } from "./document.ts";
 
 function addressOf(document: Document, name: string, family: 4 | 6): string {
@@ -14,9 +14,14 @@ function addressOf(document: Document, name: string, family: 4 | 6): string {
   return text;
 }
 
+/** As it is written. @throws invalid */
+function checkLink(text: string): string {
+  parseLink(text);
+  return text;
+}
+
 /** @param settings  EndpointSettings; what an inspect has put into them (addresses in use) is not a wish */
 export function toAttachment(network: string, settings: Document): Attachment {
-  refuse(settings, ["Links"]);
   const ipam = settings.document("IPAMConfig");
   const macAddress = settings.text("MacAddress");
   if (macAddress !== "") parseMac(macAddress);
@@ -30,7 +35,7 @@ export function toAttachment(network: string, settings: Document): Attachment {
     linkLocal,
     macAddress,
     aliases: settings.words("Aliases") ?? [],
-    links: [],
+    links: (settings.words("Links") ?? []).map(checkLink),
     driverOptions: settings.texts("DriverOpts"),
     gatewayPriority: settings.number("GwPriority"),
   };
@@ -65,6 +70,7 @@ export function toAttachments(
   namespace: Namespaces["network"],
   endpoints: Document,
   macAddress: string,
+  links: readonly string[],
 ): readonly Attachment[] {
   if (namespace.startsWith("container:")) {
     if (endpoints.names.length > 0)
@@ -80,7 +86,8 @@ export function toAttachments(
   if (named.size > 0 && !named.has(networkMode) && namespace === "host")
     throw invalid("container cannot be connected to host network and to others");
   const first = named.get(networkMode) ?? plainAttachment(networkMode);
-  const own = macAddress !== "" && first.macAddress === "" ? { ...first, macAddress } : first;
+  const linked = named.has(networkMode) || networkMode === "bridge" ? first : { ...first, links: links.map(checkLink) };
+  const own = macAddress !== "" && linked.macAddress === "" ? { ...linked, macAddress } : linked;
   if (macAddress !== "" && own.macAddress !== macAddress)
     throw invalid(
       "the container-wide MAC address must match the endpoint-specific MAC address for the main network, or be left empty",

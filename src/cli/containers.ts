@@ -211,13 +211,15 @@ export const rmCommand: Command = {
   summary: "Remove one or more containers",
   flags: {
     force: { kind: "bool", short: "f", help: "Force the removal of a running container (uses SIGKILL)" },
+    link: { kind: "bool", short: "l", help: "Remove the specified link" },
     volumes: { kind: "bool", short: "v", help: "Remove anonymous volumes associated with the container" },
   },
   args: [1, Number.POSITIVE_INFINITY],
   run: (client, flags) =>
     forEach(flags.args, async (name) => {
-      const query = { force: flags.on("force") ? "1" : "0", v: flags.on("volumes") ? "1" : "0" };
-      await client.request("DELETE", path(name), { query });
+      const number = (flag: string) => (flags.on(flag) ? "1" : "0");
+      const query = { force: number("force"), link: number("link"), v: number("volumes") };
+      await client.request("DELETE", path(name.replace(/^\//, "")), { query });
       return name;
     }),
 };

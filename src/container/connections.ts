@@ -3,7 +3,9 @@
 import { forbidden, messageOf } from "../base/errors.ts";
 import type { Attachment } from "../network/attachment.ts";
 import type { Place } from "../network/endpoints.ts";
+import { parentsOf, withoutLink } from "./legacy-links.ts";
 import type { Life } from "./life.ts";
+import { parseLink } from "./links.ts";
 import { bindingsOf, checkOwnNetworks, isTo } from "./networking.ts";
 import type { Container } from "./records.ts";
 import { isLive } from "./state.ts";
@@ -36,14 +38,14 @@ export class Connections {
     const wanted = { ...container, networks: [...others, attachment] };
     if (!isLive(container.state)) return void (await this.#save(wanted));
     const way = networking.wayOut(id);
-    const { endpoint } = await networking.connect(id, attachment, container.state.pid);
+    const { endpoint } = await networking.connect(container, attachment, container.state.pid);
     const joined = { ...wanted, endpoints: [...container.endpoints, endpoint] };
     const connected = await this.#followWay(container, joined, way, container.state.pid).catch(async (error) => {
-      if (isLive(container.state)) await networking.disconnect(id, network.id, container.state.pid);
+      if (isLive(container.state)) await networking.disconnect(container, network.id, container.state.pid);
       throw error;
     });
     await this.#save(connected);
-    await this.#rewriteHosts(container, connected);
+    await this.#rewriteEtc(container, connected);
     this.#life.networkEvent(connected, "connect", network.id);
   }
 
@@ -61,7 +63,7 @@ export class Connections {
     const left = { ...container, networks: container.networks.filter((one) => one !== found) };
     if (!isLive(container.state) || !network) return void (await this.#save(left));
     const way = networking.wayOut(id);
-    await networking.disconnect(id, network.id, container.state.pid);
+    await networking.disconnect(container, network.id, container.state.pid);
     const endpoints = container.endpoints.filter(({ networkId }) => networkId !== network.id);
     const parted = { ...left, endpoints };
     const disconnected = await this.#followWay(container, parted, way, container.state.pid).catch((error) => {
@@ -69,7 +71,7 @@ export class Connections {
       return { ...parted, publication: undefined }; // it has left the network already
     });
     await this.#save(disconnected);
-    await this.#rewriteHosts(container, disconnected);
+    await this.#rewriteEtc(container, disconnected);
     this.#life.networkEvent(container, "disconnect", network.id);
   }
 
@@ -80,15 +82,43 @@ export class Connections {
     return { ...after, publication: await networking.republish(before, after, pid, way) };
   }
 
+  /** @param name  `parent/alias`. @throws conflict, notFound, internal */
+  async removeLink(name: string): Promise<void> {
+    const { records, locks } = this.#life;
+    const { id } = withoutLink(name, records);
+    await using _ = await locks.acquire(id);
+    const before = records.get(id);
+    const after = withoutLink(name, records);
+    await this.#save(after);
+    if (isLive(after.state)) await this.#rewriteLinks(before, after);
+  }
+
+  /** A container has new addresses: those that are linked to it and run find it there from now on. */
+  async relink(id: string): Promise<void> {
+    for (const parent of parentsOf(id, this.#life.records)) await this.#rewriteLinks(parent, parent);
+  }
+
+  async #rewriteLinks(before: Container, after: Container): Promise<void> {
+    const { launcher, log } = this.#life.options;
+    const aliases = before.host.links.map((text) => parseLink(text).alias);
+    await launcher.etc
+      .rewriteLinks(after.id, aliases, launcher.linkedNow(after))
+      .catch((error) => log.warn("cannot write a container's hosts file", { id: after.id, error: messageOf(error) }));
+  }
+
   async #save(container: Container): Promise<void> {
     this.#life.records.save(container);
     await this.#life.records.writeFiles(container.id, { "hostconfig.json": container.host });
   }
 
-  async #rewriteHosts(before: Container, after: Container): Promise<void> {
+  async #rewriteEtc(before: Container, after: Container): Promise<void> {
     const { launcher, log } = this.#life.options;
-    await launcher.etc
-      .rewriteHosts(before, after)
-      .catch((error) => log.warn("cannot write a container's hosts file", { id: after.id, error: messageOf(error) }));
+    const { etc, networking } = launcher;
+    try {
+      await etc.rewriteHosts(before, after);
+      if (networking.naming.isNamed(after.id)) await etc.nameServers(after);
+    } catch (error) {
+      log.warn("cannot write a container's files in /etc", { id: after.id, error: messageOf(error) });
+    }
   }
 }

@@ -23,6 +23,7 @@ import type { Health } from "./health.ts";
 import { checkPlatform, warningsOf } from "./image.ts";
 import { type ImageMount, type ImageMountRequest, imageKey, imagesOf, ownerOf, snapshotsOf } from "./image-mounts.ts";
 import type { Launcher } from "./launch.ts";
+import { settledLinks } from "./legacy-links.ts";
 import { Life } from "./life.ts";
 import type { ContainerLogs } from "./logs.ts";
 import { MemoryWatch } from "./memory-watch.ts";
@@ -162,6 +163,7 @@ export class Containers implements Disposable {
       ...wanted,
       resources: launcher.possibleLimits(wanted.resources),
       ...modesOf(wanted, records),
+      links: settledLinks(wanted.links, records),
     };
     const images = await Promise.all(wanted.images.map((one) => this.#mountedImage(one)));
     const asked: Container = {
@@ -258,6 +260,7 @@ export class Containers implements Disposable {
     const running = records.save(started(starting, task.pid));
     undo.move();
     this.#watch(running, task);
+    await this.#connections.relink(running.id);
     this.#life.networkEvent(running, "connect");
     this.emit(running, "start");
     log.debug("container started", { id: container.id, pid: task.pid });
@@ -358,6 +361,11 @@ export class Containers implements Disposable {
     return this.#removal.remove(reference, force, withVolumes);
   }
 
+  /** @param name  `parent/alias`. @throws conflict, notFound, internal in Docker's words */
+  removeLink(name: string): Promise<void> {
+    return this.#connections.removeLink(name);
+  }
+
   /** Now when it runs, and whenever it starts. @throws notFound, forbidden, invalid in Docker's words */
   connect(reference: string, attachment: Attachment): Promise<void> {
     return this.#connections.connect(reference, attachment);
@@ -420,6 +428,7 @@ export class Containers implements Disposable {
     if (container.name === bare) throw invalid("Renaming a container with the same name as its current name");
     this.records.checkFree(bare, "Error when allocating new name: ");
     const renamed = this.records.save({ ...container, name: bare });
+    this.#options.launcher.networking.naming.update(renamed);
     this.emit(renamed, "rename", { oldName: `/${container.name}` });
   }
 

@@ -5,6 +5,8 @@
 
 import { invalid } from "../base/errors.ts";
 import type { Endpoint } from "../network/driver.ts";
+import { NAME_SERVER } from "../network/name-files.ts";
+import type { HostLine } from "./links.ts";
 
 export interface NameSetting {
   readonly hostname: string;
@@ -13,6 +15,8 @@ export interface NameSetting {
   readonly addresses: readonly string[];
   /** `name:address`. */
   readonly extraHosts: readonly string[];
+  /** Of containers that it is linked to. */
+  readonly linked: readonly HostLine[];
 }
 
 const LOCAL = [
@@ -48,6 +52,24 @@ export function withAddresses(
   return `${[...lines, ...come.map((address) => ownLine(address, names))].join("\n")}\n`;
 }
 
+const lineOf = ({ address, names }: HostLine): string => `${address}\t${names.join(" ")}`;
+
+/** A hosts file in which these names, each the first of its line, are where `linked` says, or nowhere. */
+export function withLinked(text: string, aliases: readonly string[], linked: readonly HostLine[]): string {
+  const lines = text.split("\n").filter((line) => line !== "" && !aliases.includes(line.split(/\s+/)[1] ?? ""));
+  return `${[...lines, ...linked.map(lineOf)].join("\n")}\n`;
+}
+
+/** What stands for the host itself, as containers reach it. */
+export const HOST_GATEWAY = "host-gateway";
+
+/** Entries of `--add-host` with addresses only. @param gateways  of the host */
+export const withGateways = (extraHosts: readonly string[], gateways: readonly string[]): readonly string[] =>
+  extraHosts.flatMap((entry) => {
+    const { name, address } = parseExtraHost(entry);
+    return address === HOST_GATEWAY ? gateways.map((gateway) => `${name}:${gateway}`) : [entry];
+  });
+
 /** @param base  the host's file, when the container uses the host's network */
 export function hostsFile(setting: NameSetting, base: string | undefined): string {
   const { addresses } = setting;
@@ -56,6 +78,7 @@ export function hostsFile(setting: NameSetting, base: string | undefined): strin
     const extra = parseExtraHost(entry);
     lines.push(`${extra.address}\t${extra.name}`);
   }
+  lines.push(...setting.linked.map(lineOf));
   lines.push(...addresses.map((address) => ownLine(address, setting)));
   return `${lines.join("\n")}\n`;
 }
@@ -85,6 +108,26 @@ export function parseResolv(text: string): Resolver {
   };
 }
 
+const chosen = (own: readonly string[], fallback: readonly string[]): readonly string[] =>
+  own.length > 0 ? own : fallback;
+
+function resolvText(servers: readonly string[], search: readonly string[], options: readonly string[]): string {
+  const domains = search.filter((domain) => domain !== ".");
+  return [
+    ...servers.map((server) => `nameserver ${server}\n`),
+    ...(domains.length > 0 ? [`search ${domains.join(" ")}\n`] : []),
+    ...(options.length > 0 ? [`options ${options.join(" ")}\n`] : []),
+  ].join("");
+}
+
+/** Of a container with a name service, which asks the servers. A name is asked for as it is first, dots or not: it may be a container's. */
+export function namedResolvFile(own: Resolver, host: string): string {
+  const theirs = parseResolv(host);
+  const options = chosen(own.options, theirs.options);
+  const hasNdots = options.some((option) => option.startsWith("ndots:"));
+  return resolvText([NAME_SERVER], chosen(own.search, theirs.search), hasNdots ? options : [...options, "ndots:0"]);
+}
+
 /**
  * @param own    what the container (or else the daemon) asks for; an empty list leaves the host's
  * @param host   the host's resolv.conf
@@ -93,12 +136,9 @@ export function parseResolv(text: string): Resolver {
 export function resolvFile(own: Resolver, host: string, apart: boolean): string {
   const theirs = parseResolv(host);
   const reachable = apart ? theirs.servers.filter((server) => !isLocal(server)) : theirs.servers;
-  const servers = own.servers.length > 0 ? own.servers : reachable;
-  const search = (own.search.length > 0 ? own.search : theirs.search).filter((domain) => domain !== ".");
-  const options = own.options.length > 0 ? own.options : theirs.options;
-  return [
-    ...servers.map((server) => `nameserver ${server}\n`),
-    ...(search.length > 0 ? [`search ${search.join(" ")}\n`] : []),
-    ...(options.length > 0 ? [`options ${options.join(" ")}\n`] : []),
-  ].join("");
+  return resolvText(
+    chosen(own.servers, reachable),
+    chosen(own.search, theirs.search),
+    chosen(own.options, theirs.options),
+  );
 }

@@ -6,7 +6,7 @@
 import { mkdir, stat } from "node:fs/promises";
 import { hostname as hostHostname } from "node:os";
 import { join } from "node:path";
-import { conflict, hasCode, invalid, messageOf, notImplemented } from "../base/errors.ts";
+import { conflict, hasCode, invalid, messageOf } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { together } from "../base/together.ts";
 import type { Endpoint } from "../network/driver.ts";
@@ -22,11 +22,14 @@ import { type Bind, type HostConfig, mergeEnv, type ProcessConfig, type Ulimit }
 import { parseDeviceRule } from "./device-rules.ts";
 import { type Device, hostDevices, mappedDevices } from "./devices.ts";
 import { Etc } from "./etc.ts";
-import { parseExtraHost, type Resolver } from "./etc-files.ts";
+import { HOST_GATEWAY, parseExtraHost, type Resolver } from "./etc-files.ts";
 import { bundleFor, hookState } from "./hook-state.ts";
+import type { HostResolv } from "./host-resolv.ts";
 import { imagePlaces, ownerOf, snapshotsOf } from "./image-mounts.ts";
-import { injectionOf } from "./injection.ts";
+import { type Injection, injectionOf } from "./injection.ts";
 import { DEVICE_RULES, NAMESPACED_SYSCTLS } from "./isolation.ts";
+import { linkedAtStart, linkedNow } from "./legacy-links.ts";
+import { type Linked, linkVariables } from "./links.ts";
 import type { ContainerLogs } from "./logs.ts";
 import { isOwn, joinedBy, networkDonor } from "./namespaces.ts";
 import type { Networking } from "./networking.ts";
@@ -43,6 +46,8 @@ export interface LaunchDefaults {
   readonly noNewPrivileges: boolean;
   readonly ulimits: readonly Ulimit[];
   readonly resolver: Resolver;
+  /** Addresses of the host that `host-gateway` means; none for the default bridge's. */
+  readonly hostGateways: readonly string[];
 }
 
 export interface LauncherOptions {
@@ -56,6 +61,7 @@ export interface LauncherOptions {
   readonly logs: ContainerLogs;
   readonly log: Logger;
   readonly defaults: LaunchDefaults;
+  readonly hostResolv: HostResolv;
   /** A folder that exists; roots are mounted on it in their own mount namespaces. */
   readonly rootfs: string;
   /** The program that `--init` runs. */
@@ -75,7 +81,12 @@ export class Launcher {
 
   constructor(options: LauncherOptions) {
     this.#options = options;
-    this.#etc = new Etc((id) => options.records.folder(id), options.defaults.resolver);
+    this.#etc = new Etc({
+      folderOf: (id) => options.records.folder(id),
+      resolver: options.defaults.resolver,
+      hostResolv: options.hostResolv,
+      isNamed: (id) => options.networking.naming.isNamed(id),
+    });
   }
 
   get etc(): Etc {
@@ -101,9 +112,7 @@ export class Launcher {
     this.#isolation(host);
     this.#options.logs.target(container);
     checkSysctls(host);
-    for (const entry of host.extraHosts)
-      if (parseExtraHost(entry).address === "host-gateway")
-        throw notImplemented("--add-host host-gateway is not supported yet");
+    for (const entry of host.extraHosts) parseExtraHost(entry);
     for (const { source, createSource } of host.binds) {
       if (!createSource && !(await exists(source)))
         throw invalid(`invalid mount config for type "bind": bind source path does not exist: ${source}`);
@@ -137,20 +146,22 @@ export class Launcher {
     const mounted = await volumes.mount(container);
     const injection = await injectionOf(host, cdi);
     const devices = [...(await Promise.all(host.devices.map(mappedDevices))).flat(), ...injection.devices];
+    const linked = linkedAtStart(container, records, networking.networks.get("bridge").id);
     const endpoints = await networking.reserve(container);
+    const gateways = await this.#gateways(host);
     const ports = await networking.publish(container);
     const deviceRules = rulesFor(host, devices);
     const [cgroups, { rootMounts, images }, nodes] = await together(
       this.#options.cgroups.create(id, host.resources, deviceRules),
       this.#rootMounts(container),
       host.privileged ? hostDevices() : [],
-      donor ? undefined : this.#etc.write(container, endpoints),
+      donor ? undefined : this.#etc.write(container, endpoints, linked, gateways),
       createSources(host),
     );
     if (injection.hooks.length > 0) await records.writeFiles(id, { "config.json": bundleFor(rootfs) });
     const privateMount = await privateMountFor(host.binds, rootfs);
     const plan = containerPlan({
-      config: { ...config, hostname, domainname, env: mergeEnv(config.env, injection.env) },
+      config: { ...config, hostname, domainname, env: this.#env(container, linked, injection) },
       privateMount,
       host: { ...host, groupAdd: [...host.groupAdd, ...injection.groups] },
       binds: [...host.binds, ...mounted, ...images, ...injection.binds],
@@ -178,6 +189,23 @@ export class Launcher {
       throw error;
     }
     return { task, endpoints, publication: ports.publication };
+  }
+
+  /** What its devices need counts most, what containers are like that it is linked to least. */
+  #env({ config }: Container, linked: readonly Linked[], injection: Injection): readonly string[] {
+    return mergeEnv(linked.flatMap(linkVariables), mergeEnv(config.env, injection.env));
+  }
+
+  /** What `host-gateway` means, should somebody ask: an address of the host's, which has to be there. */
+  async #gateways({ extraHosts }: HostConfig): Promise<readonly string[]> {
+    if (!extraHosts.some((entry) => parseExtraHost(entry).address === HOST_GATEWAY)) return [];
+    const { hostGateways } = this.#options.defaults;
+    return hostGateways.length > 0 ? hostGateways : this.networking.endpoints.bridgeAddresses();
+  }
+
+  /** Containers that a running one is linked to, and that run. */
+  linkedNow(container: Container): readonly Linked[] {
+    return linkedNow(container, this.#options.records, this.networking.networks.get("bridge").id);
   }
 
   /** Its layers stay mounted, and those of images in it. */
@@ -327,7 +355,7 @@ export class Launcher {
 
   /** At start: what a crash left of containers that do not run. */
   async sweep(running: ReadonlySet<string>): Promise<void> {
-    const { runtime, cgroups, records, log } = this.#options;
+    const { runtime, cgroups, records, networking, log } = this.#options;
     for (const id of await runtime.list()) {
       const [container = ""] = id.split("/");
       if (running.has(container)) continue;
@@ -339,6 +367,7 @@ export class Launcher {
       cgroups.remove(id).catch((error) => log.warn("a cgroup stays", { id, error: messageOf(error) }));
     for (const id of await cgroups.list()) if (!running.has(id)) await remove(id);
     for (const { id, host } of records.all()) if (host.cgroupParent !== "" && !running.has(id)) await remove(id); // not in the list: elsewhere others have theirs, too
+    await networking.naming.restore();
     await this.releaseLayers();
   }
 }

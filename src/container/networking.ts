@@ -1,6 +1,7 @@
 /** A container's networks, as the network room knows them: its places are taken, connected and given back here. */
 
 import { conflict, notFound } from "../base/errors.ts";
+import { together } from "../base/together.ts";
 import type { Attachment } from "../network/attachment.ts";
 import type { Endpoint, Network } from "../network/driver.ts";
 import type { Endpoints, Place } from "../network/endpoints.ts";
@@ -8,6 +9,7 @@ import type { Networks } from "../network/networks.ts";
 import { type PortBinding, type PublishedPort, samePort, withExposed } from "../network/ports.ts";
 import { nothingOpened, type Opened, type Publication, type PublishedPorts } from "../network/published-ports.ts";
 import { containerOf } from "./config.ts";
+import type { Naming } from "./naming.ts";
 import type { Container } from "./records.ts";
 
 export class Networking {
@@ -15,6 +17,7 @@ export class Networking {
     readonly networks: Networks,
     readonly endpoints: Endpoints,
     readonly ports: PublishedPorts,
+    readonly naming: Naming,
   ) {}
 
   describe(id: string): { readonly name: string; readonly type: string } {
@@ -27,26 +30,39 @@ export class Networking {
   }
 
   /** Takes a place in each of its networks. @throws notFound, unavailable, conflict, invalid; what is taken is given back by `release` */
-  async reserve({ id, networks }: Container): Promise<readonly Endpoint[]> {
+  async reserve(container: Container): Promise<readonly Endpoint[]> {
+    const { id, networks } = container;
     const taken: Endpoint[] = [];
     for (const attachment of networks) taken.push((await this.endpoints.reserve(id, attachment)).endpoint);
+    this.naming.update(container);
     return taken;
   }
 
-  /** @param pid  a process in the container's network namespace */
-  connectAll(id: string, pid: number): Promise<void> {
-    return this.endpoints.connectAll(id, pid);
+  /** @param pid  its first process */
+  async connectAll(id: string, pid: number): Promise<void> {
+    await together(this.naming.serve(id, pid), this.endpoints.connectAll(id, pid));
   }
 
-  /** One more network for a running container. */
-  async connect(id: string, attachment: Attachment, pid: number): Promise<Place> {
+  /** One more network for a running container. After a throw, it has not got it. */
+  async connect(container: Container, attachment: Attachment, pid: number): Promise<Place> {
+    const { id } = container;
     const place = await this.endpoints.reserve(id, attachment);
     await this.endpoints.connect(id, place, pid);
+    try {
+      this.naming.update(container);
+      await this.naming.serve(id, pid);
+    } catch (error) {
+      await this.disconnect(container, place.network.id, pid);
+      throw error;
+    }
     return place;
   }
 
-  async disconnect(id: string, networkId: string, pid: number): Promise<void> {
-    await this.endpoints.disconnect(id, networkId, pid);
+  async disconnect(container: Container, networkId: string, pid: number): Promise<void> {
+    const before = this.naming.networksOf(container.id);
+    await this.endpoints.disconnect(container.id, networkId, pid);
+    this.naming.left(before.filter((id) => id === networkId));
+    this.naming.update(container);
   }
 
   /** Takes the ports of a container whose places are taken. @throws internal in Docker's words for one that somebody has */
@@ -93,8 +109,10 @@ export class Networking {
 
   /** Idempotent. */
   async release(id: string): Promise<void> {
-    await this.ports.close(id);
+    const networks = this.naming.networksOf(id);
+    await together(this.ports.close(id), this.naming.release(id));
     await this.endpoints.release(id);
+    this.naming.left(networks);
   }
 }
 

@@ -66,11 +66,11 @@ e2e("errors", (engine) => {
     [["--runtime", "other"], "unknown or invalid runtime name: other"],
     [["--log-driver", "splunk"], "logger: no log driver named 'splunk' is registered"],
     [["--volumes-from", "x"], "No such container: x"],
-    [["--link", "x"], "Links is not supported yet"],
+    [["--link", "x"], "could not get container for x: No such container: x"],
+    [["--link", "x:y:z"], "bad format for links: x:y:z"],
     [["--pid", "container:x"], "failed to join PID namespace: No such container: x"],
     [["--ipc", "container:x"], "failed to join IPC namespace: No such container: x"],
     [["--security-opt", "label=type:x"], "SELinux is not supported"],
-    [["--add-host", "x:host-gateway"], "host-gateway is not supported yet"],
     [["--stop-signal", "SIGWHAT"], "nvalid signal"],
     [["--tmpfs", "/t:colour=red"], "tmpfs at /t"],
   ])("run %p is refused in words", async (flags, words) => {

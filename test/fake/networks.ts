@@ -2,7 +2,10 @@
 
 import { builtFile } from "../../src/base/built.ts";
 import { silent } from "../../src/base/logger.ts";
+import { HostResolv } from "../../src/container/host-resolv.ts";
+import { Naming, type NamingOptions } from "../../src/container/naming.ts";
 import { Networking } from "../../src/container/networking.ts";
+import type { Records } from "../../src/container/records.ts";
 import type { Events } from "../../src/events.ts";
 import { defaultBridge } from "../../src/network/default-bridge.ts";
 import { BridgeDriver } from "../../src/network/driver-bridge.ts";
@@ -23,7 +26,51 @@ export const BRIDGE = {
   hostBinding: "0.0.0.0",
 } as const;
 
+/** A host that asks nobody. */
+export const NO_RESOLV = new HostResolv("/nowhere/resolv.conf");
+
+type Names = NamingOptions["service"];
+
+/** Remembers the files that it is given. */
+export class FakeNameService implements Names {
+  readonly networks = new Map<string, string>();
+  readonly containers = new Map<string, string>();
+  readonly served = new Map<string, number>();
+
+  setNetwork(id: string, text: string): void {
+    this.networks.set(id, text);
+  }
+
+  removeNetwork(id: string): void {
+    this.networks.delete(id);
+  }
+
+  setContainer(id: string, text: string): void {
+    this.containers.set(id, text);
+  }
+
+  isServed(id: string): boolean {
+    return this.served.has(id);
+  }
+
+  async serve(id: string, pid: number): Promise<void> {
+    this.served.set(id, pid);
+  }
+
+  adopt(id: string, pid: number): Promise<void> {
+    return this.serve(id, pid);
+  }
+
+  async release(id: string): Promise<void> {
+    this.served.delete(id);
+    this.containers.delete(id);
+  }
+
+  sweep(): void {}
+}
+
 export function fakeNetworks(
+  records: Records,
   database: Database,
   kernel: FakeKernel,
   events: Events,
@@ -45,9 +92,8 @@ export function fakeNetworks(
       defaultBridge(identity, bridge, { present: netlink.addresses(bridge.name), recorded, used, pools }),
     emit: (action, { id, name, driver }) => events.emit("network", action, id, { name, type: driver }),
   });
-  return new Networking(
-    networks,
-    new Endpoints(networks, netlink),
-    new PublishedPorts(firewall, builtFile("bosun-net")),
-  );
+  const endpoints = new Endpoints(networks, netlink);
+  const resolver = { servers: [], search: [], options: [] };
+  const naming = new Naming({ records, endpoints, service: new FakeNameService(), resolver, hostResolv: NO_RESOLV });
+  return new Networking(networks, endpoints, new PublishedPorts(firewall, builtFile("bosun-net")), naming);
 }

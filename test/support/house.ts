@@ -21,7 +21,9 @@ import { type ContainerImage, Containers, type ContainersOptions } from "../../s
 import { Execs } from "../../src/container/exec.ts";
 import { HealthMonitor } from "../../src/container/health-monitor.ts";
 import { Launcher } from "../../src/container/launch.ts";
+import { linkNames, linksView } from "../../src/container/legacy-links.ts";
 import { ContainerLogs } from "../../src/container/logs.ts";
+import type { Networking } from "../../src/container/networking.ts";
 import { containerMigrations, Records } from "../../src/container/records.ts";
 import { ContainerVolumes } from "../../src/container/volumes.ts";
 import { Events } from "../../src/events.ts";
@@ -36,7 +38,7 @@ import { volumeMigrations } from "../../src/volume/records.ts";
 import { Volumes } from "../../src/volume/volumes.ts";
 import { FakeCgroups } from "../fake/cgroups.ts";
 import { FakeKernel } from "../fake/netlink.ts";
-import { fakeNetworks } from "../fake/networks.ts";
+import { fakeNetworks, NO_RESOLV } from "../fake/networks.ts";
 import { FakeRuntime, type FakeTask } from "../fake/runtime.ts";
 import { FakeSnapshotter } from "../fake/snapshotter.ts";
 import { type Folder, makeFolder } from "./folder.ts";
@@ -132,9 +134,9 @@ export class House implements AsyncDisposable {
   readonly events = new Events();
   readonly database = new Database(":memory:", [...networkMigrations, ...volumeMigrations, ...containerMigrations]);
   readonly kernel = new FakeKernel();
-  readonly networking = fakeNetworks(this.database, this.kernel, this.events);
-  readonly networks = this.networking.networks;
-  readonly endpoints = this.networking.endpoints;
+  readonly networking: Networking;
+  readonly networks: Networking["networks"];
+  readonly endpoints: Networking["endpoints"];
   readonly records: Records;
   readonly volumes: Volumes;
   /** Paths of the image that volumes were filled from. */
@@ -153,6 +155,9 @@ export class House implements AsyncDisposable {
     options: HouseOptions,
   ) {
     this.records = new Records(this.database, `${folder.path}/containers`);
+    this.networking = fakeNetworks(this.records, this.database, this.kernel, this.events);
+    this.networks = this.networking.networks;
+    this.endpoints = this.networking.endpoints;
     this.volumes = new Volumes({
       database: this.database,
       drivers: new VolumeDrivers([new LocalDriver(`${folder.path}/volumes`)]),
@@ -208,7 +213,9 @@ export class House implements AsyncDisposable {
         noNewPrivileges: false,
         ulimits: [],
         resolver: { servers: [], search: [], options: [] },
+        hostGateways: [],
       },
+      hostResolv: NO_RESOLV,
       rootfs: `${this.folder.path}/rootfs`,
       initPath: "/init",
       capabilities: 2n ** 41n - 1n,
@@ -226,6 +233,8 @@ export class House implements AsyncDisposable {
           snapshotter,
           view: {
             findNetwork: (reference) => networks.find(reference),
+            links: (container) => linksView(container, records),
+            linkNames: () => linkNames(records),
             folder: (id) => records.folder(id),
             logPath: (container) => this.#logs.publicPath(container),
             execIds: (id) => execs.of(id),

@@ -54,6 +54,7 @@ describe("parseConfig() without anything", () => {
       firewall: true,
       respectHostFirewall: false,
       forward: true,
+      hostGateways: [],
       dns: [],
       dnsOptions: [],
       dnsSearch: [],

@@ -1,5 +1,13 @@
 import { describe, expect, test } from "bun:test";
-import { hostsFile, parseExtraHost, parseResolv, resolvFile } from "../../../src/container/etc-files.ts";
+import {
+  hostsFile,
+  namedResolvFile,
+  parseExtraHost,
+  parseResolv,
+  resolvFile,
+  withGateways,
+  withLinked,
+} from "../../../src/container/etc-files.ts";
 
 const LOCAL = `127.0.0.1\tlocalhost
 ::1\tlocalhost ip6-localhost ip6-loopback
@@ -10,7 +18,7 @@ ff02::2\tip6-allrouters
 `;
 
 describe("hostsFile()", () => {
-  const setting = { hostname: "ship", domainname: "", addresses: [], extraHosts: [] };
+  const setting = { hostname: "ship", domainname: "", addresses: [], extraHosts: [], linked: [] };
 
   test.each<[name: string, change: object, base: string | undefined, text: string]>([
     ["without a network", {}, undefined, LOCAL],
@@ -88,4 +96,29 @@ describe("resolvFile()", () => {
     );
     expect(resolvFile({ ...NONE, search: ["."] }, HOST, true)).toBe("nameserver 192.0.2.1\noptions edns0 trust-ad\n"); // "." is for none at all
   });
+});
+
+describe("namedResolvFile()", () => {
+  test.each([
+    [NONE, "nameserver 127.0.0.11\nsearch a.example b.example\noptions edns0 trust-ad ndots:0\n"],
+    [{ ...NONE, search: ["."], options: ["ndots:2"] }, "nameserver 127.0.0.11\noptions ndots:2\n"],
+    [
+      { ...NONE, servers: ["192.0.2.9"], search: ["c.example"], options: ["rotate"] },
+      "nameserver 127.0.0.11\nsearch c.example\noptions rotate ndots:0\n",
+    ],
+  ])("namedResolvFile(%j) asks the name service, for names as they are", (own, text) => {
+    expect(namedResolvFile(own, HOST)).toBe(text);
+  });
+});
+
+test("withGateways() puts the host's addresses, of each family, in the place of their name", () => {
+  const entries = ["out:host-gateway", "pier:10.0.0.1"];
+  expect(withGateways(entries, ["172.17.0.1", "fd00::1"])).toEqual(["out:172.17.0.1", "out:fd00::1", "pier:10.0.0.1"]);
+});
+
+test("withLinked() changes lines of links only", () => {
+  const text = "127.0.0.1\tlocalhost\n172.17.0.2\tbase ship db\n172.17.0.3\tbases\n";
+  const linked = [{ address: "172.17.0.9", names: ["base", "ship"] }];
+  expect(withLinked(text, ["base"], linked)).toBe("127.0.0.1\tlocalhost\n172.17.0.3\tbases\n172.17.0.9\tbase ship\n");
+  expect(withLinked(text, ["base"], [])).toBe("127.0.0.1\tlocalhost\n172.17.0.3\tbases\n");
 });
