@@ -80,6 +80,10 @@ export interface Config {
   readonly defaultCgroupnsMode: "private" | "host" | undefined;
   /** How long a stopping daemon waits for requests under way, seconds. */
   readonly shutdownTimeoutS: number;
+  /** Where Prometheus may ask, as `tcp://127.0.0.1:9323`. */
+  readonly metricsAddress: string | undefined;
+  /** Whether the log says where the time of each start of a container goes. */
+  readonly traceStart: boolean;
   /** How long layers stay mounted after their last container has ended. */
   readonly layerLingerS: number;
   readonly tls: TlsConfig | undefined;
@@ -161,6 +165,8 @@ const OPTIONS: Readonly<Record<string, Option>> = {
   "default-cgroupns-mode": { kind: "string" },
   "shutdown-timeout": { kind: "int" },
   "layer-linger": { kind: "int" },
+  "metrics-addr": { kind: "string" },
+  "trace-start": { kind: "bool" },
   "live-restore": { kind: "bool" },
   tls: { kind: "bool" },
   tlscacert: { kind: "string" },
@@ -475,6 +481,14 @@ function toRealtime(values: Values): Config["realtime"] {
   return { ...(period > 0 && { cpuRealtimePeriod: period }), ...(runtime > 0 && { cpuRealtimeRuntime: runtime }) };
 }
 
+/** @returns as `tcp://127.0.0.1:9323`. @throws invalid */
+function toMetricsAddress(text = ""): string | undefined {
+  if (text === "") return undefined;
+  if (!/^(\[[0-9a-fA-F:.]+\]|[^:/\s]*):\d{1,5}$/.test(text))
+    throw invalid(`invalid value for --metrics-addr: ${text} (want host:port)`);
+  return `tcp://${text}`;
+}
+
 function toConfig(values: Values): Config {
   const hosts = values.list("host");
   return Object.freeze({
@@ -524,6 +538,8 @@ function toConfig(values: Values): Config {
       ? values.choice("default-cgroupns-mode", "private", ["private", "host"])
       : undefined,
     layerLingerS: values.number("layer-linger", 30, 0),
+    metricsAddress: toMetricsAddress(values.text("metrics-addr")),
+    traceStart: values.flag("trace-start", false),
     shutdownTimeoutS: values.number("shutdown-timeout", 15, 0),
     tls: toTls(values),
   } satisfies Config);

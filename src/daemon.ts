@@ -87,6 +87,10 @@ async function serve(config: Config, log: Logger): Promise<void> {
       log.warn("this socket gives root on this host to everybody who can reach it: use --tlsverify", { host });
     log.info("API listen on", { host });
   }
+  if (config.metricsAddress !== undefined)
+    listeners.push(
+      await listen(config.metricsAddress, engine.metrics, { tls: undefined, group, scratch: config.execRoot, log }),
+    );
   log.info("Daemon has completed initialization");
   notifyReady();
   await stopped;

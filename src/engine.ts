@@ -54,6 +54,7 @@ import { fluentdLog } from "./log/sink-fluentd.ts";
 import { gelfLog } from "./log/sink-gelf.ts";
 import { journaldLog } from "./log/sink-journald.ts";
 import { syslogLog } from "./log/sink-syslog.ts";
+import { Metrics } from "./metrics.ts";
 import { defaultBridge } from "./network/default-bridge.ts";
 import { BridgeDriver } from "./network/driver-bridge.ts";
 import { HostDriver } from "./network/driver-host.ts";
@@ -91,6 +92,8 @@ import { Workers } from "./wasm/workers.ts";
 
 export interface Engine extends AsyncDisposable {
   readonly api: Handler;
+  /** Answers Prometheus. */
+  readonly metrics: Handler;
 }
 
 /** One daemon for a data root; the kernel lets go of the lock when the process ends, however it ends. */
@@ -252,6 +255,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     (open) => open.close(),
   );
   const events = new Events();
+  const metrics = new Metrics();
   const workers = stack.use(new Workers());
   const content = new DiskContentStore(config.dataRoot);
   const snapshotter = await openSnapshotter(config.storageDriver, {
@@ -347,6 +351,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     findImage: (reference, platform) => images.get(reference, platform),
     released: (imageId) => images.released(imageId),
     layerLingerMs: config.layerLingerS * 1000,
+    traces: config.traceStart,
   });
   stack.defer(() => launcher.releaseLayers());
   stack.use(containers);
@@ -358,7 +363,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     makeImage: (image, makeLayer) => images.commit(image, makeLayer),
   });
   const execs = new Execs(containers, launcher, runtime, log);
-  stack.use(new HealthMonitor(containers, execs, log));
+  stack.use(new HealthMonitor(containers, execs, log, (isFailed) => metrics.checked(isFailed)));
 
   const owned = new Set(records.all().flatMap(snapshotsOf));
   await Promise.all([content.sweep((digest) => images.wants(digest)), snapshotter.sweep(owned), records.sweep()]);
@@ -442,5 +447,9 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     log,
   );
   const open = stack.move();
-  return { api, [Symbol.asyncDispose]: () => open.disposeAsync() };
+  return {
+    api: config.metricsAddress === undefined ? api : metrics.measured(api),
+    metrics: metrics.handler({ facts, id: engineId(database), storageDriver: snapshotter.name, containers, events }),
+    [Symbol.asyncDispose]: () => open.disposeAsync(),
+  };
 }

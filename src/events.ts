@@ -33,16 +33,23 @@ export class Events {
   readonly #ring: EngineEvent[] = [];
   readonly #watchers = new Set<(event: EngineEvent) => void>();
   #last = 0n;
+  #total = 0;
 
   /** How many follow. */
   get watchers(): number {
     return this.#watchers.size;
   }
 
+  /** How many there were since the daemon began. */
+  get total(): number {
+    return this.#total;
+  }
+
   emit(type: EventType, action: string, id: string, attributes: Readonly<Record<string, string>> = {}): void {
     const now = nowNs();
     this.#last = now > this.#last ? now : this.#last + 1n; // clients sort and resume by time: no two events share one
     const event = { type, action, id, attributes, at: this.#last };
+    this.#total += 1;
     this.#ring.push(event);
     if (this.#ring.length > KEPT) this.#ring.shift();
     for (const watch of this.#watchers) watch(event);

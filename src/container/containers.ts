@@ -40,6 +40,7 @@ import { type Sample, sample } from "./stats.ts";
 import type { CouplingEnd } from "./stdio.ts";
 import { type StopOptions, Stops } from "./stop.ts";
 import { listProcesses, type Processes } from "./top.ts";
+import { traceStart } from "./trace.ts";
 import { type Update, Updates } from "./update.ts";
 import type { ContainerVolumes } from "./volumes.ts";
 import type { WaitResult } from "./waits.ts";
@@ -63,6 +64,8 @@ export interface ContainersOptions {
   readonly released: (imageId: Digest) => Promise<void>;
   /** How long layers stay mounted that no container needs. */
   readonly layerLingerMs: number;
+  /** Whether the log says where the time of each start goes. */
+  readonly traces?: boolean;
   /** The shortest wait before a start by policy, ms. Docker's, unless it is given. */
   readonly firstRestartMs?: number;
 }
@@ -248,21 +251,27 @@ export class Containers implements Disposable {
     const { launcher, records, log } = this.#options;
     await using undo = new AsyncDisposableStack();
     undo.defer(() => this.#life.cleanup(container.id));
-    const { task, ...places } = await launcher.create(container);
+    const trace = traceStart(this.#options.traces ? log : undefined);
+    const { task, ...places } = await launcher.create(container, trace);
     undo.defer(async () => {
       await task.kill(9).catch(() => {});
       await task.exited;
       await task.delete();
     });
     await this.#life.attachments.begin(container.id, task);
+    trace.step("output");
     const starting = records.save({ ...container, ...places, starting: new Date().toISOString(), boot: bootId() });
+    trace.step("record");
     await task.go();
+    trace.step("program");
     const running = records.save(started(starting, task.pid));
     undo.move();
     this.#watch(running, task);
     await this.#connections.relink(running.id);
     this.#life.networkEvent(running, "connect");
     this.emit(running, "start");
+    trace.step("told");
+    trace.end(container.id);
     log.debug("container started", { id: container.id, pid: task.pid });
   }
 

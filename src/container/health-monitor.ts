@@ -21,6 +21,8 @@ export class HealthMonitor implements Disposable {
     readonly containers: Containers,
     readonly execs: Execs,
     readonly log: Logger,
+    /** Told of every check. */
+    readonly onChecked: (isFailed: boolean) => void = () => {},
   ) {
     containers.observe((id) => this.#look(id));
   }
@@ -60,6 +62,7 @@ export class HealthMonitor implements Disposable {
     const container = this.containers.records.find(id);
     if (!container) return;
     const result = await probe(this.execs, id, container.config, check);
+    this.onChecked(result.exitCode !== 0);
     if (this.#watches.get(id) !== watch) return; // it has ended, or stands still
     const after = await this.containers.report(id, watch.startedAt, (health) =>
       withResult(health, result, check, watch.startedAt),

@@ -38,6 +38,7 @@ import { privateMountFor } from "./propagation.ts";
 import type { Container, Records } from "./records.ts";
 import type { Resources } from "./resources.ts";
 import { parseSecurity, type Security } from "./security.ts";
+import type { Trace } from "./trace.ts";
 import type { ContainerVolumes } from "./volumes.ts";
 
 /** What the daemon's configuration says where a request is silent. */
@@ -136,6 +137,7 @@ export class Launcher {
   /** Makes the task, connected and ready to go. After a throw, `cleanup` gives back what there is. */
   async create(
     container: Container,
+    trace: Trace,
   ): Promise<{ readonly task: Task; readonly endpoints: readonly Endpoint[]; readonly publication: Publication }> {
     const { id, config, host } = container;
     const { networking, runtime, rootfs, initPath, defaults, records, volumes, cdi, logs } = this.#options;
@@ -144,12 +146,15 @@ export class Launcher {
     const joined = { ...joinedBy(host.namespaces, records), ...(donor && { network: donor.pid }) };
     const { hostname, domainname } = (donor ?? container).config;
     const mounted = await volumes.mount(container);
+    trace.step("volumes");
     const injection = await injectionOf(host, cdi);
     const devices = [...(await Promise.all(host.devices.map(mappedDevices))).flat(), ...injection.devices];
+    trace.step("devices");
     const linked = linkedAtStart(container, records, networking.networks.get("bridge").id);
     const endpoints = await networking.reserve(container);
     const gateways = await this.#gateways(host);
     const ports = await networking.publish(container);
+    trace.step("addresses");
     const deviceRules = rulesFor(host, devices);
     const [cgroups, { rootMounts, images }, nodes] = await together(
       this.#options.cgroups.create(id, host.resources, deviceRules),
@@ -158,6 +163,7 @@ export class Launcher {
       donor ? undefined : this.#etc.write(container, endpoints, linked, gateways),
       createSources(host),
     );
+    trace.step("cgroupsAndMounts");
     if (injection.hooks.length > 0) await records.writeFiles(id, { "config.json": bundleFor(rootfs) });
     const privateMount = await privateMountFor(host.binds, rootfs);
     const plan = containerPlan({
@@ -179,10 +185,13 @@ export class Launcher {
       hookState: hookState(id, records.folder(id)),
       init: (host.init ?? defaults.init) && host.namespaces.pid === "private" ? initPath : undefined,
     });
+    trace.step("plan");
     const task = await runtime.create(id, plan);
+    trace.step("process");
     try {
       await networking.connectAll(id, task.pid);
       await ports.follow(task.pid);
+      trace.step("connect");
       await resizeTo(task, config, host.consoleSize);
     } catch (error) {
       await abandon(task);

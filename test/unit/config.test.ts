@@ -72,6 +72,8 @@ describe("parseConfig() without anything", () => {
       defaultIpcMode: "private",
       defaultCgroupnsMode: undefined,
       shutdownTimeoutS: 15,
+      metricsAddress: undefined,
+      traceStart: false,
       layerLingerS: 30,
       tls: undefined,
     });
@@ -148,6 +150,10 @@ describe("parseConfig() of flags", () => {
     [["--default-ulimit", "nofile=1:2"], { defaultUlimits: [{ name: "nofile", soft: 1, hard: 2 }] }],
     [["--default-shm-size", "1g"], { defaultShmSize: 2 ** 30 }],
     [["--init", "--no-new-privileges", "--live-restore"], { init: true, noNewPrivileges: true }],
+    [
+      ["--metrics-addr", "127.0.0.1:9323", "--trace-start"],
+      { metricsAddress: "tcp://127.0.0.1:9323", traceStart: true },
+    ],
     [["--max-concurrent-downloads", "7", "--shutdown-timeout=0"], { maxConcurrentDownloads: 7, shutdownTimeoutS: 0 }],
     [["--data-root", "/a", "--data-root", "/b"], { dataRoot: "/b" }],
     [["--label", "a=b", "--label", "c=d"], { labels: ["a=b", "c=d"] }],
