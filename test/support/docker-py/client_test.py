@@ -167,7 +167,6 @@ class TestCreate:
         taker.start()
         assert output(taker) == b"/one\n/two\n"
 
-    @pytest.mark.xfail(reason="links are refused with 501 so far")
     def test_links_of_the_default_bridge(self, client):
         target = run(client, "cat", stdin_open=True, environment={"FOO": "1"})
         linked = run(client, "env", links={target.name: "mylink"}, network_mode="bridge")
@@ -626,7 +625,6 @@ class TestNetworks:
         settings = api.inspect_container(made)["NetworkSettings"]["Networks"]["bridge"]
         assert settings["IPAMConfig"]["LinkLocalIPs"] == ["169.254.8.8"]
 
-    @pytest.mark.xfail(reason="links are refused with 501 so far")
     def test_names_and_links_resolve(self, client, api):
         network = client.networks.create(name())
         upstream = name()
