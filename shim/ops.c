@@ -38,7 +38,7 @@ op_log (struct run *run, int argc, char **argv)
   return error;
 }
 
-/* clone FLAGS: spawn.c does it, when everything before is done. */
+/* clone FLAGS [CGROUP]: spawn.c does it, when everything before is done. */
 int
 op_clone (struct run *, int, char **)
 {
@@ -56,7 +56,7 @@ op_join (struct run *, int, char **argv)
   return fd < 0 ? -errno : checked (setns (fd, (int) type));
 }
 
-/* cgroup PROCS: 0 is whoever writes it. */
+/* cgroup ENTRANCE: 0 is whoever writes it. */
 int
 op_cgroup (struct run *, int, char **argv)
 {

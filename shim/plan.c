@@ -10,7 +10,7 @@ static const struct operation operations[] = {
   { "stdio", op_stdio, 3, 3, IN_PARENT },
   { "log", op_log, 3, 5, IN_PARENT },
   { "join", op_join, 2, 2, EITHER },
-  { "clone", op_clone, 1, 1, IN_PARENT },
+  { "clone", op_clone, 1, 2, IN_PARENT },
   { "cgroup", op_cgroup, 1, 1, EITHER },
   { "unshare", op_unshare, 1, 1, IN_CHILD },
   { "session", op_session, 0, 0, IN_CHILD },

@@ -188,6 +188,15 @@ spawn (struct run *run, const struct plan *plan, struct child *child)
     return error;
   struct clone_args arguments
       = { .flags = flags | CLONE_PIDFD, .pidfd = (uint64_t) (uintptr_t) &child->pidfd, .exit_signal = SIGCHLD };
+  cleanup_close int cgroup = -1;
+  if (plan->ops[plan->clone].argc > 1)
+    {
+      cgroup = open (plan->ops[plan->clone].argv[1], O_PATH | O_DIRECTORY | O_CLOEXEC);
+      if (cgroup < 0)
+        return -errno;
+      arguments.flags |= CLONE_INTO_CGROUP;
+      arguments.cgroup = (unsigned int) cgroup;
+    }
   child->pid = (pid_t) syscall (SYS_clone3, &arguments, sizeof arguments);
   if (child->pid < 0)
     return -errno;

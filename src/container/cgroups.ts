@@ -33,12 +33,12 @@ export class ContainerCgroups {
     return join(this.parentOf(id) || this.parent, id);
   }
 
-  /** `…/cgroup.procs` of every tree → where the container is in it, and what the tree is called. */
+  /** Entrances of every tree → where the container is in it, and what the tree is called. */
   #places(entrances: readonly string[]): readonly CgroupPlace[] {
     return entrances.map((entrance) => {
       const directory = dirname(entrance);
       const mount = this.cgroups.mounts.find((one) => directory.startsWith(`${one}/`)) ?? "";
-      return { directory, name: this.cgroups.version === 2 ? "" : basename(mount) };
+      return { directory, entrance, name: this.cgroups.version === 2 ? "" : basename(mount) };
     });
   }
 

@@ -38,6 +38,8 @@ import { isOwn } from "./namespaces.ts";
 export interface CgroupPlace {
   /** Directory of the container's cgroup, on the host. */
   readonly directory: string;
+  /** The file by which a process enters it. */
+  readonly entrance: string;
   /** Name below /sys/fs/cgroup in the container; empty for the one tree of version 2. */
   readonly name: string;
 }
@@ -102,8 +104,7 @@ const cloneFlags = ({ namespaces }: HostConfig): number =>
   (namespaces.uts === "host" ? 0 : CLONE.newUts) |
   (namespaces.network === "own" ? CLONE.newNet : 0);
 
-const enterCgroups = (places: readonly CgroupPlace[]): readonly Op[] =>
-  places.map(({ directory }) => op.cgroup(`${directory}/cgroup.procs`));
+const entrancesOf = (places: readonly CgroupPlace[]): readonly string[] => places.map(({ entrance }) => entrance);
 
 function rootOp(mount: Mount): Op {
   switch (mount.type) {
@@ -332,8 +333,8 @@ export function containerPlan(input: PlanInput): Plan {
     ...(log ? [op.log(log.path, { ...log, maxFile: log.maxFiles })] : []),
     ...rootMounts.filter(({ type }) => type === "layer").map(rootOp),
     ...(joined.pid === undefined ? [] : [op.join(namespaceOf(joined.pid, "pid"), CLONE.newPid)]),
-    op.clone(cloneFlags(host)),
-    ...enterCgroups(cgroups),
+    op.clone(cloneFlags(host), entrancesOf(cgroups)),
+    ...op.cgroups(entrancesOf(cgroups)),
     ...(joined.ipc === undefined ? [] : [op.join(namespaceOf(joined.ipc, "ipc"), CLONE.newIpc)]),
     ...(joined.network === undefined ? [] : [op.join(namespaceOf(joined.network, "net"), CLONE.newNet)]),
     ...(ownCgroup ? [op.unshare(CLONE.newCgroup)] : []),
@@ -411,8 +412,8 @@ export function execPlan({ process, hostname, pid, groups, cgroups, isolation, r
     ...(runtime === undefined ? [] : [oci.viaRuntime(runtime, [])]),
     stdioOf(process),
     op.join(namespaceOf(pid, "pid"), CLONE.newPid),
-    op.clone(0),
-    ...enterCgroups(cgroups),
+    op.clone(0, entrancesOf(cgroups)),
+    ...op.cgroups(entrancesOf(cgroups)),
     ...JOINED.map(([name, flag]) => op.join(namespaceOf(pid, name), flag)),
     ...(process.tty ? [op.console(false)] : []),
     op.session(),

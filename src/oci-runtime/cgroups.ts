@@ -11,11 +11,11 @@ import { createLimits } from "./resources.ts";
 export const cgroupPath = (cgroupsPath: string, id: string): string =>
   normalize(join("/", cgroupsPath || id)).replace(/\/$/, "");
 
-/** `…/cgroup.procs` of every tree → the cgroup in it, and what the tree is called. */
+/** Entrances of every tree → the cgroup in it, and what the tree is called. */
 export const placesOf = (cgroups: Cgroups, path: string, entrances: readonly string[]): readonly CgroupPlace[] =>
   entrances.map((entrance) => {
     const directory = dirname(entrance);
-    return { directory, name: cgroups.version === 2 ? "" : basename(directory.slice(0, -path.length)) };
+    return { directory, entrance, name: cgroups.version === 2 ? "" : basename(directory.slice(0, -path.length)) };
   });
 
 /**

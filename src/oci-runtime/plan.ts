@@ -39,8 +39,7 @@ const stdioOps = ({ terminal }: OciProcess, consoleSocket: string | undefined): 
     ? [op.stdio("pty", { stdin: true }), ...(consoleSocket === undefined ? [] : [oci.consoleSocket(consoleSocket)])]
     : [oci.inheritStdio()];
 
-const enterCgroups = (places: readonly CgroupPlace[]): readonly Op[] =>
-  places.map(({ directory }) => op.cgroup(`${directory}/cgroup.procs`));
+const entrancesOf = (places: readonly CgroupPlace[]): readonly string[] => places.map(({ entrance }) => entrance);
 
 const KINDS = { c: S_IF.chr, u: S_IF.chr, b: S_IF.blk, p: S_IF.fifo } as const;
 
@@ -146,10 +145,10 @@ export function createPlan(input: PlanInput): Plan {
   const program = programOps(process, seccomp, true);
   return [
     ...stdioOps(process, consoleSocket),
-    ...(mapped ? [...enterCgroups(cgroups), ...limitOps(process)] : []),
+    ...(mapped ? [...entrancesOf(cgroups).map(op.cgroup), ...limitOps(process)] : []),
     ...namespaces.outside,
-    op.clone(namespaces.flags),
-    ...(mapped ? [] : enterCgroups(cgroups)),
+    op.clone(namespaces.flags, mapped ? [] : entrancesOf(cgroups)),
+    ...(mapped ? [] : op.cgroups(entrancesOf(cgroups))),
     ...namespaces.inside,
     ...rootOps(input),
     ...fileSystemOps(input, mapped),
@@ -192,8 +191,8 @@ export function execPlan({ process, namespaces, pid, cgroups, seccomp, consoleSo
   return [
     ...stdioOps(process, consoleSocket),
     ...joined.outside,
-    op.clone(0),
-    ...enterCgroups(cgroups),
+    op.clone(0, entrancesOf(cgroups)),
+    ...op.cgroups(entrancesOf(cgroups)),
     ...limitOps(process),
     ...labelOps(process),
     ...joined.inside,

@@ -46,6 +46,7 @@ export class CgroupsV1 implements Cgroups {
   readonly version = 1;
   readonly features: CgroupFeatures;
   readonly #places: readonly Place[];
+  readonly #unified: string | undefined;
   readonly #byController: ReadonlyMap<string, Place>;
   readonly #weights: Weights | undefined;
 
@@ -54,6 +55,7 @@ export class CgroupsV1 implements Cgroups {
     const own = ownPlaces(self);
     const at = (mount: string, controller: string): Place => ({ mount, own: own.get(controller) ?? "/" });
     const all = hierarchies.map(({ mount, controllers }) => ({ place: at(mount, controllers[0] ?? ""), controllers }));
+    this.#unified = unified;
     this.#places = [...all.map(({ place }) => place), ...(unified === undefined ? [] : [at(unified, "")])];
     this.#byController = new Map(
       all.flatMap(({ place, controllers }) => controllers.map((name): [string, Place] => [name, place])),
@@ -176,7 +178,8 @@ export class CgroupsV1 implements Cgroups {
   }
 
   async entrances(path: string): Promise<readonly string[]> {
-    return this.#directories(path).map((directory) => join(directory, "cgroup.procs"));
+    const isUnified = (directory: string) => this.#unified !== undefined && directory.startsWith(`${this.#unified}/`);
+    return this.#directories(path).map((directory) => join(directory, isUnified(directory) ? "cgroup.procs" : "tasks"));
   }
 
   #anyDirectory(path: string): string {

@@ -155,7 +155,9 @@ export interface Cgroups {
 
   /**
    * Makes the cgroup and the ones above it where they are missing.
-   * @returns files (`cgroup.procs`) by which a process enters, one per tree
+   * @returns files by which a process enters, one per tree: `tasks` of version 1, where a thread that moves itself need not wait for all
+   *          processors (10 ms) as whoever moves a process does; `cgroup.procs` of version 2. Source: kernel/cgroup/cgroup.c,
+   *          cgroup_procs_write_start
    * @throws invalid when a limit is refused; nothing is left behind
    */
   create(path: string, limits: CgroupLimits): Promise<readonly string[]>;

@@ -202,7 +202,10 @@ const TELLERS: Readonly<Record<string, Teller>> = {
     draft.linux.resources = { devices: rules.map(ruleOf) };
   },
   join: (draft, [path = "", flag]) => void draft.namespaces.set(JOINED.get(Number(flag)) ?? "", path),
-  clone: (draft, [flags]) => addNamespaces(draft, Number(flags)),
+  clone(draft, [flags, cgroup]) {
+    addNamespaces(draft, Number(flags));
+    if (cgroup !== undefined) draft.linux.cgroupsPath ??= `${cgroup}/cgroup.procs`;
+  },
   unshare: (draft, [flags]) => addNamespaces(draft, Number(flags)),
   cgroup: (draft, [procs = ""]) => void Object.assign(draft.linux, { cgroupsPath: draft.linux.cgroupsPath ?? procs }),
   propagation: rootOr(nothing),
@@ -276,7 +279,7 @@ function documentOf(draft: Draft, cgroupOf: (procs: string) => string): OciBundl
 }
 
 /**
- * @param cgroupOf  a `cgroup.procs` to the cgroup's path below the root of its tree
+ * @param cgroupOf  the entrance of a cgroup to the cgroup's path below the root of its tree
  * @throws notImplemented for an operation that no configuration tells
  */
 export function toBundle(plan: Plan, cgroupOf: (procs: string) => string): OciBundle {

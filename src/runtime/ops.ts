@@ -4,6 +4,8 @@
  * `wait` somewhere in it, `exec` at the end. Before `root`, paths are the host's; from then on the container's.
  */
 
+import { dirname } from "node:path";
+
 /** One kernel action by name, its arguments as text (no NUL). */
 export type Op = readonly [name: string, ...args: string[]];
 
@@ -119,13 +121,22 @@ export function log(path: string, { maxSize = 0, maxFile = 1, attributes, number
 /** Enters a namespace by its file. The pid namespace must be joined before `clone`, the mount namespace as the last. */
 export const join = (path: string, type: number): Op => ["join", path, number(type)];
 
-/** The process begins. @param flags  of CLONE, or 0 */
-export const clone = (flags: number): Op => ["clone", number(flags)];
+const isOfVersion2 = (entrance: string): boolean => entrance.endsWith("/cgroup.procs");
+
+/** The process begins. @param flags  of CLONE, or 0. @param entrances  of its cgroups: into the one of version 2 it is born */
+export function clone(flags: number, entrances: readonly string[] = []): Op {
+  const entrance = entrances.find(isOfVersion2);
+  return ["clone", number(flags), ...(entrance === undefined ? [] : [dirname(entrance)])];
+}
 
 // --- the process's side ---
 
-/** @param procs  absolute path of a `cgroup.procs` */
-export const cgroup = (procs: string): Op => ["cgroup", procs];
+/** @param entrance  absolute path of a file by which a process, or this one's only thread, enters a cgroup */
+export const cgroup = (entrance: string): Op => ["cgroup", entrance];
+
+/** Into those cgroups that `clone` cannot put it in. */
+export const cgroups = (entrances: readonly string[]): readonly Op[] =>
+  entrances.filter((entrance) => !isOfVersion2(entrance)).map(cgroup);
 
 /** @param flags  of CLONE; the cgroup namespace is made so, after `cgroup` */
 export const unshare = (flags: number): Op => ["unshare", number(flags)];

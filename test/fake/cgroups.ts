@@ -41,7 +41,7 @@ export class FakeCgroups implements Cgroups {
   }
 
   async entrances(path: string): Promise<readonly string[]> {
-    return [`/sys/fs/cgroup${path}/cgroup.procs`];
+    return [`/sys/fs/cgroup${path}/tasks`];
   }
 
   /** Of whatever cgroup. */

@@ -27,8 +27,12 @@ export function requested(body: Readonly<Record<string, unknown>> = {}): {
   return { config, host };
 }
 
-const V1_TREES = ["cpu", "memory", "devices"].map((name) => ({ directory: `/cg/${name}/bosun/id`, name }));
-export const V2_TREE = [{ directory: "/cg/bosun/id", name: "" }];
+const V1_TREES = ["cpu", "memory", "devices"].map((name) => ({
+  directory: `/cg/${name}/bosun/id`,
+  entrance: `/cg/${name}/bosun/id/tasks`,
+  name,
+}));
+export const V2_TREE = [{ directory: "/cg/bosun/id", entrance: "/cg/bosun/id/cgroup.procs", name: "" }];
 
 /** @param more  what else the plan is made from */
 export function planOf(body: Readonly<Record<string, unknown>> = {}, more: Partial<PlanInput> = {}): Plan {

@@ -28,7 +28,7 @@ function planOf({ linux = {}, process = {}, ...parts }: Parts, input: Partial<Pl
     process: config.process,
     bundle: "/b",
     rootfs: "/b/rootfs",
-    cgroups: [{ directory: "/sys/fs/cgroup/x", name: "" }],
+    cgroups: [{ directory: "/sys/fs/cgroup/x", entrance: "/sys/fs/cgroup/x/tasks", name: "" }],
     seccomp: undefined,
     consoleSocket: undefined,
     privateMount: "/",
