@@ -49,6 +49,7 @@ export const isPredefined = ({ name }: Pick<Network, "name">): boolean => Object
 export class Networks {
   readonly #options: NetworksOptions;
   readonly #byId = new Map<string, Network>();
+  readonly #idByName = new Map<string, string>();
   readonly #pools = new Map<string, readonly Pool[]>();
   readonly #locks = new Locks();
 
@@ -56,7 +57,7 @@ export class Networks {
     this.#options = options;
     for (const { id, name, created, record } of options.database.all<Row>("SELECT * FROM networks")) {
       const kept: Partial<Network> = JSON.parse(record); // written by this file only
-      this.#byId.set(id, { ...bare({ id, name, created }, PREDEFINED[name] ?? "bridge"), ...kept });
+      this.#remember({ ...bare({ id, name, created }, PREDEFINED[name] ?? "bridge"), ...kept });
     }
     for (const [name, driver] of Object.entries(PREDEFINED))
       if (!this.find(name)) this.#save(bare({ id: newId(), name, created: new Date().toISOString() }, driver));
@@ -81,7 +82,12 @@ export class Networks {
       "INSERT OR REPLACE INTO networks (id, name, created, record) VALUES (?, ?, ?, ?)",
       ...[id, name, created, JSON.stringify(record)],
     );
-    this.#byId.set(id, network);
+    this.#remember(network);
+  }
+
+  #remember(network: Network): void {
+    this.#byId.set(network.id, network);
+    this.#idByName.set(network.name, network.id);
   }
 
   list(): readonly Network[] {
@@ -90,7 +96,7 @@ export class Networks {
 
   /** @param reference  id, name or unique beginning of an id */
   find(reference: string): Network | undefined {
-    const exact = this.#byId.get(reference) ?? this.list().find(({ name }) => name === reference);
+    const exact = this.#byId.get(reference) ?? this.#byId.get(this.#idByName.get(reference) ?? "");
     if (exact || reference === "") return exact;
     const [found, ...more] = this.list().filter(({ id }) => id.startsWith(reference));
     if (more.length > 0)
@@ -131,8 +137,7 @@ export class Networks {
     const driver = this.driverOf(asked);
     if (!driver.hasAddresses) throw forbidden(`only one instance of "${asked.driver}" network is allowed`);
     await using _ = await this.#locks.acquire("create"); // subnets are chosen by looking at those of others
-    if (this.list().some((network) => network.name === name))
-      throw conflict(`network with name ${name} already exists`);
+    if (this.#idByName.has(name)) throw conflict(`network with name ${name} already exists`);
     const identity = { id: newId(), created: new Date().toISOString() };
     const network = { ...asked, ...identity, ...this.#complete(asked) };
     driver.check(network);
@@ -198,9 +203,10 @@ export class Networks {
     return network;
   }
 
-  #forget({ id }: Network): void {
+  #forget({ id, name }: Network): void {
     this.#options.database.run("DELETE FROM networks WHERE id = ?", id);
     this.#byId.delete(id);
+    this.#idByName.delete(name);
     this.#pools.delete(id);
   }
 
