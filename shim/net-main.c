@@ -177,6 +177,7 @@ static const struct mode
   int (*run) (char **words);
 } modes[] = {
   { "ports", ports_main },
+  { "hold", hold_main },
   { "names", names_main },
 };
 
@@ -189,7 +190,7 @@ main (int argc, char **argv)
         detach ();
         return loop_open () < 0 ? 1 : modes[i].run (argv + 2);
       }
-  dprintf (2, "usage: bosun-net ports {tcp|udp ADDRESS[,ADDRESS] LOW-HIGH TARGET PORT}…\n"
+  dprintf (2, "usage: bosun-net ports|hold {tcp|udp ADDRESS[,ADDRESS] LOW-HIGH TARGET PORT}…\n"
               "       bosun-net names PID FOLDER CONTAINER\n");
   return 2;
 }

@@ -1,4 +1,4 @@
-/* bosun-net ports: holds published ports on the host, so that nobody else gets them, and relays what the kernel's rules do not forward: IPv6
+/* bosun-net ports, and hold, which does not relay: holds published ports on the host, so that nobody else gets them, and relays what the kernel's rules do not forward: IPv6
  * to a container that has none, the host's own ::1, and everything on a host where no rules may be set.
  * Words: groups of five, `tcp|udp ADDRESS[,ADDRESS] LOW-HIGH TARGET PORT`. The first port that is free on all of the addresses is taken; 0-0
  * leaves the choice to the kernel. Out: `port N` for each group, then `ready`; or `fail GROUP ERRNO ADDRESS PORT`, and nothing is held.
@@ -7,6 +7,8 @@
 #include <sys/signalfd.h>
 
 enum { WORDS = 5, MOST_ADDRESSES = 4, TRIES = 32, BACKLOG = 4096 };
+
+static bool relays; /* a port that nobody listens at refuses connections */
 
 struct group
 {
@@ -59,10 +61,10 @@ hold (const struct group *group, const char *text, uint16_t port)
     return -errno;
   if (address.any.sa_family == AF_INET6)
     setsockopt (fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-  if (group->stream) /* connections of the one before may linger */
+  if (group->stream && relays) /* connections of the one before may linger; without a listener it would let others in */
     setsockopt (fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   setsockopt (fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof on); /* an address that the host gets later */
-  if (bind (fd, &address.any, address_size (&address)) == 0 && (!group->stream || listen (fd, BACKLOG) == 0))
+  if (bind (fd, &address.any, address_size (&address)) == 0 && (!group->stream || !relays || listen (fd, BACKLOG) == 0))
     return fd;
   error = -errno;
   close (fd);
@@ -167,8 +169,8 @@ watch_signal (void)
   return source.fd < 0 ? -errno : loop_watch (&source, EPOLLIN);
 }
 
-int
-ports_main (char **words)
+static int
+run (char **words)
 {
   bool datagrams = false;
   for (int at = 0; words[at] != NULL; at += WORDS)
@@ -186,9 +188,9 @@ ports_main (char **words)
           dprintf (1, "fail %d %d %s %d\n", at / WORDS, -port, group.count > failed ? group.addresses[failed] : "", group.low);
           return 1;
         }
-      if (serve (&group) < 0)
+      if (relays && serve (&group) < 0)
         return 1;
-      datagrams |= !group.stream;
+      datagrams |= relays && !group.stream;
       dprintf (1, "port %d\n", port);
     }
   loop_idle = idle;
@@ -198,4 +200,17 @@ ports_main (char **words)
   follow_caller ();
   loop_run (datagrams ? datagrams_expire : NULL, FLOW_LIFE_MS / 3);
   return 0;
+}
+
+int
+ports_main (char **words)
+{
+  relays = true;
+  return run (words);
+}
+
+int
+hold_main (char **words)
+{
+  return run (words);
 }

@@ -44,6 +44,8 @@ void let_go (void);
 void follow_caller (void);
 
 int ports_main (char **argv);
+/* The same without a relay: who comes to the ports is refused. */
+int hold_main (char **argv);
 int names_main (char **words);
 
 /* A TCP listener whose connections go on to TARGET. So are UDP datagrams, with answers to where they came from. */

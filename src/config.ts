@@ -49,6 +49,16 @@ export interface Config {
   readonly firewall: boolean;
   /** Whether what comes from elsewhere to a published port has to pass the host's rules for local traffic. */
   readonly respectHostFirewall: boolean;
+  /** Whether IPv6 is left to rules of the host's own. */
+  readonly firewallOnly4: boolean;
+  /** Whether what no rule can lead to a published port is relayed by a process. */
+  readonly userlandProxy: boolean;
+  /** Whether published ports are reached at containers' own addresses, too. */
+  readonly directRouting: boolean;
+  /** Whether there is a network `bridge`, where containers are that name none. */
+  readonly hasDefaultBridge: boolean;
+  /** By driver: options of new networks that say nothing else. */
+  readonly defaultNetworkOptions: Readonly<Record<string, Readonly<Record<string, string>>>>;
   /** Whether the host is made to forward. */
   readonly forward: boolean;
   /** What `host-gateway` means to containers; none for the default bridge's own addresses. */
@@ -141,6 +151,10 @@ const OPTIONS: Readonly<Record<string, Option>> = {
   mtu: { kind: "int" },
   "ip-masq": { kind: "bool" },
   iptables: { kind: "bool" },
+  ip6tables: { kind: "bool" },
+  "userland-proxy": { kind: "bool" },
+  "allow-direct-routing": { kind: "bool" },
+  "default-network-opt": { kind: "list", key: "default-network-opts" },
   "respect-host-firewall": { kind: "bool" },
   "ip-forward": { kind: "bool" },
   "host-gateway-ip": { kind: "list", key: "host-gateway-ips" },
@@ -238,6 +252,10 @@ function fileValues(key: string, option: Option, value: unknown): string[] {
     typeof value === "object" && value !== null && !Array.isArray(value) ? Object.entries(value) : undefined;
   if (key === "mirrors" && entries)
     return entries.flatMap(([domain, urls]) => fileValues(domain, option, urls).map((url) => `${domain}=${url}`));
+  if (key === "default-network-opts" && entries)
+    return entries.flatMap(([driver, options]) =>
+      Object.entries(isObject(options) ? options : {}).map(([name, item]) => `${driver}=${name}=${scalar(key, item)}`),
+    );
   if (key === "runtimes" && entries) return entries.map(([name, item]) => `${name}=${JSON.stringify(item)}`);
   if (option.kind === "map" && entries) return entries.map(([name, item]) => `${name}=${scalar(key, item)}`);
   if (key === "default-ulimits" && entries) return entries.map(([name, item]) => `${name}=${ulimitText(item)}`);
@@ -380,8 +398,6 @@ function toBridge(values: Values): DefaultBridgeOptions {
   const named = values.text("bridge");
   if (named && (values.text("bip") || values.text("bip6")))
     throw invalid("you specified -b & --bip, mutually exclusive options. Please specify only one");
-  if (named === "none")
-    throw notImplemented("--bridge none is not supported yet: containers may ask for --network none");
   if (named && !/^(?!\.\.?$)[^\s/:]{1,15}$/.test(named))
     throw invalid(`invalid value for --bridge: ${named} (want the name of a network interface)`);
   const hostBinding = values.text("ip") ?? "0.0.0.0";
@@ -396,6 +412,17 @@ function toBridge(values: Values): DefaultBridgeOptions {
     icc: values.flag("icc", true),
     hostBinding,
   };
+}
+
+/** `driver=option=value`. */
+function toNetworkOptions(values: Values): Config["defaultNetworkOptions"] {
+  const all: Record<string, Record<string, string>> = {};
+  for (const item of values.list("default-network-opt")) {
+    const [, driver = "", name = "", value = ""] = /^([^=]+)=([^=]+)=(.*)$/s.exec(item) ?? [];
+    if (name === "") throw invalid(`invalid value for --default-network-opt: ${item} (want driver=option=value)`);
+    all[driver] = { ...all[driver], [name]: value };
+  }
+  return all;
 }
 
 /** Ours, and what Docker calls its own: who asks for those means the engine's. */
@@ -516,6 +543,11 @@ function toConfig(values: Values): Config {
         ? values.list("default-address-pool").map(parseAddressPool)
         : DEFAULT_POOLS,
     firewall: values.flag("iptables", true),
+    firewallOnly4: !values.flag("ip6tables", true),
+    userlandProxy: values.flag("userland-proxy", true),
+    directRouting: values.flag("allow-direct-routing", false),
+    hasDefaultBridge: values.text("bridge") !== "none",
+    defaultNetworkOptions: toNetworkOptions(values),
     respectHostFirewall: values.flag("respect-host-firewall", false),
     forward: values.flag("ip-forward", true),
     hostGateways: toHostGateways(values),

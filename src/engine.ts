@@ -173,6 +173,8 @@ function openNetworks(config: Config, { database, events, records, hostResolv, l
     table,
     enabled: config.firewall,
     respectsHost: config.respectHostFirewall,
+    only4: config.firewallOnly4,
+    hairpin: !config.userlandProxy,
     exchange,
     hostFilter: new HostFilter({ chain, table, exchange, log }),
   });
@@ -180,21 +182,36 @@ function openNetworks(config: Config, { database, events, records, hostResolv, l
   const networks = new Networks({
     database,
     drivers: [
-      new BridgeDriver({ netlink, firewall, log, forward: config.forward, owner: table }),
+      new BridgeDriver({
+        netlink,
+        firewall,
+        log,
+        forward: config.forward,
+        hairpin: !config.userlandProxy,
+        owner: table,
+      }),
       new HostDriver("host"),
       new HostDriver("null"),
     ],
     pools,
+    hasDefaultBridge: config.hasDefaultBridge,
+    defaultOptions: config.defaultNetworkOptions,
     hostSubnets,
     defaultBridge: (identity, recorded, used) =>
       defaultBridge(identity, config.bridge, { present: netlink.addresses(config.bridge.name), recorded, used, pools }),
     emit: (action, { id, name, driver }) => events.emit("network", action, id, { name, type: driver }),
   });
   const program = builtFile("bosun-net");
+  const ports = new PublishedPorts({
+    firewall,
+    program,
+    relays: config.userlandProxy,
+    directRouting: config.directRouting,
+  });
   const endpoints = new Endpoints(networks, netlink);
   const service = new NameService({ folder: join(config.execRoot, "names"), program, log });
   const naming = new Naming({ records, endpoints, service, resolver: resolverOf(config), hostResolv });
-  return new Networking(networks, endpoints, new PublishedPorts(firewall, program), naming);
+  return new Networking(networks, endpoints, ports, naming);
 }
 
 function guardNetworks({ endpoints, ports }: Networking, log: Logger): Guard {
@@ -428,6 +445,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
           ipc: config.defaultIpcMode,
           runtime: config.defaultRuntime,
           ownRuntimes: OWN_RUNTIMES,
+          network: config.hasDefaultBridge ? "bridge" : "none",
           runtimes: Object.keys(config.runtimes),
           cgroupns: config.defaultCgroupnsMode ?? (cgroups.version === 2 ? "private" : "host"),
         },

@@ -44,6 +44,7 @@ async function create(c: Ctx, { containers, defaults }: ContainersApi): Promise<
     body.document("NetworkingConfig").document("EndpointsConfig"),
     body.text("MacAddress"),
     host.links,
+    defaults.network,
   );
   const { id, warnings } = await containers.create(
     c.req.query("name") || undefined,

@@ -100,6 +100,8 @@ export interface HostDefaults {
   /** Names of the engine's own, and of those that it was told of. */
   readonly ownRuntimes: readonly string[];
   readonly runtimes: readonly string[];
+  /** Where containers are that name no network. */
+  readonly network: "bridge" | "none";
 }
 
 /** @param host  the body's HostConfig */
@@ -111,7 +113,7 @@ export function toHostConfig(host: Document, defaults: HostDefaults): HostConfig
   const runtime = toRuntime(host.text("Runtime"), defaults);
   const isolation = host.text("Isolation");
   if (isolation !== "" && isolation !== "default") throw invalid(`invalid isolation: ${isolation}`);
-  const networkMode = host.text("NetworkMode").replace(/^(default)?$/, "bridge"); // so inspect names the network itself
+  const networkMode = host.text("NetworkMode").replace(/^(default)?$/, defaults.network); // so inspect names the network itself
   return {
     ...toMounts(host),
     namespaces: toNamespaces(host, networkMode, defaults),

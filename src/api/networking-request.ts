@@ -64,13 +64,14 @@ export function checkNetworkMode(body: Document, namespace: Namespaces["network"
   if (found) throw invalid(`conflicting options: ${found[2]}`);
 }
 
-/** The network mode's first, then the others that the request names. */
+/** The network mode's first, then the others that the request names. @param fallback  what `default` means */
 export function toAttachments(
   networkMode: string,
   namespace: Namespaces["network"],
   endpoints: Document,
   macAddress: string,
   links: readonly string[],
+  fallback: string,
 ): readonly Attachment[] {
   if (namespace.startsWith("container:")) {
     if (endpoints.names.length > 0)
@@ -78,10 +79,10 @@ export function toAttachments(
     return [];
   }
   const named = new Map(
-    endpoints.names.map((name) => [
-      name === "default" ? "bridge" : name,
-      toAttachment(name === "default" ? "bridge" : name, endpoints.document(name)),
-    ]),
+    endpoints.names.map((name) => {
+      const network = name === "default" ? fallback : name;
+      return [network, toAttachment(network, endpoints.document(name))];
+    }),
   );
   if (named.size > 0 && !named.has(networkMode) && namespace === "host")
     throw invalid("container cannot be connected to host network and to others");

@@ -19,6 +19,8 @@ export interface BridgeDriverOptions {
   readonly log: Logger;
   /** Whether the host is made to forward. */
   readonly forward: boolean;
+  /** Whether a bridge gives back a packet where it came from: for containers that ask for their own ports of the host. */
+  readonly hairpin: boolean;
   /** Noted at our bridges: tells them from those of other engines. */
   readonly owner: string;
 }
@@ -138,6 +140,7 @@ export class BridgeDriver implements NetworkDriver {
           .map((one) => ({ address: one, prefix: LINK_LOCAL[one.family] })),
       ];
       netlink.configure(endpoint.interface, { addresses, ownAddresses: address6 !== "", gateways }, pid);
+      if (this.#options.hairpin) netlink.turnAround(host);
       await this.#options.firewall.setPort(network, host);
     } catch (error) {
       netlink.remove(host);

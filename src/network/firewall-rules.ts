@@ -16,8 +16,8 @@ export interface BridgeRules {
   readonly masquerades: (family: 4 | 6) => boolean;
   /** Nothing goes in or out. */
   readonly internal: boolean;
-  /** Reached from outside without being published. */
-  readonly open: boolean;
+  /** Reached from outside without being published. By family. */
+  readonly open: (family: 4 | 6) => boolean;
   /** Its containers do not reach each other. */
   readonly closed: boolean;
 }
@@ -41,14 +41,18 @@ export interface FirewallState {
   readonly closed: readonly string[];
   /** Whether what comes from elsewhere has to pass the host's own rules for local traffic: it is not led past them. */
   readonly respectsHost: boolean;
+  /** Whether IPv6 is left to rules of the host's own. */
+  readonly only4: boolean;
+  /** Whether containers reach their own ports of the host by rules: bridges turn packets around, and nobody relays. */
+  readonly hairpin: boolean;
 }
 
 /** By family: those whose elements change with ports, and all of a table's. */
 export const PORT_SETS: readonly string[] = ([4, 6] as const).flatMap((family) => [
-  ...[`published${family}`, `published_anywhere${family}`, `own${family}`, `reachable${family}`],
+  ...[`published${family}`, `published_anywhere${family}`, `own${family}`, `self${family}`, `reachable${family}`],
 ]);
 export const SETS: Readonly<Record<"inet" | "bridge", readonly string[]>> = {
-  inet: ["bridges", "within", "internal", "open", "masqueraded4", "masqueraded6", ...PORT_SETS],
+  inet: ["bridges", "within", "internal", "open4", "open6", "masqueraded4", "masqueraded6", ...PORT_SETS],
   bridge: ["closed"],
 };
 
@@ -66,7 +70,8 @@ export function portElements(rule: PortRule): readonly Element[] {
   if (hostPort === undefined) return [leadingElement(rule)];
   const number = Uint8Array.of(PROTOCOL_NUMBERS[protocol]);
   const key = concatenation(addressBytes(target), number, portBytes(hostPort));
-  return [leadingElement(rule), { set: `own${target.family}`, key }];
+  const self = concatenation(addressBytes(target), addressBytes(target));
+  return [leadingElement(rule), { set: `own${target.family}`, key }, { set: `self${target.family}`, key: self }];
 }
 
 function leadingElement(rule: PortRule): Element {
@@ -99,25 +104,29 @@ const masqueraded = (all: readonly BridgeRules[], family: 4 | 6): readonly strin
 
 function portSets(ports: readonly PortRule[], family: 4 | 6): string {
   const address = `ipv${family}_addr`;
-  const own = ports.filter((rule) => rule.hostPort !== undefined && rule.target.family === family).map(ownText);
+  const led = ports.filter((rule) => rule.hostPort !== undefined && rule.target.family === family);
+  const own = led.map(ownText);
+  const self = led.map(({ target }) => `${formatAddress(target)} . ${formatAddress(target)}`);
   const of = (set: string) => elements(ports.filter((rule) => setOf(rule) === set).map(elementText));
   return `
   map published${family} { type inet_proto . ${address} . inet_service : ${address} . inet_service;${of(`published${family}`)} }
   map published_anywhere${family} { type inet_proto . inet_service : ${address} . inet_service;${of(`published_anywhere${family}`)} }
   set own${family} { type ${address} . inet_proto . inet_service;${elements([...new Set(own)])} }
+  set self${family} { type ${address} . ${address};${elements([...new Set(self)])} }
   set reachable${family} { type inet_proto . ${address} . inet_service;${of(`reachable${family}`)} }`;
 }
 
-const leading = (family: 4 | 6): string => {
+const leading = (family: 4 | 6, hairpin: boolean): string => {
   const ip = family === 4 ? "ip" : "ip6";
   // a container that asks for its own port of the host would be led back out of where it came in, which a bridge does not do: its keeper relays
-  return `
-    ${ip} saddr . meta l4proto . th dport @own${family} return
+  return `${hairpin ? "" : `\n    ${ip} saddr . meta l4proto . th dport @own${family} return`}
     dnat ${ip} to meta l4proto . ${ip} daddr . th dport map @published${family}
     dnat ${ip} to meta l4proto . th dport map @published_anywhere${family}`;
 };
 
-export function firewallScript(table: string, { bridges: all, ports, closed, respectsHost }: FirewallState): string {
+export function firewallScript(table: string, state: FirewallState): string {
+  const { bridges: all, ports, closed, respectsHost, hairpin } = state;
+  const first = state.only4 ? "meta nfproto ipv6 accept" : "";
   const bridges = all.map(({ bridge }) => quoted(bridge));
   const only = (wanted: (one: BridgeRules) => boolean) =>
     elements(all.filter(wanted).map(({ bridge }) => quoted(bridge)));
@@ -127,7 +136,8 @@ table inet ${table} {
   set bridges { type ifname;${elements(bridges)} }
   set within { type ifname . ifname;${elements(bridges.map((bridge) => `${bridge} . ${bridge}`))} }
   set internal { type ifname;${only(({ internal }) => internal)} }
-  set open { type ifname;${only(({ open }) => open)} }
+  set open4 { type ifname;${only(({ open }) => open(4))} }
+  set open6 { type ifname;${only(({ open }) => open(6))} }
   set masqueraded4 { type ipv4_addr; flags interval;${elements(masqueraded(all, 4))} }
   set masqueraded6 { type ipv6_addr; flags interval;${elements(masqueraded(all, 6))} }
 ${portSets(ports, 4)}
@@ -138,16 +148,19 @@ ${portSets(ports, 6)}
   }
   chain prerouting {
     type nat hook prerouting priority dstnat; policy accept;
+    ${first}
     ${respectsHost ? "iifname @bridges " : ""}fib daddr type local jump lead
   }
   chain output {
     type nat hook output priority -100; policy accept;
+    ${first}
     fib daddr type local jump lead
   }
-  chain lead {${leading(4)}${leading(6)}
+  chain lead {${leading(4, hairpin)}${leading(6, hairpin)}
   }
   chain forward {
     type filter hook forward priority filter; policy accept;
+    ${first}
     ct state established,related accept
     iifname . oifname @within accept
     iifname @internal drop
@@ -158,15 +171,20 @@ ${portSets(ports, 6)}
     ct status dnat accept
     meta l4proto . ip daddr . th dport @reachable4 accept
     meta l4proto . ip6 daddr . th dport @reachable6 accept
-    oifname @open iifname != @bridges accept
+    meta nfproto ipv4 oifname @open4 iifname != @bridges accept
+    meta nfproto ipv6 oifname @open6 iifname != @bridges accept
     drop
   }
   chain postrouting {
     type nat hook postrouting priority srcnat; policy accept;
+    ${first}
     oifname != @bridges ip saddr @masqueraded4 masquerade
     oifname != @bridges ip6 saddr @masqueraded6 masquerade
     oifname @bridges ip saddr 127.0.0.0/8 masquerade
     iifname . oifname @within ct status dnat masquerade
+    # a container that reaches itself; of packets that stay within a bridge the kernel may not tell here where they came in
+    ct status dnat ip saddr . ip daddr @self4 masquerade
+    ct status dnat ip6 saddr . ip6 daddr @self6 masquerade
   }
 }
 table bridge ${table} {

@@ -33,7 +33,7 @@ function rulesOf(network: Network): BridgeRules {
     subnets: network.pools.map(({ subnet }) => parseCidr(subnet).subnet),
     masquerades: (family) => masquerade && !network.internal && mode(family).startsWith("nat"),
     internal: network.internal,
-    open: mode4 === "nat-unprotected",
+    open: (family) => mode(family) === "nat-unprotected",
     closed: !icc,
   };
 }
@@ -51,6 +51,10 @@ export interface FirewallOptions {
   readonly enabled: boolean;
   /** Whether what comes from elsewhere to a published port has to pass the host's rules for local traffic. */
   readonly respectsHost: boolean;
+  /** Whether IPv6 is left to rules of the host's own. */
+  readonly only4: boolean;
+  /** Whether containers reach their own ports of the host by rules. */
+  readonly hairpin: boolean;
   /** Netlink's protocol of netfilter. */
   readonly exchange: Exchange;
   /** What others have set; absent where no rules are to be set. */
@@ -89,9 +93,10 @@ export class Firewall {
   }
 
   async #restore(): Promise<void> {
-    const { table, respectsHost, hostFilter } = this.#options;
+    const { table, respectsHost, only4, hairpin, hostFilter } = this.#options;
     const state = { bridges: [...this.#bridges.values()], ports: [...this.#ports.values()].flat() };
-    await nft(firewallScript(table, { ...state, closed: [...this.#closedPorts], respectsHost }));
+    const closed = [...this.#closedPorts];
+    await nft(firewallScript(table, { ...state, closed, respectsHost, only4, hairpin }));
     this.#set = this.#measure();
     await hostFilter?.let(state.bridges.map(({ bridge }) => bridge));
   }

@@ -47,6 +47,9 @@ const IFLA = {
   afSpec: 26,
   infoKind: 1,
   infoData: 2,
+  infoSlaveKind: 4,
+  infoSlaveData: 5,
+  bridgePortMode: 4,
   vethPeer: 1,
   macvlanMode: 1,
   inet6AddrGenMode: 8,
@@ -54,6 +57,7 @@ const IFLA = {
 const IFA = { address: 1, local: 2, broadcast: 4 };
 const RTA = { oif: 4, gateway: 5 };
 const IFF_UP = 1;
+const EAFNOSUPPORT = 97;
 const IFA_F_NODAD = 2;
 const AF = { 4: 2, 6: 10 } as const;
 /** No address is made up from the MAC. Source: linux/if_link.h, in6_addr_gen_mode. */
@@ -100,11 +104,12 @@ export interface Inside {
 export class Netlink {
   constructor(readonly exchange: Exchange) {}
 
-  #do(action: string, request: Uint8Array, netnsPid = 0): Answer[] {
+  /** @param forgiven  refusals that are none */
+  #do(action: string, request: Uint8Array, netnsPid = 0, forgiven: readonly number[] = []): Answer[] {
     const all = [...answers(this.exchange(request, netnsPid))];
     for (const answer of all) {
       const errno = errnoOf(answer);
-      if (errno !== 0) throw new SystemError(action, errno);
+      if (errno !== 0 && !forgiven.includes(errno)) throw new SystemError(action, errno);
     }
     return all;
   }
@@ -181,6 +186,14 @@ export class Netlink {
     this.#do(`create ${host} on ${bridge}`, request);
   }
 
+  /** A bridge sends back through this port what came in there, when that is where it belongs. */
+  turnAround(port: string): void {
+    const mode = attribute(IFLA.infoSlaveData, attribute(IFLA.bridgePortMode, Uint8Array.of(1)));
+    const info = attribute(IFLA.linkinfo, textAttribute(IFLA.infoSlaveKind, "bridge"), mode);
+    const request = message(RTM.newLink, NLM_F.ack, ifinfo(this.#required(port)), info);
+    this.#do(`let ${port} turn packets around`, request);
+  }
+
   /** An interface of the container's own on one of the host's. @param mtu  0 for the parent's */
   createMacvlan(parent: string, mode: keyof typeof MACVLAN_MODES, inside: Inside, mtu: number): void {
     const data = attribute(IFLA.infoData, attribute(IFLA.macvlanMode, u32(MACVLAN_MODES[mode])));
@@ -225,6 +238,7 @@ export class Netlink {
         ...gateways.map((gateway) => defaultRouteRequest(index, gateway)),
       ),
       netnsPid,
+      ownAddresses ? [] : [EAFNOSUPPORT], // no IPv6 at all: the kernel's, or below its least MTU of 1280
     );
   }
 

@@ -27,6 +27,10 @@ export interface NetworksOptions {
   readonly drivers: readonly NetworkDriver[];
   /** The network `bridge` as it is to be. @throws unavailable when no subnet is free */
   readonly defaultBridge: (identity: Identity, recorded: readonly PoolSpec[], used: readonly Subnet[]) => Network;
+  /** Whether there is a network `bridge`. */
+  readonly hasDefaultBridge: boolean;
+  /** By driver: options of new networks that say nothing else. */
+  readonly defaultOptions: Readonly<Record<string, Readonly<Record<string, string>>>>;
   /** Where subnets come from that nobody chose. */
   readonly pools: readonly AddressPool[];
   /** Where the host's routes lead. */
@@ -59,9 +63,18 @@ export class Networks {
       const kept: Partial<Network> = JSON.parse(record); // written by this file only
       this.#remember({ ...bare({ id, name, created }, PREDEFINED[name] ?? "bridge"), ...kept });
     }
+    const { hasDefaultBridge } = options;
     for (const [name, driver] of Object.entries(PREDEFINED))
-      if (!this.find(name)) this.#save(bare({ id: newId(), name, created: new Date().toISOString() }, driver));
-    this.chooseBridge();
+      if (!this.find(name) && (name !== "bridge" || hasDefaultBridge))
+        this.#save(bare({ id: newId(), name, created: new Date().toISOString() }, driver));
+    if (hasDefaultBridge) this.chooseBridge();
+    else this.#forgetBridge();
+  }
+
+  /** Containers that name it still cannot start. */
+  #forgetBridge(): void {
+    const bridge = this.find("bridge");
+    if (bridge) this.#forget(bridge);
   }
 
   /** The default bridge as the daemon's options, its interface and the host's routes have it now. It has no containers. */
@@ -139,7 +152,8 @@ export class Networks {
     await using _ = await this.#locks.acquire("create"); // subnets are chosen by looking at those of others
     if (this.#idByName.has(name)) throw conflict(`network with name ${name} already exists`);
     const identity = { id: newId(), created: new Date().toISOString() };
-    const network = { ...asked, ...identity, ...this.#complete(asked) };
+    const options = { ...this.#options.defaultOptions[asked.driver], ...asked.options };
+    const network = { ...asked, ...identity, options, ...this.#complete(asked) };
     driver.check(network);
     this.#checkInterface(network);
     this.#save(network);

@@ -65,9 +65,16 @@ const heldBy = (program: Pick<NetProgram, "end">): HeldPorts => ({
   retire: () => program.end(15),
 });
 
-/** @param program  bosun-net. @throws PortTaken; nothing is held then */
-export async function keepPorts(program: string, groups: readonly HeldGroup[]): Promise<Keeper> {
-  const started = await startNetProgram(program, ["ports", ...groups.flatMap(words)]).catch((error: unknown) => {
+/**
+ * @param program  bosun-net
+ * @param mode     `hold`: whom no rule leads is not served. @throws PortTaken; nothing is held then
+ */
+export async function keepPorts(
+  program: string,
+  groups: readonly HeldGroup[],
+  mode: "ports" | "hold",
+): Promise<Keeper> {
+  const started = await startNetProgram(program, [mode, ...groups.flatMap(words)]).catch((error: unknown) => {
     throw error instanceof ProgramRefused ? refusal(groups, error.line) : error;
   });
   return {

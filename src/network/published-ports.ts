@@ -6,7 +6,7 @@
 import { existsSync } from "node:fs";
 import { internal, invalid } from "../base/errors.ts";
 import { errnoName } from "../base/system-error.ts";
-import { asAddress, parseAddress } from "./addresses.ts";
+import { type Address, asAddress, formatAddress, parseAddress } from "./addresses.ts";
 import { bridgeSettings } from "./bridge-options.ts";
 import type { Endpoint } from "./driver.ts";
 import type { Place } from "./endpoints.ts";
@@ -29,15 +29,30 @@ const ANYWHERE = { 4: "0.0.0.0", 6: "::" } as const;
 /** A kernel without IPv6, or one where it is switched off, has no `::`. */
 const hasIPv6 = (): boolean => existsSync("/proc/net/if_inet6");
 
+export interface PublishedPortsOptions {
+  readonly firewall: Firewall;
+  /** bosun-net. */
+  readonly program: string;
+  /** Whether what no rule can lead goes through the keeper. */
+  readonly relays: boolean;
+  /** Whether a published port is reached at the container's own address, too, by whoever has a route to it. */
+  readonly directRouting: boolean;
+}
+
 export class PublishedPorts {
   readonly #keepers = new Map<string, HeldPorts>();
   readonly #published = new Map<string, readonly PublishedPort[]>();
 
-  /** @param program  bosun-net */
-  constructor(
-    readonly firewall: Firewall,
-    readonly program: string,
-  ) {}
+  constructor(readonly options: PublishedPortsOptions) {}
+
+  get firewall(): Firewall {
+    return this.options.firewall;
+  }
+
+  #rulesOf(bindings: readonly PortBinding[], ports: readonly PublishedPort[], place: Place): readonly PortRule[] {
+    const families = ([4, 6] as const).filter((family) => this.options.directRouting || isRouted(place, family));
+    return [...ledRules(ports, place), ...directRules(bindings, place, families)];
+  }
 
   /**
    * Takes ports for a container that is about to run.
@@ -71,12 +86,12 @@ export class PublishedPorts {
     pid: number,
   ): Promise<void> {
     keeper?.follow(pid);
-    await this.firewall.publish(owner, rulesOf(bindings, ports, place));
+    await this.firewall.publish(owner, this.#rulesOf(bindings, ports, place));
   }
 
   async #keep(owner: string, name: string, groups: readonly HeldGroup[], { id }: Endpoint): Promise<Keeper> {
     try {
-      return await keepPorts(this.program, groups);
+      return await keepPorts(this.options.program, groups, this.options.relays ? "ports" : "hold");
     } catch (error) {
       if (!(error instanceof PortTaken)) throw error;
       const because = this.#words(owner, error);
@@ -128,7 +143,7 @@ export class PublishedPorts {
   /** After a restart of the daemon. @returns whether its keeper lives still */
   adopt(owner: string, bindings: readonly PortBinding[], { ports, keeper }: Publication, place: Place): boolean {
     this.#published.set(owner, ports);
-    this.firewall.adopt(owner, rulesOf(bindings, ports, place));
+    this.firewall.adopt(owner, this.#rulesOf(bindings, ports, place));
     const adopted = keeper && adoptKeeper(keeper);
     if (adopted) this.#keepers.set(owner, adopted);
     return keeper === undefined || adopted !== undefined;
@@ -159,52 +174,72 @@ export interface Opened {
 export const nothingOpened: Opened = { publication: NOTHING, follow: async () => {} };
 
 /** In a routed network a port needs no port of the host. */
-const isRouted = ({ network }: Place): boolean =>
-  network.driver === "bridge" && bridgeSettings(network).mode4 === "routed";
+const isRouted = ({ network }: Place, family: 4 | 6): boolean =>
+  network.driver === "bridge" && bridgeSettings(network)[family === 4 ? "mode4" : "mode6"] === "routed";
 
 /** Many kernels have no sockets of SCTP that could hold one of its ports: packets are led, and nobody is kept from taking it. */
-const isHeld = ({ port }: PortBinding, place: Place): boolean => port.protocol !== "sctp" && !isRouted(place);
+const isHeld = (binding: PortBinding, place: Place): boolean =>
+  binding.port.protocol !== "sctp" && addressesOf(binding, place).length > 0;
 
 function unheld(binding: PortBinding, place: Place): readonly PublishedPort[] {
-  if (isRouted(place)) return [];
-  if (binding.low === 0) throw invalid("a port of SCTP needs a port of the host that is named");
-  return addressesOf(binding, place).map((hostAddress) => ({ port: binding.port, hostAddress, hostPort: binding.low }));
+  const addresses = addressesOf(binding, place);
+  if (addresses.length > 0 && binding.low === 0) throw invalid("a port of SCTP needs a port of the host that is named");
+  return addresses.map((hostAddress) => ({ port: binding.port, hostAddress, hostPort: binding.low }));
 }
 
+/** An endpoint's addresses that ports of the host lead to, the one first that leads from both families. */
+const targetsOf = (place: Place): readonly Address[] =>
+  [place.endpoint.address, place.endpoint.address6]
+    .filter((text) => text !== "")
+    .map(parseAddress)
+    .filter(({ family }) => !isRouted(place, family));
+
 /** Where a binding that names no address is: on every address of the host, of both families. */
-function addressesOf({ hostAddress }: PortBinding, { network, endpoint }: Place): readonly string[] {
+function addressesOf({ hostAddress }: PortBinding, place: Place): readonly string[] {
+  const { network, endpoint } = place;
+  if (targetsOf(place).length === 0) return [];
   const fallback = network.driver === "bridge" ? bridgeSettings(network).hostBinding : "";
   const asked = hostAddress || (fallback === ANYWHERE[4] ? "" : fallback);
-  if (asked !== "") return [asked];
-  return [...(endpoint.address === "" ? [] : [ANYWHERE[4]]), ...(hasIPv6() ? [ANYWHERE[6]] : [])];
+  if (asked !== "") return isRouted(place, parseAddress(asked).family) ? [] : [asked];
+  const isOn4 = endpoint.address !== "" && !isRouted(place, 4);
+  const isOn6 = hasIPv6() && !isRouted(place, 6);
+  return [...(isOn4 ? [ANYWHERE[4]] : []), ...(isOn6 ? [ANYWHERE[6]] : [])];
 }
 
 function groupOf(binding: PortBinding, place: Place): HeldGroup {
-  const { address, address6 } = place.endpoint;
   const { port, low, high } = binding;
-  if (port.protocol === "sctp") throw internal("a port of SCTP cannot be held");
+  const [target] = targetsOf(place);
+  if (port.protocol === "sctp" || !target) throw internal("a port cannot be held");
   const addresses = addressesOf(binding, place);
-  return { protocol: port.protocol, addresses, low, high, target: address || address6, targetPort: port.number };
+  return { protocol: port.protocol, addresses, low, high, target: formatAddress(target), targetPort: port.number };
 }
 
 /** What the kernel can lead by itself: from an address of the host to one of the same family. */
-function rulesOf(bindings: readonly PortBinding[], ports: readonly PublishedPort[], place: Place): readonly PortRule[] {
-  const targets = [place.endpoint.address, place.endpoint.address6].filter((text) => text !== "").map(parseAddress);
-  const direct = isRouted(place) ? bindings : [];
-  const led = ports.flatMap(({ port, hostAddress, hostPort }): PortRule[] => {
+function ledRules(ports: readonly PublishedPort[], place: Place): readonly PortRule[] {
+  const targets = targetsOf(place);
+  return ports.flatMap(({ port, hostAddress, hostPort }): PortRule[] => {
     const host = asAddress(hostAddress);
     const target = targets.find(({ family }) => family === host?.family);
     if (!host || !target) return [];
-    const isAnywhere = host.value === 0n;
     const rule = { protocol: port.protocol, hostPort, target, targetPort: port.number };
-    return [{ ...rule, hostAddress: isAnywhere ? undefined : host }];
+    return [{ ...rule, hostAddress: host.value === 0n ? undefined : host }];
   });
-  const routed = direct.flatMap(({ port }) =>
-    targets.map((target) => ({
-      ...{ protocol: port.protocol, hostAddress: undefined, hostPort: undefined, target, targetPort: port.number },
-    })),
+}
+
+/** Ports that are reached at the container's own address. */
+function directRules(
+  bindings: readonly PortBinding[],
+  { endpoint }: Place,
+  families: readonly (4 | 6)[],
+): readonly PortRule[] {
+  const targets = [endpoint.address, endpoint.address6].filter((text) => text !== "").map(parseAddress);
+  return bindings.flatMap(({ port }) =>
+    targets
+      .filter(({ family }) => families.includes(family))
+      .map((target) => ({
+        ...{ protocol: port.protocol, hostAddress: undefined, hostPort: undefined, target, targetPort: port.number },
+      })),
   );
-  return [...led, ...routed];
 }
 
 /** As users write it: `0.0.0.0:8080->80/tcp`. */

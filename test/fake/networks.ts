@@ -77,23 +77,33 @@ export function fakeNetworks(
   bridge: typeof BRIDGE = BRIDGE,
 ): Networking {
   const netlink = new Netlink(kernel.exchange);
-  const firewall = new Firewall({ table: "none", enabled: false, respectsHost: false, exchange: kernel.exchange });
+  const firewall = new Firewall({
+    table: "none",
+    enabled: false,
+    respectsHost: false,
+    only4: false,
+    hairpin: false,
+    exchange: kernel.exchange,
+  });
   const pools = [...DEFAULT_POOLS, uniqueLocalPool("test")];
   const networks = new Networks({
     database,
     drivers: [
-      new BridgeDriver({ netlink, firewall, log: silent, forward: false, owner: "test" }),
+      new BridgeDriver({ netlink, firewall, log: silent, forward: false, hairpin: false, owner: "test" }),
       new HostDriver("host"),
       new HostDriver("null"),
     ],
     pools,
+    hasDefaultBridge: true,
+    defaultOptions: {},
     hostSubnets: () => [],
     defaultBridge: (identity, recorded, used) =>
       defaultBridge(identity, bridge, { present: netlink.addresses(bridge.name), recorded, used, pools }),
     emit: (action, { id, name, driver }) => events.emit("network", action, id, { name, type: driver }),
   });
+  const ports = new PublishedPorts({ firewall, program: builtFile("bosun-net"), relays: true, directRouting: false });
   const endpoints = new Endpoints(networks, netlink);
   const resolver = { servers: [], search: [], options: [] };
   const naming = new Naming({ records, endpoints, service: new FakeNameService(), resolver, hostResolv: NO_RESOLV });
-  return new Networking(networks, endpoints, new PublishedPorts(firewall, builtFile("bosun-net")), naming);
+  return new Networking(networks, endpoints, ports, naming);
 }

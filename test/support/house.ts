@@ -257,6 +257,7 @@ export class House implements AsyncDisposable {
               cgroupns: "private",
               runtime: "bosun",
               ownRuntimes: ["bosun", "runc"],
+              network: "bridge",
               runtimes: ["other"],
             },
           },

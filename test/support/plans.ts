@@ -13,6 +13,7 @@ const DEFAULTS = {
   cgroupns: "private",
   runtime: "bosun",
   ownRuntimes: ["bosun", "runc"],
+  network: "bridge",
   runtimes: ["other"],
 } as const;
 

@@ -52,6 +52,11 @@ describe("parseConfig() without anything", () => {
       },
       addressPools: DEFAULT_POOLS,
       firewall: true,
+      firewallOnly4: false,
+      userlandProxy: true,
+      directRouting: false,
+      hasDefaultBridge: true,
+      defaultNetworkOptions: {},
       respectHostFirewall: false,
       forward: true,
       hostGateways: [],
@@ -172,6 +177,10 @@ describe("parseConfig() of flags", () => {
       "--ip-masq=false",
       "--iptables=false",
       "--ip-forward=false",
+      "--ip6tables=false",
+      "--userland-proxy=false",
+      "--allow-direct-routing",
+      "--default-network-opt=bridge=com.docker.network.driver.mtu=1234",
     ];
     expect(parse(flags)).toMatchObject({
       bridge: {
@@ -180,9 +189,10 @@ describe("parseConfig() of flags", () => {
         mtu: 1400,
         masquerade: false,
       },
-      firewall: false,
-      forward: false,
+      ...{ firewall: false, forward: false, firewallOnly4: true, userlandProxy: false, directRouting: true },
+      defaultNetworkOptions: { bridge: { "com.docker.network.driver.mtu": "1234" } },
     });
+    expect(parse(["-b", "none"]).hasDefaultBridge).toBe(false);
     expect(parse(["-b", "br7"]).bridge.name).toBe("br7");
   });
 
@@ -220,7 +230,7 @@ describe("parseConfig() of flags", () => {
     [["--default-ulimit", "files=1"], "invalid ulimit type: files"],
     [["--default-shm-size", "much"], "invalid size: 'much'"],
     [["-b", "br0", "--bip", "10.0.0.1/24"], "mutually exclusive"],
-    [["-b", "none"], "--bridge none is not supported yet"],
+    [["--default-network-opt", "bridge=x"], "invalid value for --default-network-opt"],
     [["-b", "much-too-long-for-one"], "invalid value for --bridge"],
     [["-b", "a/b"], "invalid value for --bridge"],
   ])("parseConfig(%p) throws", (flags, words) => {

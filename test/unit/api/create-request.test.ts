@@ -12,6 +12,7 @@ const DEFAULTS = {
   cgroupns: "private",
   runtime: "bosun",
   ownRuntimes: ["bosun", "runc"],
+  network: "bridge",
   runtimes: ["other"],
 } as const;
 const request = (body: object) => toContainerRequest(new Document({ Image: "x", ...body }));

@@ -30,9 +30,17 @@ const setUp = (kernel = new FakeKernel()) => ({
   driver: new BridgeDriver({
     ...{
       netlink: new Netlink(kernel.exchange),
-      firewall: new Firewall({ table: "none", enabled: false, respectsHost: false, exchange: kernel.exchange }),
+      firewall: new Firewall({
+        table: "none",
+        enabled: false,
+        respectsHost: false,
+        only4: false,
+        hairpin: false,
+        exchange: kernel.exchange,
+      }),
       log: silent,
       forward: false,
+      hairpin: false,
       owner: "test",
     },
   }),

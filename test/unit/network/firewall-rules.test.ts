@@ -8,14 +8,14 @@ const BRIDGE: BridgeRules = {
   bridge: "br0",
   subnets: [parseCidr("10.1.0.0/16").subnet, parseCidr("fd00::/64").subnet],
   masquerades: () => true,
-  ...{ internal: false, open: false, closed: false },
+  ...{ internal: false, open: () => false, closed: false },
 };
-const EMPTY: FirewallState = { bridges: [], ports: [], closed: [], respectsHost: false };
+const EMPTY: FirewallState = { bridges: [], ports: [], closed: [], respectsHost: false, only4: false, hairpin: false };
 const FULL: FirewallState = {
   bridges: [
     BRIDGE,
     { ...BRIDGE, bridge: "br1", internal: true, masquerades: () => false },
-    { ...BRIDGE, bridge: "br2", subnets: [], open: true },
+    { ...BRIDGE, bridge: "br2", subnets: [], open: () => true },
   ],
   ports: [
     { protocol: "tcp", hostAddress: undefined, hostPort: 80, target: parseAddress("10.1.0.2"), targetPort: 8080 },
@@ -31,6 +31,8 @@ const FULL: FirewallState = {
   ],
   closed: ["veth1"],
   respectsHost: false,
+  only4: false,
+  hairpin: false,
 };
 
 const nft = Bun.which("nft", { PATH: `${process.env.PATH ?? ""}:/usr/sbin` });
@@ -41,7 +43,7 @@ describe("firewallScript()", () => {
     for (const part of [
       'set bridges { type ifname; elements = { "br0", "br1", "br2" }; }',
       'set internal { type ifname; elements = { "br1" }; }',
-      'set open { type ifname; elements = { "br2" }; }',
+      'set open4 { type ifname; elements = { "br2" }; }',
       "set masqueraded4 { type ipv4_addr; flags interval; elements = { 10.1.0.0/16 }; }",
       "elements = { tcp . 80 : 10.1.0.2 . 8080 };",
       "elements = { udp . 127.0.0.1 . 53 : 10.1.0.2 . 53 };",
@@ -67,7 +69,7 @@ describe("firewallScript()", () => {
   });
 
   test.skipIf(nft === null || process.getuid?.() !== 0)("is what nft accepts", async () => {
-    for (const state of [EMPTY, FULL]) {
+    for (const state of [EMPTY, FULL, { ...FULL, only4: true, hairpin: true }]) {
       const child = Bun.spawn([nft ?? "nft", "-c", "-f", "-"], {
         stdin: Buffer.from(firewallScript("bosun-check", state)),
         stderr: "pipe",
