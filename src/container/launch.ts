@@ -150,7 +150,7 @@ export class Launcher {
     const injection = await injectionOf(host, cdi);
     const devices = [...(await Promise.all(host.devices.map(mappedDevices))).flat(), ...injection.devices];
     trace.step("devices");
-    const linked = linkedAtStart(container, records, networking.networks.get("bridge").id);
+    const linked = linkedAtStart(container, records, networking.find("bridge")?.id ?? "");
     const endpoints = await networking.reserve(container);
     const gateways = await this.#gateways(host);
     const ports = await networking.publish(container);
@@ -214,7 +214,7 @@ export class Launcher {
 
   /** Containers that a running one is linked to, and that run. */
   linkedNow(container: Container): readonly Linked[] {
-    return linkedNow(container, this.#options.records, this.networking.networks.get("bridge").id);
+    return linkedNow(container, this.#options.records, this.networking.find("bridge")?.id ?? "");
   }
 
   /** Its layers stay mounted, and those of images in it. */

@@ -38,7 +38,7 @@ test("changeElements() says what nft says", () => {
 });
 
 test("portElements() of a port on every address is led, and passed over for the container itself", () => {
-  expect(portElements(RULE).map(({ set }) => set)).toEqual(["published_anywhere4", "own4"]);
+  expect(portElements(RULE).map(({ set }) => set)).toEqual(["published_anywhere4", "own4", "self4"]);
   expect(portElements({ ...RULE, hostAddress: parseAddress("127.0.0.1") })[0]?.set).toBe("published4");
   expect(portElements({ ...RULE, hostPort: undefined }).map(({ set }) => set)).toEqual(["reachable4"]);
   expect(portElements({ ...RULE, target: parseAddress("fd00::2") })[0]?.set).toBe("published_anywhere6");
