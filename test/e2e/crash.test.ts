@@ -1,9 +1,6 @@
 /**
  * kill -9 of the daemon at any instant of any operation. The next one on the same folders starts without a complaint, remembers what is there and
  * nothing else, can do what was interrupted, and has lost neither a running container nor its output nor an exit code.
- *
- * The instants are spread over the time that the operation takes, at random within each part of it, from a seed: BOSUN_CRASH_SEED and
- * BOSUN_CRASH_COUNT give other ones, and more of them.
  */
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
@@ -13,21 +10,7 @@ import { Refusal, withDaemon } from "../support/api.ts";
 import { dockerArchive } from "../support/archive.ts";
 import { errorsIn, lastingContradictions, rowsOf } from "../support/audit.ts";
 import { imageOf } from "../support/image.ts";
-
-const COUNT = Number(process.env.BOSUN_CRASH_COUNT ?? 8);
-let seed = Number(process.env.BOSUN_CRASH_SEED ?? 1);
-
-/** Numerical Recipes' generator: enough to choose instants with. @returns 0 to 1 */
-function random(): number {
-  seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
-  return seed / 2 ** 32;
-}
-
-/** Timers come by the millisecond; whole operations take two. */
-async function pass(ms: number): Promise<void> {
-  const end = performance.now() + ms;
-  while (performance.now() < end) await new Promise((resolve) => setImmediate(resolve));
-}
+import { INSTANTS, instantOf, pass } from "../support/instants.ts";
 
 const threeLayers = () =>
   imageOf({
@@ -182,9 +165,9 @@ withDaemon("kill -9 of the daemon", (api) => {
   test.each(Object.keys(operations))("at any instant of %s everything holds", async (name) => {
     const operation = operations[name] ?? { act: async () => {} };
     const took = await timed(operation);
-    for (let round = 0; round < COUNT; round++) {
+    for (let round = 0; round < INSTANTS; round++) {
       await operation.before?.();
-      const instant = ((round + random()) / COUNT) * (took * 1.4 + 2);
+      const instant = instantOf(round, took);
       const acting = operation.act().catch(interrupted);
       await pass(instant);
       await api.daemon.stop("SIGKILL");
@@ -205,6 +188,6 @@ withDaemon("kill -9 of the daemon", (api) => {
     expect(await api.wait("witness")).toBe(7);
     const lines = (await api.logged(witness.id)).trimEnd().split("\n");
     expect(lines).toEqual(lines.map((_, index) => `line ${index + 1}`));
-    expect(lines.length).toBeGreaterThan(COUNT);
+    expect(lines.length).toBeGreaterThan(INSTANTS);
   });
 });
