@@ -35,6 +35,11 @@ function switchOn(path: string): void {
   if (readFileSync(path, "utf8").trim() === "0") writeFileSync(path, "1");
 }
 
+/** Where there is no such interface there is nothing to switch. */
+function writeSwitch(path: string, isOn: boolean): void {
+  if (existsSync(path)) writeFileSync(path, isOn ? "1" : "0");
+}
+
 /** The host's end of an endpoint's pair; at most 15 characters. */
 export const vethOf = (endpoint: Endpoint): string => `veth${endpoint.id.slice(0, 11)}`;
 
@@ -79,8 +84,8 @@ export class BridgeDriver implements NetworkDriver {
     const present = netlink.addresses(bridge);
     const missing = gateways.filter(({ address }) => !present.some((one) => same(one.address, address)));
     netlink.configure(bridge, { addresses: missing });
-    this.#setSwitches(network, bridge);
     await this.#options.firewall.setBridge(network);
+    this.#setSwitches(network, bridge);
     for (const endpoint of this.#connected.get(network.id)?.values() ?? []) netlink.join(vethOf(endpoint), bridge);
     this.#ready.set(network.id, netlink.index(bridge) ?? -1);
   }
@@ -109,10 +114,11 @@ export class BridgeDriver implements NetworkDriver {
   }
 
   #setSwitches({ enableIPv4, enableIPv6, internal }: Network, bridge: string): void {
-    if (!this.#options.forward || internal) return;
+    const { forward, firewall } = this.#options;
+    // What is published is led from 127.0.0.1, too. Without the rules that keep containers from that address it has to stay the host's own.
+    if (enableIPv4) writeSwitch(`/proc/sys/net/ipv4/conf/${bridge}/route_localnet`, firewall.enabled && !internal);
+    if (!forward || internal) return;
     if (enableIPv4) switchOn(FORWARDING[4]);
-    // what is published is reached from the host over 127.0.0.1, too; rules keep everybody else from that address
-    if (enableIPv4) writeFileSync(`/proc/sys/net/ipv4/conf/${bridge}/route_localnet`, "1");
     if (enableIPv6 && existsSync(FORWARDING[6])) switchOn(FORWARDING[6]);
   }
 
