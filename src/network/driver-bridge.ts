@@ -55,6 +55,12 @@ const same = (one: Address, other: Address): boolean => one.family === other.fam
 const bridgeMac = ({ id }: Network, [first]: readonly InterfaceAddress[]): Uint8Array =>
   first ? macOf(first.address) : Uint8Array.fromHex(`0242${id.slice(0, 8)}`);
 
+/** A process may be gone that looked alive: an end of its interface that vanished was no mischief then. @returns false. @throws any other failure */
+function hasEnded(error: unknown): false {
+  if (!hasCode(error, "ESRCH", "ENOENT")) throw error;
+  return false;
+}
+
 export class BridgeDriver implements NetworkDriver {
   readonly name = "bridge";
   readonly hasAddresses = true;
@@ -174,8 +180,8 @@ export class BridgeDriver implements NetworkDriver {
       const host = vethOf(member.endpoint);
       if (!touched.has(host)) continue;
       if (netlink.index(host) === undefined) {
-        await this.connect(network, member.endpoint, member.pid);
-        again.push(member);
+        const isBack = await this.connect(network, member.endpoint, member.pid).then(() => true, hasEnded);
+        if (isBack) again.push(member);
       } else {
         netlink.join(host, bridge);
         netlink.up(host);

@@ -61,6 +61,8 @@ function acknowledged(errno: number): Buffer {
 }
 
 export class FakeKernel {
+  /** Pids of processes that are no more. */
+  readonly ended = new Set<number>();
   /** By namespace (a pid, 0 for the host) and name. */
   readonly interfaces = new Map<string, FakeInterface>();
   #lastIndex = 0;
@@ -151,6 +153,12 @@ export class FakeKernel {
     const name = textOf(attributes, 3);
     if (this.get(name, pid)) return ERRNO.EEXIST;
     const kind = textOf(info, 1);
+    const end = attributesOf(
+      attributesOf(info.get(2) ?? Buffer.alloc(0))
+        .get(1)
+        ?.subarray(16) ?? Buffer.alloc(0),
+    );
+    if (this.ended.has(numberOf(end, 19))) return ERRNO.ESRCH;
     const mac = formatMac(attributes.get(1) ?? new Uint8Array());
     const made = this.add(name, { kind, mtu: numberOf(attributes, 4), mac, up: (body.readUInt32LE(8) & 1) === 1 }, pid);
     made.master = this.#nameOf(numberOf(attributes, 10));

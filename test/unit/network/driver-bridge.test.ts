@@ -106,6 +106,13 @@ describe("BridgeDriver.mend()", () => {
     expect(kernel.get("eth0", 42)?.addresses).toEqual(["10.9.0.2/24 10.9.0.255"]);
   });
 
+  test("mend() leaves a member alone whose process has just ended", async () => {
+    const { kernel, driver } = await connected();
+    kernel.interfaces.delete(`0/${vethOf(ENDPOINT)}`);
+    kernel.ended.add(42);
+    expect(await driver.mend(NETWORK, new Set([vethOf(ENDPOINT)]), [member])).toEqual([]);
+  });
+
   test("mend() sets up what is down and joins what was parted", async () => {
     const { kernel, driver } = await connected();
     const [bridge, host] = [kernel.get("br0"), kernel.get(vethOf(ENDPOINT))];
