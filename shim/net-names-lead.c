@@ -3,22 +3,26 @@
  *
  *   table ip bosun-names {
  *     chain output {
- *       type nat hook output priority dstnat
- *       ip daddr 127.0.0.11 udp dport 53 dnat to 127.0.0.11:PORT
- *       ip daddr 127.0.0.11 tcp dport 53 dnat to 127.0.0.11:PORT
+ *       type filter hook output priority raw
+ *       ip daddr 127.0.0.11 udp dport 53 notrack udp dport set PORT
+ *       ip saddr 127.0.0.11 udp sport PORT notrack udp sport set 53
+ *       (and the same for tcp)
  *     }
  *   }
  *
- * in one transaction over netlink, some hundred microseconds. Source: linux/netfilter/nf_tables.h. */
+ * in one transaction over netlink, some hundred microseconds. Ports are exchanged in each packet by itself: with NAT, every question of a busy
+ * program would stay in the namespace's table of connections for half a minute, until nothing fits into it, and all of the container's packets
+ * would be looked up there. Source: linux/netfilter/nf_tables.h. */
 #include "net-names.h"
 #include <linux/netfilter.h>
-#include <linux/netfilter/nf_nat.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 
 #define TABLE "bosun-names"
-enum { ROOM = 4096, DSTNAT = -100, ADDRESS = INADDR_LOOPBACK + 10 };
+enum { ROOM = 8192, RAW = -300, ADDRESS = INADDR_LOOPBACK + 10, NAMES_PORT = 53 };
+/* In the headers of IPv4, TCP and UDP. */
+enum { SOURCE_ADDRESS = 12, TARGET_ADDRESS = 16, SOURCE_PORT = 0, TARGET_PORT = 2, TCP_SUM = 16, UDP_SUM = 6 };
 
 struct batch
 {
@@ -155,42 +159,47 @@ protocol (struct batch *batch, uint8_t wanted)
 }
 
 static void
-load (struct batch *batch, unsigned target, const void *bytes, size_t size)
+set_port (struct batch *batch, unsigned offset, uint8_t protocol_number, uint16_t port)
 {
-  struct expression at = expression (batch, "immediate");
-  number (batch, NFTA_IMMEDIATE_DREG, target);
-  value (batch, NFTA_IMMEDIATE_DATA, bytes, size);
+  uint16_t bytes = htons (port);
+  struct expression loaded = expression (batch, "immediate");
+  number (batch, NFTA_IMMEDIATE_DREG, NFT_REG_1);
+  value (batch, NFTA_IMMEDIATE_DATA, &bytes, sizeof bytes);
+  expression_end (batch, loaded);
+  struct expression at = expression (batch, "payload");
+  number (batch, NFTA_PAYLOAD_SREG, NFT_REG_1);
+  number (batch, NFTA_PAYLOAD_BASE, NFT_PAYLOAD_TRANSPORT_HEADER);
+  number (batch, NFTA_PAYLOAD_OFFSET, offset);
+  number (batch, NFTA_PAYLOAD_LEN, sizeof bytes);
+  number (batch, NFTA_PAYLOAD_CSUM_TYPE, NFT_PAYLOAD_CSUM_INET);
+  number (batch, NFTA_PAYLOAD_CSUM_OFFSET, protocol_number == IPPROTO_TCP ? TCP_SUM : UDP_SUM);
   expression_end (batch, at);
 }
 
+/* A packet of 127.0.0.11, at ADDRESS_OFFSET, and of port FROM, at PORT_OFFSET, gets port TO instead. */
 static void
-translate (struct batch *batch)
-{
-  struct expression at = expression (batch, "nat");
-  number (batch, NFTA_NAT_TYPE, NFT_NAT_DNAT);
-  number (batch, NFTA_NAT_FAMILY, NFPROTO_IPV4);
-  number (batch, NFTA_NAT_REG_ADDR_MIN, NFT_REG_1);
-  number (batch, NFTA_NAT_REG_PROTO_MIN, NFT_REG_2);
-  expression_end (batch, at);
-}
-
-static void
-rule (struct batch *batch, uint8_t wanted, uint16_t port)
+rule (struct batch *batch, uint8_t protocol_number, unsigned address_offset, unsigned port_offset, uint16_t from, uint16_t to)
 {
   uint32_t address = htonl (ADDRESS);
-  uint16_t from = htons (53), to = htons (port);
+  uint16_t bytes = htons (from);
   begin (batch, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
   text (batch, NFTA_RULE_TABLE, TABLE);
   text (batch, NFTA_RULE_CHAIN, "output");
   struct nlattr *expressions = nest (batch, NFTA_RULE_EXPRESSIONS);
-  payload (batch, NFT_PAYLOAD_NETWORK_HEADER, 16, &address, sizeof address);
-  protocol (batch, wanted);
-  payload (batch, NFT_PAYLOAD_TRANSPORT_HEADER, 2, &from, sizeof from);
-  load (batch, NFT_REG_1, &address, sizeof address);
-  load (batch, NFT_REG_2, &to, sizeof to);
-  translate (batch);
+  payload (batch, NFT_PAYLOAD_NETWORK_HEADER, address_offset, &address, sizeof address);
+  protocol (batch, protocol_number);
+  payload (batch, NFT_PAYLOAD_TRANSPORT_HEADER, port_offset, &bytes, sizeof bytes);
+  expression_end (batch, expression (batch, "notrack"));
+  set_port (batch, port_offset, protocol_number, to);
   nest_end (batch, expressions);
   message_end (batch);
+}
+
+static void
+rules (struct batch *batch, uint8_t protocol_number, uint16_t port)
+{
+  rule (batch, protocol_number, TARGET_ADDRESS, TARGET_PORT, NAMES_PORT, port);
+  rule (batch, protocol_number, SOURCE_ADDRESS, SOURCE_PORT, port, NAMES_PORT);
 }
 
 static void
@@ -209,9 +218,9 @@ chain (struct batch *batch)
   text (batch, NFTA_CHAIN_NAME, "output");
   struct nlattr *hook = nest (batch, NFTA_CHAIN_HOOK);
   number (batch, NFTA_HOOK_HOOKNUM, NF_INET_LOCAL_OUT);
-  number (batch, NFTA_HOOK_PRIORITY, (uint32_t) DSTNAT);
+  number (batch, NFTA_HOOK_PRIORITY, (uint32_t) RAW);
   nest_end (batch, hook);
-  text (batch, NFTA_CHAIN_TYPE, "nat");
+  text (batch, NFTA_CHAIN_TYPE, "filter");
   message_end (batch);
 }
 
@@ -246,8 +255,8 @@ lead_to (uint16_t port)
   table (&batch, NFT_MSG_DELTABLE, 0);
   table (&batch, NFT_MSG_NEWTABLE, NLM_F_CREATE);
   chain (&batch);
-  rule (&batch, IPPROTO_UDP, port);
-  rule (&batch, IPPROTO_TCP, port);
+  rules (&batch, IPPROTO_UDP, port);
+  rules (&batch, IPPROTO_TCP, port);
   message (&batch, NFNL_MSG_BATCH_END, 0, AF_UNSPEC, NFNL_SUBSYS_NFTABLES);
   message_end (&batch);
   return send (fd, batch.bytes, batch.size, 0) < 0 ? -errno : refusal (fd);

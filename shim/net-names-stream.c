@@ -47,28 +47,19 @@ bury (void)
     }
 }
 
-static bool
-is_whole (const struct connection *connection)
-{
-  return connection->got >= 2 && connection->got >= 2U + get16 (connection->asked);
-}
-
 static void
 ask (struct connection *connection)
 {
   struct client client = { .connection = connection, .id = get16 (connection->asked + 2) };
   connection->waiting = true;
   loop_change (&connection->source, 0);
-  names_refresh ();
   names_asked (&client, connection->asked + 2, connection->got - 2);
 }
 
 static void
 read_more (struct connection *connection)
 {
-  size_t wanted = connection->got < 2 ? 2 : 2U + get16 (connection->asked);
-  if (wanted > sizeof connection->asked)
-    return end (connection);
+  size_t wanted = 2U + (connection->got < 2 ? 0 : get16 (connection->asked));
   ssize_t got = recv (connection->source.fd, connection->asked + connection->got, wanted - connection->got, MSG_DONTWAIT);
   if (got < 0 && errno == EAGAIN)
     return;
@@ -76,7 +67,12 @@ read_more (struct connection *connection)
     return end (connection);
   connection->got += (size_t) got;
   connection->used_ms = now_ms ();
-  if (connection->got > 2 && is_whole (connection))
+  if (connection->got < 2)
+    return;
+  size_t length = get16 (connection->asked);
+  if (length < HEADER || length > QUERY_MOST)
+    return end (connection); /* no question, or none that we take */
+  if (connection->got == 2 + length)
     ask (connection);
 }
 

@@ -82,6 +82,14 @@ put_known (struct reply *reply, const struct question *question)
          && reply_name (reply, name);
 }
 
+/* After the question has come, so that whoever has heard of a change before asks for what it has brought. */
+static void
+refresh (void)
+{
+  if (zone_refresh ())
+    cache_clear ();
+}
+
 void
 names_asked (const struct client *client, const uint8_t *message, size_t size)
 {
@@ -93,6 +101,7 @@ names_asked (const struct client *client, const uint8_t *message, size_t size)
     rcode = FORMERR; /* a connection waits for something */
   if (rcode < 0 || size < HEADER)
     return;
+  refresh ();
   struct reply reply = { .bytes = bytes, .room = (over_stream ? MESSAGE_MOST : query.room) - 16U };
   reply_begin (&reply, message, &query, (enum rcode) rcode);
   if (rcode == 0 && !put_known (&reply, &query.question))
@@ -111,19 +120,11 @@ names_asked (const struct client *client, const uint8_t *message, size_t size)
   names_reply (client, &query, bytes, reply.size);
 }
 
-void
-names_refresh (void)
-{
-  if (zone_refresh ())
-    cache_clear ();
-}
-
 static void
 asked (struct source *source, uint32_t events)
 {
   static uint8_t message[DATAGRAM_MOST];
   (void) events;
-  names_refresh ();
   for (int i = 0; i < BURST; i++)
     {
       struct client client = { 0 };

@@ -144,8 +144,6 @@ bool upstream_busy (void);
 int lead_to (uint16_t port);
 
 /* net-names.c */
-/* Takes notice of what the daemon has changed. */
-void names_refresh (void);
 void names_asked (const struct client *client, const uint8_t *message, size_t size);
 /* MESSAGE, which answers QUERY, with the client's own id. */
 void names_reply (const struct client *client, const struct query *query, uint8_t *message, size_t size);

@@ -163,6 +163,21 @@ describe.skipIf(process.getuid?.() !== 0)("bosun-net names", () => {
     expect(await exited).toBe(0);
   });
 
+  test("packets that are tracked, and stateful rules, are no hindrance, and no question stays in the table", async () => {
+    await using other = await NameServer.start({ "networks/n1": NETWORK, "containers/c1": "network n1\n" });
+    const enter = ["nsenter", `--net=/proc/${other.netns.pid}/ns/net`];
+    const rules = `table ip t {
+      chain in { type filter hook input priority 0; ct state invalid drop; }
+      chain nat { type nat hook output priority -100; ip daddr 192.0.2.1 dnat to 127.0.0.1; }
+    }`;
+    await Bun.$`${enter} nft -f - < ${Buffer.from(rules)}`;
+    const bytes = question("db", TYPE.A);
+    expect(addressesIn(await other.agent.ask(bytes))).toEqual(["10.9.0.2"]);
+    const answer = await other.agent.ask(Buffer.concat([u16(bytes.length), bytes]), "stream");
+    expect(addressesIn(answer)).toEqual(["10.9.0.2"]);
+    expect(await Bun.$`${enter} cat /proc/sys/net/netfilter/nf_conntrack_count`.text()).toBe("0\n");
+  });
+
   test("port 53 stays free, on every address", async () => {
     await using other = await NameServer.start({ "networks/n1": NETWORK, "containers/c1": "network n1\n" });
     await other.agent.serve("0.0.0.0", () => []);
