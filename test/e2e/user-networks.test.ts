@@ -199,7 +199,7 @@ e2e("networks of users' own", (engine) => {
       ["network", "create", "--subnet", "10.248.0.0/24", "--ip-range", "10.1.1.0/25", "bad"],
       /invalid|no matching subnet/i,
     ],
-    [["network", "create", "-d", "nothing", "bad"], /plugin nothing|could not find plugin/],
+    [["network", "create", "-d", "nothing", "bad"], /plugin "nothing" not found/],
     [["network", "create", "--opt", "com.docker.network.unheard=1", "bad"], /unknown option of a bridge network/],
     [["network", "create", "bridge"], /operation is not permitted on predefined bridge network/],
     [["network", "connect", "host", "none"], /No such container|host network/],
