@@ -1,4 +1,4 @@
-/* Netlink: messages in, answers out. What they say is the caller's affair. */
+/* Netlink: messages in, answers out, what they say is the caller's affair; and what else is done in another network namespace. */
 #include "lib.h"
 #include <linux/netlink.h>
 #include <pthread.h>
@@ -83,4 +83,33 @@ bosun_netlink (int protocol, int netns_pid, const void *request, uint64_t size, 
         return -ENOSPC;
       used += (size_t) got;
     }
+}
+
+struct sysctl_request { int netns_pid; const char *path, *value; int result; };
+
+/* Below /proc/sys/net, a thread sees the namespace that it is in. */
+static void *
+set_elsewhere (void *argument)
+{
+  struct sysctl_request *request = argument;
+  char path[64];
+  snprintf (path, sizeof path, "/proc/%d/ns/net", request->netns_pid);
+  cleanup_close int ns = open (path, O_RDONLY | O_CLOEXEC);
+  cleanup_close int file = ns < 0 || setns (ns, CLONE_NEWNET) < 0 ? -1 : open (request->path, O_WRONLY | O_CLOEXEC);
+  if (file < 0 || write (file, request->value, strlen (request->value)) < 0)
+    request->result = -errno;
+  return NULL;
+}
+
+/* Writes VALUE to PATH, a file below /proc/sys/net, in the network namespace of process NETNS_PID. */
+int
+bosun_set_sysctl (int netns_pid, const char *path, const char *value)
+{
+  struct sysctl_request request = { netns_pid, path, value, 0 };
+  pthread_t thread;
+  int error = pthread_create (&thread, NULL, set_elsewhere, &request);
+  if (error != 0)
+    return -error;
+  pthread_join (thread, NULL);
+  return request.result;
 }

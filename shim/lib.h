@@ -46,6 +46,7 @@ EXPORT int bosun_watch_exhaustion (const char *directory);
 
 /* lib-netlink.c */
 EXPORT int64_t bosun_netlink (int protocol, int netns_pid, const void *request, uint64_t size, void *out, uint64_t room);
+EXPORT int bosun_set_sysctl (int netns_pid, const char *path, const char *value);
 EXPORT int bosun_netlink_watch (int protocol, uint32_t groups);
 
 /* lib-extract.c */

@@ -58,6 +58,7 @@ import { Metrics } from "./metrics.ts";
 import { defaultBridge } from "./network/default-bridge.ts";
 import { BridgeDriver } from "./network/driver-bridge.ts";
 import { HostDriver } from "./network/driver-host.ts";
+import { MacvlanDriver } from "./network/driver-macvlan.ts";
 import { Endpoints } from "./network/endpoints.ts";
 import { Firewall } from "./network/firewall.ts";
 import { Guard } from "./network/guard.ts";
@@ -190,6 +191,7 @@ function openNetworks(config: Config, { database, events, records, hostResolv, l
         hairpin: !config.userlandProxy,
         owner: table,
       }),
+      new MacvlanDriver({ netlink, log, owner: table }),
       new HostDriver("host"),
       new HostDriver("null"),
     ],

@@ -35,6 +35,7 @@ const SYMBOLS = {
   bosun_watch_exhaustion: { args: ["buffer"], returns: "i32" },
   bosun_netlink: { args: ["i32", "i32", "buffer", "u64", "buffer", "u64"], returns: "i64" },
   bosun_netlink_watch: { args: ["i32", "u32"], returns: "i32" },
+  bosun_set_sysctl: { args: ["i32", "buffer", "buffer"], returns: "i32" },
   bosun_datagrams_open: { args: ["buffer"], returns: "i32" },
   bosun_datagrams_send: { args: ["i32", "buffer", "u64"], returns: "i32" },
   bosun_extract: { args: ["buffer", "buffer", "buffer", "u64", "buffer"], returns: "i32" },

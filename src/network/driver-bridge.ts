@@ -8,7 +8,7 @@ import { Locks } from "../base/lock.ts";
 import type { Logger } from "../base/logger.ts";
 import { type Address, formatAddress, macOf, parseAddress, parseCidr, parseMac } from "./addresses.ts";
 import { bridgeSettings } from "./bridge-options.ts";
-import type { Endpoint, Member, Network, NetworkDriver } from "./driver.ts";
+import { type Endpoint, type Member, type Network, type NetworkDriver, settingOf } from "./driver.ts";
 import type { Firewall } from "./firewall.ts";
 import type { InterfaceAddress, Netlink } from "./netlink.ts";
 import type { PoolSpec } from "./pools.ts";
@@ -27,9 +27,6 @@ export interface BridgeDriverOptions {
 
 /** The kernel's switch for each family. */
 const FORWARDING = { 4: "/proc/sys/net/ipv4/ip_forward", 6: "/proc/sys/net/ipv6/conf/all/forwarding" } as const;
-
-/** Bits of the link's own subnets. Source: RFC 3927, RFC 4291. */
-const LINK_LOCAL = { 4: 16, 6: 64 } as const;
 
 function switchOn(path: string): void {
   if (readFileSync(path, "utf8").trim() === "0") writeFileSync(path, "1");
@@ -143,15 +140,7 @@ export class BridgeDriver implements NetworkDriver {
     const host = vethOf(endpoint);
     netlink.createVeth(host, bridge, { name: endpoint.interface, pid, mac: parseMac(endpoint.macAddress) }, mtu);
     try {
-      const { address, prefix, address6, prefix6 } = endpoint;
-      const addresses = [
-        ...(address === "" ? [] : [{ address: parseAddress(address), prefix }]),
-        ...(address6 === "" ? [] : [{ address: parseAddress(address6), prefix: prefix6 }]),
-        ...(endpoint.linkLocal ?? [])
-          .map(parseAddress)
-          .map((one) => ({ address: one, prefix: LINK_LOCAL[one.family] })),
-      ];
-      netlink.configure(endpoint.interface, { addresses, ownAddresses: address6 !== "", gateways }, pid);
+      netlink.configure(endpoint.interface, { ...settingOf(endpoint), gateways }, pid);
       if (this.#options.hairpin) netlink.turnAround(host);
       await this.#options.firewall.setPort(network, host);
     } catch (error) {

@@ -6,7 +6,8 @@
  * when it ends. Drivers keep no record of either: networks.ts does.
  */
 
-import type { Address } from "./addresses.ts";
+import { type Address, parseAddress } from "./addresses.ts";
+import type { InterfaceAddress } from "./netlink.ts";
 import type { PoolSpec } from "./pools.ts";
 
 export interface Network {
@@ -59,6 +60,22 @@ export interface Member {
 export const BARE = {
   ...{ interface: "", macAddress: "", address: "", prefix: 0, gateway: "", address6: "", prefix6: 0, gateway6: "" },
 } as const;
+
+/** Bits of the link's own subnets. Source: RFC 3927, RFC 4291. */
+const LINK_LOCAL = { 4: 16, 6: 64 } as const;
+
+/** What its interface gets; only with IPv6 has the kernel a part in it. */
+export function settingOf({ address, prefix, address6, prefix6, linkLocal = [] }: Endpoint): {
+  readonly addresses: readonly InterfaceAddress[];
+  readonly ownAddresses: boolean;
+} {
+  const addresses = [
+    ...(address === "" ? [] : [{ address: parseAddress(address), prefix }]),
+    ...(address6 === "" ? [] : [{ address: parseAddress(address6), prefix: prefix6 }]),
+    ...linkLocal.map(parseAddress).map((one) => ({ address: one, prefix: LINK_LOCAL[one.family] })),
+  ];
+  return { addresses, ownAddresses: address6 !== "" };
+}
 
 export interface NetworkDriver {
   readonly name: string;

@@ -6,11 +6,13 @@
 import { forbidden, invalid } from "../base/errors.ts";
 import { newId } from "../base/ids.ts";
 import { processStart } from "../base/processes.ts";
+import { setNetworkSysctl } from "../base/sysctls.ts";
 import { type Address, contains, formatAddress, formatMac, macOf, parseAddress, parseMac } from "./addresses.ts";
 import { type Attachment, asksForAddress } from "./attachment.ts";
 import { bridgeSettings } from "./bridge-options.ts";
 import { routerOf } from "./default-bridge.ts";
 import { BARE, type Endpoint, type Member, type Network } from "./driver.ts";
+import { askedInterface, checkEndpointOptions, interfaceSysctls } from "./endpoint-options.ts";
 import type { Netlink } from "./netlink.ts";
 import { isPredefined, type Networks } from "./networks.ts";
 import type { Pool } from "./pools.ts";
@@ -61,6 +63,7 @@ export class Endpoints {
     if (network.name === "bridge" && attachment.aliases.length > 0)
       throw invalid("network-scoped alias is supported only for containers in user defined networks");
     if (attachment.macAddress !== "") parseMac(attachment.macAddress);
+    checkEndpointOptions(attachment.driverOptions);
     return network;
   }
 
@@ -119,11 +122,10 @@ export class Endpoints {
   }
 
   #freeInterface(containerId: string, network: Network, { driverOptions }: Attachment): string {
-    const asked = driverOptions["com.docker.network.endpoint.ifname"];
+    const asked = askedInterface(driverOptions);
     const used = new Set([...this.of(containerId).values()].map(({ endpoint }) => endpoint.interface));
     if (asked) {
-      if (!/^(?!\.\.?$|lo$)[^\s/:]{1,15}$/.test(asked) || used.has(asked))
-        throw invalid(`invalid interface name ${JSON.stringify(asked)}`);
+      if (used.has(asked)) throw invalid(`invalid interface name ${JSON.stringify(asked)}: it is there already`);
       return asked;
     }
     const prefix = network.driver === "bridge" ? bridgeSettings(network).interfacePrefix : "eth";
@@ -170,8 +172,11 @@ export class Endpoints {
       const members = this.#running(network.id);
       if (members.length === 0 || !this.interfaces(network).some((name) => touched.has(name))) continue;
       const again = await driver.mend(network, touched, members);
-      for (const { id, pid } of members.filter(({ endpoint }) => again.some((one) => one.endpoint === endpoint)))
+      for (const { id, pid } of members.filter(({ endpoint }) => again.some((one) => one.endpoint === endpoint))) {
+        const place = this.of(id).get(network.id);
+        if (place) setSysctls(place, pid);
         this.#route(id, pid);
+      }
       mended.push(network.name);
     }
     return mended;
@@ -212,14 +217,23 @@ export class Endpoints {
         ways[at] === place ? [parseAddress(gatewayOf(place, family))] : [],
       );
       await this.networks.driverOf(place.network).connect(place.network, place.endpoint, pid, gateways);
+      setSysctls(place, pid);
     }
   }
 
   /** One place of a running container. After a throw, it has not got it. */
-  async connect(containerId: string, { network, endpoint }: Place, pid: number): Promise<void> {
+  async connect(containerId: string, place: Place, pid: number): Promise<void> {
+    const { network, endpoint } = place;
+    const driver = this.networks.driverOf(network);
     try {
-      await this.networks.driverOf(network).connect(network, endpoint, pid, []);
-      this.#route(containerId, pid);
+      await driver.connect(network, endpoint, pid, []);
+      try {
+        setSysctls(place, pid);
+        this.#route(containerId, pid);
+      } catch (error) {
+        await driver.disconnect(network, endpoint, pid);
+        throw error;
+      }
     } catch (error) {
       await this.#release(containerId, network.id);
       throw error;
@@ -325,3 +339,9 @@ function addressing(taken: readonly Taken[], network: Network, attachment: Attac
 /** Nothing leads out of an internal network. */
 const gatewayFor = ({ internal }: Network, taken: Taken | undefined): string =>
   internal || !taken ? "" : routerOf(taken.pool.spec);
+
+/** Those of the interface, which is there. @throws SystemError */
+function setSysctls({ attachment, endpoint }: Place, pid: number): void {
+  for (const { path, value } of interfaceSysctls(attachment.driverOptions, endpoint.interface))
+    setNetworkSysctl(pid, path, value);
+}

@@ -16,6 +16,7 @@ import {
   message,
   NLM_F,
   textAttribute,
+  u16,
   u32,
 } from "./netlink-message.ts";
 
@@ -47,6 +48,7 @@ const IFLA = {
   afSpec: 26,
   infoKind: 1,
   infoData: 2,
+  vlanId: 1,
   infoSlaveKind: 4,
   infoSlaveData: 5,
   bridgePortMode: 4,
@@ -148,6 +150,31 @@ export class Netlink {
     );
     this.#do(`create bridge ${bridge}`, request);
     this.#note(bridge, alias);
+  }
+
+  /** One that leads nowhere. @throws SystemError EOPNOTSUPP when the kernel does not know the kind */
+  createDummy(name: string, kind: "dummy" | "bridge", alias: string): void {
+    const info = attribute(IFLA.linkinfo, textAttribute(IFLA.infoKind, kind));
+    this.#do(`create ${name}`, message(RTM.newLink, NEW, ifinfo(), textAttribute(IFLA.ifname, name), info));
+    this.#note(name, alias);
+  }
+
+  /** Of one of the host's interfaces, by the number of the VLAN. @throws SystemError EOPNOTSUPP when the kernel has no VLANs */
+  createVlan(name: string, trunk: string, id: number, alias: string): void {
+    const request = message(
+      RTM.newLink,
+      NEW,
+      ifinfo(),
+      textAttribute(IFLA.ifname, name),
+      attribute(IFLA.link, u32(this.#required(trunk))),
+      attribute(
+        IFLA.linkinfo,
+        textAttribute(IFLA.infoKind, "vlan"),
+        attribute(IFLA.infoData, attribute(IFLA.vlanId, u16(id))),
+      ),
+    );
+    this.#do(`create ${name}`, request);
+    this.#note(name, alias);
   }
 
   #note(interfaceName: string, alias: string): void {

@@ -1,12 +1,13 @@
 /** The networks that there are: Docker's three, and users' own. Who is in them is in endpoints.ts. */
 
-import { conflict, forbidden, invalid, notFound, unavailable } from "../base/errors.ts";
+import { conflict, forbidden, invalid, notFound, notImplemented, unavailable } from "../base/errors.ts";
 import { newId } from "../base/ids.ts";
 import { Locks } from "../base/lock.ts";
 import type { Database, Migration } from "../store/database.ts";
 import { formatAddress, parseCidr, type Subnet } from "./addresses.ts";
 import { bridgeSettings } from "./bridge-options.ts";
 import type { Network, NetworkDriver } from "./driver.ts";
+import { macvlanSettings } from "./macvlan-options.ts";
 import { type AddressPool, checkApart, firstHost, freeSubnet, Pool, type PoolSpec } from "./pools.ts";
 
 export const networkMigrations: readonly Migration[] = [
@@ -127,6 +128,10 @@ export class Networks {
   /** @throws notFound */
   driverOf({ driver }: Pick<Network, "driver">): NetworkDriver {
     const found = this.#options.drivers.find(({ name }) => name === driver);
+    if (!found && driver === "ipvlan")
+      throw notImplemented(
+        "networks of the driver ipvlan are not supported: macvlan is, where the wire takes several MACs",
+      );
     if (!found) throw notFound(`plugin ${JSON.stringify(driver)} not found`);
     return found;
   }
@@ -195,6 +200,7 @@ export class Networks {
   }
 
   #checkInterface(network: Network): void {
+    if (network.driver === "macvlan") this.#checkParent(network);
     if (network.driver !== "bridge") return;
     const { bridge } = bridgeSettings(network);
     const other = this.list().find((one) => one.driver === "bridge" && bridgeSettings(one).bridge === bridge);
@@ -202,6 +208,12 @@ export class Networks {
       throw forbidden(
         `cannot create network ${network.id} (${bridge}): conflicts with network ${other.id} (${bridge}): networks have same bridge name`,
       );
+  }
+
+  #checkParent(network: Network): void {
+    const { parent } = macvlanSettings(network);
+    const other = this.list().find((one) => one.driver === "macvlan" && macvlanSettings(one).parent === parent);
+    if (other) throw forbidden(`network ${other.id} is already using parent interface ${parent}`);
   }
 
   /** Nobody is in it. @throws notFound, forbidden */

@@ -187,9 +187,9 @@ function unheld(binding: PortBinding, place: Place): readonly PublishedPort[] {
   return addresses.map((hostAddress) => ({ port: binding.port, hostAddress, hostPort: binding.low }));
 }
 
-/** An endpoint's addresses that ports of the host lead to, the one first that leads from both families. */
+/** An endpoint's addresses that ports of the host lead to (a macvlan is nowhere that the host could lead to), the one first that leads from both families. */
 const targetsOf = (place: Place): readonly Address[] =>
-  [place.endpoint.address, place.endpoint.address6]
+  (place.network.driver !== "bridge" ? [] : [place.endpoint.address, place.endpoint.address6])
     .filter((text) => text !== "")
     .map(parseAddress)
     .filter(({ family }) => !isRouted(place, family));

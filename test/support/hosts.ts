@@ -18,6 +18,11 @@ export class Hosts implements Ground {
   readonly near = `bosun-near-${this.#id}`;
   readonly far = `bosun-far-${this.#id}`;
 
+  /** The first host's end of the wire. */
+  get wire(): string {
+    return `w${this.#id}`;
+  }
+
   get prefix(): readonly string[] {
     return this.#inside(this.near);
   }
