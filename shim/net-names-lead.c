@@ -241,23 +241,31 @@ refusal (int fd)
     }
 }
 
-int
-lead_to (uint16_t port)
+/* @param again  our table may be there, of a process before this one: it goes in the same transaction */
+static int
+lead (int fd, uint16_t port, bool again)
 {
   struct batch batch = { 0 };
-  cleanup_close int fd = socket (AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
-  if (fd < 0)
-    return -errno;
   message (&batch, NFNL_MSG_BATCH_BEGIN, 0, AF_UNSPEC, NFNL_SUBSYS_NFTABLES);
   message_end (&batch);
-  /* named first, its removal succeeds whether it was there or not */
-  table (&batch, NFT_MSG_NEWTABLE, NLM_F_CREATE);
-  table (&batch, NFT_MSG_DELTABLE, 0);
-  table (&batch, NFT_MSG_NEWTABLE, NLM_F_CREATE);
+  if (again)
+    table (&batch, NFT_MSG_DELTABLE, 0);
+  table (&batch, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL);
   chain (&batch);
   rules (&batch, IPPROTO_UDP, port);
   rules (&batch, IPPROTO_TCP, port);
   message (&batch, NFNL_MSG_BATCH_END, 0, AF_UNSPEC, NFNL_SUBSYS_NFTABLES);
   message_end (&batch);
   return send (fd, batch.bytes, batch.size, 0) < 0 ? -errno : refusal (fd);
+}
+
+/* Nothing is removed unless something is there: whoever has removed something waits for some milliseconds when the socket is closed. */
+int
+lead_to (uint16_t port)
+{
+  cleanup_close int fd = socket (AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+  if (fd < 0)
+    return -errno;
+  int error = lead (fd, port, false);
+  return error == -EEXIST ? lead (fd, port, true) : error;
 }

@@ -247,6 +247,7 @@ function scalar(key: string, value: unknown): string {
 
 function fileValues(key: string, option: Option, value: unknown): string[] {
   if (key === "default-address-pools" && Array.isArray(value)) return value.map(poolText);
+  if (key === "host-gateway-ip" && !Array.isArray(value)) return [scalar(key, value)]; // of the time when there was one
   if (option.kind === "list" && Array.isArray(value)) return value.map((item) => scalar(key, item));
   const entries =
     typeof value === "object" && value !== null && !Array.isArray(value) ? Object.entries(value) : undefined;

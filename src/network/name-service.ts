@@ -3,7 +3,16 @@
  * the processes know who is where. Both outlive the daemon. Its side in C: shim/net-names.c.
  */
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { internal, messageOf } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
@@ -29,7 +38,9 @@ export class NameService {
 
   constructor(options: NameServiceOptions) {
     this.#options = options;
-    for (const kind of KINDS) mkdirSync(join(options.folder, kind), { recursive: true, mode: 0o755 });
+    for (const kind of KINDS) mkdirSync(join(options.folder, kind), { recursive: true });
+    // read by processes without privileges, whatever the daemon's umask is
+    for (const folder of [options.folder, ...KINDS.map((kind) => join(options.folder, kind))]) chmodSync(folder, 0o755);
   }
 
   #path(kind: Kind, id: string): string {
@@ -41,7 +52,8 @@ export class NameService {
     const path = this.#path(kind, id);
     if (this.#written.get(path) === text) return;
     const unfinished = this.#path(kind, `new-${id}`);
-    writeFileSync(unfinished, text, { mode: 0o644 });
+    writeFileSync(unfinished, text);
+    chmodSync(unfinished, 0o644);
     renameSync(unfinished, path);
     this.#written.set(path, text);
   }

@@ -105,6 +105,18 @@ describe("registries in daemon.json and flags", () => {
     expect(() => parse([], { runtimes: { x: {} } })).toThrow("invalid runtime x: it has no path");
   });
 
+  test("what host-gateway means: one address of each family, by either of the file's keys", () => {
+    expect(parse(["--host-gateway-ip", "192.0.2.1"], { "host-gateway-ips": ["2001:db8::1"] }).hostGateways).toEqual([
+      "2001:db8::1",
+      "192.0.2.1",
+    ]);
+    expect(parse([], { "host-gateway-ip": "192.0.2.1" }).hostGateways).toEqual(["192.0.2.1"]);
+    expect(() => parse(["--host-gateway-ip", "x"])).toThrow("want an IP address");
+    expect(() => parse(["--host-gateway-ip", "192.0.2.1", "--host-gateway-ip", "192.0.2.2"])).toThrow(
+      "want one of each family",
+    );
+  });
+
   test("mirrors of any registry, in order, from both", () => {
     const file = { mirrors: { "ghcr.io": ["https://one", "https://two"], "*": ["https://all"] } };
     expect(parse(["--mirror", "quay.io=https://q"], file).mirrors).toEqual({
