@@ -11,6 +11,7 @@ import { filesRouter } from "./api/files.ts";
 import { fsckRouter } from "./api/fsck.ts";
 import { imagesRouter } from "./api/images.ts";
 import type { Handler } from "./api/listen.ts";
+import { networkDoctorRouter } from "./api/network-doctor.ts";
 import { networksRouter } from "./api/networks.ts";
 import { registryRouter } from "./api/registry.ts";
 import { createApi } from "./api/server.ts";
@@ -40,6 +41,7 @@ import { Launcher, type LauncherOptions } from "./container/launch.ts";
 import { linkNames, linksView } from "./container/legacy-links.ts";
 import { ContainerLogs, checkLogDefaults } from "./container/logs.ts";
 import { Naming } from "./container/naming.ts";
+import { NetworkDoctor } from "./container/network-doctor.ts";
 import { Networking } from "./container/networking.ts";
 import { containerMigrations, Records } from "./container/records.ts";
 import { ContainerVolumes } from "./container/volumes.ts";
@@ -462,6 +464,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
       volumesRouter(volumes),
       fsckRouter([() => containerChecker.check(), (options) => images.check(options)]),
       networksRouter({ networks, endpoints, containers }),
+      networkDoctorRouter(new NetworkDoctor(networking, records)),
     ],
     { version: VERSION.engine },
     log,

@@ -7,6 +7,7 @@ import { filterQuery } from "./filters.ts";
 import { type Flags, UsageError } from "./flags.ts";
 import { formatted, type Layout, printLines, type Row } from "./format.ts";
 import { inspectAll } from "./inspect.ts";
+import { doctorCommand } from "./network-doctor.ts";
 import { pairs } from "./pairs.ts";
 import type { HostPort } from "./publish.ts";
 import { isSure } from "./sure.ts";
@@ -240,6 +241,7 @@ export const NETWORK_COMMANDS: Readonly<Record<string, Command>> = {
   connect: connectCommand,
   create: createCommand,
   disconnect: disconnectCommand,
+  doctor: doctorCommand,
   inspect: inspectCommand,
   list: lsCommand,
   ls: lsCommand,

@@ -53,6 +53,11 @@ export class Naming {
     return this.#options.service.isServed(id) || this.#placesOf(id).length > 0;
   }
 
+  /** Whether its name service runs. */
+  isServed(id: string): boolean {
+    return this.#options.service.isServed(id);
+  }
+
   /** Before the program starts, whenever its places have changed, and when servers have: what it asks, and where others find it. */
   update(container: Container): void {
     const { service } = this.#options;

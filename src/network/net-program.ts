@@ -60,7 +60,8 @@ export async function startNetProgram(program: string, words: readonly string[])
 }
 
 /** Whether one that is on record lives still. */
-const isAlive = ({ pid, start }: ProcessIdentity): boolean => isRunning(pid, start);
+/** Whether one on record lives still. */
+export const isAlive = ({ pid, start }: ProcessIdentity): boolean => isRunning(pid, start);
 
 /** A process that was killed is gone within milliseconds; longer than this it is stuck in the kernel. */
 const GONE_MS = 2000;

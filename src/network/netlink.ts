@@ -128,6 +128,17 @@ export class Netlink {
     }
   }
 
+  isUp(interfaceName: string, netnsPid = 0): boolean {
+    try {
+      const request = message(RTM.getLink, 0, ifinfo(), textAttribute(IFLA.ifname, interfaceName));
+      const all = this.#do(`find ${interfaceName}`, request, netnsPid);
+      return all.some(({ type, body }) => type === RTM.newLink && (body.readUInt32LE(8) & IFF_UP) !== 0);
+    } catch (error) {
+      if (hasCode(error, "ENODEV", "ENOENT")) return false;
+      throw error;
+    }
+  }
+
   #required(interfaceName: string, netnsPid = 0): number {
     const index = this.index(interfaceName, netnsPid);
     if (index === undefined) throw internal(`Cannot find network interface ${interfaceName}`);
