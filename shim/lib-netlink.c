@@ -35,13 +35,27 @@ open_netlink_in (int protocol, int netns_pid)
 {
   struct socket_request request = { protocol, netns_pid, 0 };
   pthread_t thread;
-  if (netns_pid == 0)
-    return open_netlink (protocol);
   int error = pthread_create (&thread, NULL, open_elsewhere, &request);
   if (error != 0)
     return -error;
   pthread_join (thread, NULL);
   return request.result;
+}
+
+/* Of our own namespace, by protocol: 1 more than the descriptor. They stay open, since closing one through which nftables was told to remove
+ * something waits until all processors have let go of it, 12 ms. */
+static _Thread_local int kept[MAX_LINKS];
+
+static int
+keep_netlink (int protocol)
+{
+  if (protocol < 0 || protocol >= MAX_LINKS)
+    return -EPROTONOSUPPORT;
+  if (kept[protocol] > 0)
+    return kept[protocol] - 1;
+  int fd = open_netlink (protocol);
+  kept[protocol] = fd + 1;
+  return fd;
 }
 
 /* A socket that tells what happens in GROUPS of PROTOCOL (a mask: bit N-1 is group N), for somebody who waits for it; the caller closes it. */
@@ -59,16 +73,10 @@ bosun_netlink_watch (int protocol, uint32_t groups)
   return error;
 }
 
-/* Sends the messages of REQUEST (SIZE bytes, one or a batch) over PROTOCOL, in the network namespace of process NETNS_PID (0: ours),
- * and gathers every answer into OUT. The kernel works on netlink messages while they are sent, and on a dump while the
- * part before is read: when nothing is left to read, nothing will come. @return bytes in OUT; -ENOSPC when ROOM is too small for them */
-int64_t
-bosun_netlink (int protocol, int netns_pid, const void *request, uint64_t size, void *out, uint64_t room)
+static int64_t
+exchange (int fd, const void *request, uint64_t size, void *out, uint64_t room)
 {
   struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
-  cleanup_close int fd = open_netlink_in (protocol, netns_pid);
-  if (fd < 0)
-    return fd;
   if (sendto (fd, request, size, 0, (struct sockaddr *) &kernel, sizeof kernel) < 0)
     return -errno;
   size_t used = 0;
@@ -83,6 +91,23 @@ bosun_netlink (int protocol, int netns_pid, const void *request, uint64_t size, 
         return -ENOSPC;
       used += (size_t) got;
     }
+}
+
+/* Sends the messages of REQUEST (SIZE bytes, one or a batch) over PROTOCOL, in the network namespace of process NETNS_PID (0: ours),
+ * and gathers every answer into OUT. The kernel works on netlink messages while they are sent, and on a dump while the
+ * part before is read: when nothing is left to read, nothing will come. @return bytes in OUT; -ENOSPC when ROOM is too small for them */
+int64_t
+bosun_netlink (int protocol, int netns_pid, const void *request, uint64_t size, void *out, uint64_t room)
+{
+  int fd = netns_pid == 0 ? keep_netlink (protocol) : open_netlink_in (protocol, netns_pid);
+  if (fd < 0)
+    return fd;
+  int64_t result = exchange (fd, request, size, out, room);
+  if (netns_pid != 0 || result < 0) /* answers that nobody has read would be taken for the next one's */
+    close (fd);
+  if (netns_pid == 0 && result < 0)
+    kept[protocol] = 0;
+  return result;
 }
 
 struct sysctl_request { int netns_pid; const char *path, *value; int result; };
