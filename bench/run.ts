@@ -17,6 +17,7 @@ import { commitBench, diffBench } from "./change.bench.ts";
 import { Corpus, loadTiny } from "./corpus.ts";
 import { Engines, RIVALS } from "./engines.ts";
 import { type Bench, type Row, table } from "./measure.ts";
+import { networkBench } from "./network.bench.ts";
 import { plot } from "./plot.ts";
 import { pullBench } from "./pull.bench.ts";
 import { pushBench } from "./push.bench.ts";
@@ -26,7 +27,7 @@ import { wasmBench } from "./wasm.bench.ts";
 
 const BENCHES: readonly Bench[] = [
   ...[apiBench, startBench, pullBench, loadBench, saveBench, pushBench],
-  ...[commitBench, diffBench, readBench, wasmBench],
+  ...[commitBench, diffBench, readBench, wasmBench, networkBench],
 ];
 /** What people call them, too. */
 const ALIASES: Readonly<Record<string, string>> = { unpack: "load" };

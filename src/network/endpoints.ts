@@ -169,8 +169,9 @@ export class Endpoints {
     const mended: string[] = [];
     for (const network of this.networks.list()) {
       const driver = this.networks.driverOf(network);
+      if (!this.interfaces(network).some((name) => touched.has(name))) continue;
       const members = this.#running(network.id);
-      if (members.length === 0 || !this.interfaces(network).some((name) => touched.has(name))) continue;
+      if (members.length === 0) continue;
       const again = await driver.mend(network, touched, members);
       for (const { id, pid } of members.filter(({ endpoint }) => again.some((one) => one.endpoint === endpoint))) {
         const place = this.of(id).get(network.id);
