@@ -55,10 +55,18 @@ export function watchNetlink(
     }
   };
   const open = (): number => checked("watch netlink", library().bosun_netlink_watch(protocol, groups));
+  /** After a socket that broke. @returns undefined when none can be had now */
+  const reopen = (): number | undefined => {
+    try {
+      return open();
+    } catch {
+      return undefined; // out of descriptors, or of memory: it is tried again
+    }
+  };
   const first = open();
   void (async () => {
-    for (let fd = first; ; fd = open()) {
-      await follow(fd);
+    for (let fd: number | undefined = first; !isOver; fd = reopen()) {
+      if (fd !== undefined) await follow(fd);
       if (isOver) return;
       await Bun.sleep(REOPEN_MS);
       onLost();

@@ -9,11 +9,13 @@ import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { builtFile } from "../../src/base/built.ts";
+import { silent } from "../../src/base/logger.ts";
 import { exchangeNetlink, NETLINK } from "../../src/base/netlink.ts";
 import { bridgeSettings } from "../../src/network/bridge-options.ts";
 import type { Network } from "../../src/network/driver.ts";
 import { removeRules } from "../../src/network/firewall.ts";
-import { Netlink } from "../../src/network/netlink.ts";
+import { HostFilter } from "../../src/network/host-filter.ts";
+import { type Exchange, Netlink } from "../../src/network/netlink.ts";
 import { openCgroups } from "../../src/runtime/cgroup.ts";
 import { ShimRuntime } from "../../src/runtime/runtime-shim.ts";
 import { type Folder, makeFolder } from "./folder.ts";
@@ -164,6 +166,7 @@ export class TestDaemon implements AsyncDisposable {
     await using all = new AsyncDisposableStack();
     all.use(this.folder);
     all.defer(() => removeRules(`bosun-${this.bridge}`).catch(() => {})); // without nft there are none
+    all.defer(() => this.#letNobodyThrough());
     all.defer(() => this.#removeBridges());
     all.defer(() => this.#removeCgroups());
     all.defer(() => this.#endContainers());
@@ -177,6 +180,13 @@ export class TestDaemon implements AsyncDisposable {
       await task?.kill(9).catch(() => {}); // it has ended
       await task?.exited;
     }
+  }
+
+  /** Where the host drops what it forwards. */
+  #letNobodyThrough(): Promise<void> {
+    const exchange: Exchange = (request, pid) => exchangeNetlink(NETLINK.netfilter, request, pid);
+    const table = `bosun-${this.bridge}`;
+    return new HostFilter({ chain: `BOSUN-${this.bridge}`, table, exchange, log: silent }).let([]);
   }
 
   #removeBridges(): void {
