@@ -170,6 +170,7 @@ export class Endpoints {
     for (const network of this.networks.list()) {
       const driver = this.networks.driverOf(network);
       if (!this.interfaces(network).some((name) => touched.has(name))) continue;
+      await using _ = await this.networks.hold(network.id); // nobody is left when somebody removes it meanwhile
       const members = this.#running(network.id);
       if (members.length === 0) continue;
       const again = await driver.mend(network, touched, members);
