@@ -5,7 +5,7 @@
 
 import { readdirSync, readFileSync, watch } from "node:fs";
 import { join } from "node:path";
-import { hasCode, internal, notFound } from "../base/errors.ts";
+import { hasCode, internal, kindOf, notFound } from "../base/errors.ts";
 import { attachDeviceFilter } from "../base/processes.ts";
 import type { BlockLimit, BlockStats, CgroupFeatures, CgroupLimits, CgroupStats, Cgroups } from "./cgroup.ts";
 import {
@@ -204,7 +204,9 @@ export class CgroupsV2 implements Cgroups {
     try {
       await writeValue(directory, "cgroup.kill", "1");
     } catch (error) {
-      if (!(error instanceof Error && hasCode(error.cause, "ENOENT", "EACCES", "EPERM"))) throw error;
+      const cause = error instanceof Error ? error.cause : undefined;
+      if (kindOf(error) === "notFound" || hasCode(cause, "ENODEV")) return; // somebody else removes it just now
+      if (!hasCode(cause, "ENOENT", "EACCES", "EPERM")) throw error;
       await killBelow(directory);
     }
   }
