@@ -4,8 +4,9 @@ import { closeSync, existsSync, readFileSync, rmSync, writeFileSync, writeSync }
 import { type Listener, listen } from "./api/listen.ts";
 import { messageOf, unavailable } from "./base/errors.ts";
 import { createLogger, type Logger } from "./base/logger.ts";
-import { type Config, OPTION_NAMES, parseConfig } from "./config.ts";
+import { type Config, parseConfig } from "./config.ts";
 import { openEngine } from "./engine.ts";
+import { OPTION_NAMES } from "./options.ts";
 import { VERSION } from "./version.ts";
 
 /** @returns the number of the group that unix sockets belong to; root's when nobody asked for one that is missing */

@@ -5,8 +5,9 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseBytes } from "../../src/base/units.ts";
-import { type Config, OPTION_NAMES, parseConfig } from "../../src/config.ts";
+import { type Config, parseConfig } from "../../src/config.ts";
 import { DEFAULT_POOLS } from "../../src/network/pools.ts";
+import { OPTION_NAMES } from "../../src/options.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "bosun-config-"));
 const path = join(folder, "daemon.json");
