@@ -36,6 +36,9 @@ EXPORT int bosun_place (int dir, const char *name, int kind, const char *target,
 EXPORT int bosun_place_attributes (int fd, const int64_t *attributes, const char *xattrs, uint64_t length);
 EXPORT int bosun_place_link (int from, const char *goal, int dir, const char *name);
 
+/* lib-code.c */
+EXPORT int bosun_unmap_code (void);
+
 /* lib-processes.c */
 EXPORT int bosun_pidfd_open (int pid);
 EXPORT int bosun_pidfd_kill (int pidfd, int signal);

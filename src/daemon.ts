@@ -4,6 +4,7 @@ import { closeSync, existsSync, readFileSync, rmSync, writeFileSync, writeSync }
 import { type Listener, listen } from "./api/listen.ts";
 import { messageOf, unavailable } from "./base/errors.ts";
 import { createLogger, type Logger } from "./base/logger.ts";
+import { releaseCode } from "./base/memory.ts";
 import { type Config, parseConfig } from "./config.ts";
 import { openEngine } from "./engine.ts";
 import { OPTION_NAMES } from "./options.ts";
@@ -71,6 +72,9 @@ function notifyReady(): void {
   closeSync(fd);
 }
 
+/** By then a start is over, and who waited for it has been served. */
+const SETTLED_MS = 5000;
+
 const stackOf = (thrown: unknown): string => (thrown instanceof Error ? (thrown.stack ?? "") : "");
 
 async function serve(config: Config, log: Logger): Promise<void> {
@@ -94,7 +98,9 @@ async function serve(config: Config, log: Logger): Promise<void> {
     );
   log.info("Daemon has completed initialization");
   notifyReady();
+  const settled = setTimeout(releaseCode, SETTLED_MS);
   await stopped;
+  clearTimeout(settled);
   await drain(listeners, config.shutdownTimeoutS);
 }
 

@@ -29,6 +29,7 @@ const SYMBOLS = {
   bosun_place: { args: ["i32", "buffer", "i32", "buffer", "buffer"], returns: "i32" },
   bosun_place_attributes: { args: ["i32", "buffer", "buffer", "u64"], returns: "i32" },
   bosun_place_link: { args: ["i32", "buffer", "i32", "buffer"], returns: "i32" },
+  bosun_unmap_code: { args: [], returns: "i32" },
   bosun_pidfd_open: { args: ["i32"], returns: "i32" },
   bosun_pidfd_kill: { args: ["i32", "i32"], returns: "i32" },
   bosun_device_filter: { args: ["buffer", "buffer", "u64"], returns: "i32" },
