@@ -75,6 +75,14 @@ function notifyReady(): void {
 /** By then a start is over, and who waited for it has been served. */
 const SETTLED_MS = 5000;
 
+function settle(log: Logger): void {
+  try {
+    releaseCode();
+  } catch (error) {
+    log.debug("the code of the start stays in memory", { error }); // as it is where memory is locked
+  }
+}
+
 const stackOf = (thrown: unknown): string => (thrown instanceof Error ? (thrown.stack ?? "") : "");
 
 async function serve(config: Config, log: Logger): Promise<void> {
@@ -98,7 +106,7 @@ async function serve(config: Config, log: Logger): Promise<void> {
     );
   log.info("Daemon has completed initialization");
   notifyReady();
-  const settled = setTimeout(releaseCode, SETTLED_MS);
+  const settled = setTimeout(() => settle(log), SETTLED_MS);
   await stopped;
   clearTimeout(settled);
   await drain(listeners, config.shutdownTimeoutS);
