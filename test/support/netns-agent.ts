@@ -39,6 +39,7 @@ function framed(bytes: Buffer): Buffer {
 
 async function listen(server: string): Promise<void> {
   const socket = createSocket("udp4");
+  socket.on("error", () => {}); // whoever asked has gone, and the kernel tells
   socket.on("message", (bytes, { port, address }) =>
     ask(server, false, bytes, (answer) => socket.send(answer, port, address)),
   );
@@ -61,6 +62,7 @@ async function send(id: number, bytes: Buffer): Promise<void> {
   const socket = known ?? createSocket("udp4");
   if (!known) {
     sockets.set(id, socket);
+    socket.on("error", () => {}); // nobody listens
     socket.on("message", (answer) => tell({ kind: "answer", id, bytes: answer.toString("base64") }));
   }
   socket.send(bytes, 53, "127.0.0.11");
