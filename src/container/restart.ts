@@ -130,6 +130,7 @@ export class Restarts {
 
   /** At the daemon's end: what waits is the next one's. */
   [Symbol.dispose](): void {
+    this.hold(); // what ends from now on waits, too
     for (const timer of this.#timers.values()) clearTimeout(timer);
     this.#timers.clear();
   }

@@ -318,11 +318,21 @@ export class House implements AsyncDisposable {
     return { tasks: this.runtime.tasks.size, cgroups: this.cgroups.limits.size, endpoints: members };
   }
 
+  /** What is under way, as a start by policy, would write into a folder that is gone. */
+  async #quiet(): Promise<void> {
+    const isBusy = () => this.records.all().some(({ id }) => this.containers.isLive(id));
+    for (let tries = 0; tries < 500 && isBusy(); tries++) {
+      await Bun.sleep(1);
+      for (const task of this.runtime.tasks.values()) task.end(137, 9);
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#health[Symbol.dispose]();
     this.containers[Symbol.dispose]();
     await this.#logs[Symbol.asyncDispose]();
     for (const task of this.runtime.tasks.values()) task.end(137, 9);
+    await this.#quiet();
     this.database.close();
     await this.folder[Symbol.asyncDispose]();
   }

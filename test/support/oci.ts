@@ -1,9 +1,11 @@
 /** Bundles with busybox in them, and runtimes that take them: ours, and those of others that judge what a test expects. */
 
 import { copyFileSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { rmdir } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { buildShim } from "../../shim/shim.build.ts";
 import { exampleConfig } from "../../src/oci-runtime/spec.ts";
+import { openCgroups } from "../../src/runtime/cgroup.ts";
 import { makeFolder } from "./folder.ts";
 import { cgroupsBelow } from "./leftovers.ts";
 
@@ -131,9 +133,16 @@ export async function makeBundle(program: string = OWN_RUNTIME): Promise<Bundle>
     async [Symbol.asyncDispose]() {
       const { stdout } = await call("list", "-q");
       for (const left of stdout.split("\n").filter(Boolean)) await call("delete", "--force", left);
+      await removeParent();
       await folder[Symbol.asyncDispose]();
     },
   };
+}
+
+/** The cgroup of all bundles, unless another's are in it: it is not removed with what it contains. */
+async function removeParent(): Promise<void> {
+  for (const entrance of await openCgroups().entrances("/bosun-test-oci"))
+    await rmdir(dirname(entrance)).catch(() => {});
 }
 
 /** Names of cgroups that bundles of this process have left. */
