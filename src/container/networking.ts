@@ -1,6 +1,6 @@
 /** A container's networks, as the network room knows them: its places are taken, connected and given back here. */
 
-import { conflict, notFound } from "../base/errors.ts";
+import { conflict } from "../base/errors.ts";
 import { together } from "../base/together.ts";
 import type { Attachment } from "../network/attachment.ts";
 import type { Endpoint, Network } from "../network/driver.ts";
@@ -122,18 +122,11 @@ export const bindingsOf = ({ host, config }: Pick<Container, "host" | "config">)
 
 /** Those that are published already with the ports that they have. */
 function settledBindings(container: Container, publication: Publication | undefined): readonly PortBinding[] {
-  const free = [...(publication?.ports ?? [])];
+  let free = publication?.ports ?? [];
   const settle = (binding: PortBinding): PortBinding => {
-    const at = free.findIndex((one) => isPublishedAs(binding, one));
-    const found = free[at];
+    const found = free.find((one) => isPublishedAs(binding, one));
     if (!found) return binding;
-    for (
-      let other = free.length - 1;
-      other >= 0;
-      other-- // both families of one
-    )
-      if (free[other]?.hostPort === found.hostPort && isPublishedAs(binding, free[other] ?? found))
-        free.splice(other, 1);
+    free = free.filter((one) => one.hostPort !== found.hostPort || !isPublishedAs(binding, one)); // both families of one
     return { ...binding, low: found.hostPort, high: found.hostPort };
   };
   const all = bindingsOf(container);
@@ -159,6 +152,3 @@ export function checkOwnNetworks({ host }: Container): void {
       "container sharing network namespace with another container or host cannot be connected to any other network",
     );
 }
-
-export const notConnected = (container: string, network: string) =>
-  notFound(`container ${container} is not connected to network ${network}`);

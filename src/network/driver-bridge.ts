@@ -153,6 +153,7 @@ export class BridgeDriver implements NetworkDriver {
   adopt(network: Network, endpoint: Endpoint): void {
     const connected = this.#connected.get(network.id) ?? new Map<string, Endpoint>();
     this.#connected.set(network.id, connected.set(endpoint.id, endpoint));
+    this.#options.firewall.adoptPort(network, vethOf(endpoint));
   }
 
   interfaces(network: Network, endpoints: readonly Endpoint[]): readonly string[] {

@@ -204,6 +204,11 @@ export class Firewall {
     if (rules.length > 0) await this.#change(() => this.#ports.delete(owner), { remove: elementsOf(rules) });
   }
 
+  /** After a restart of the daemon: a container is connected by it still, and it belongs to what is restored. */
+  adoptPort(network: Network, port: string): void {
+    if (rulesOf(network).closed) this.#closedPorts.add(port);
+  }
+
   /** A container is connected by this interface of the host's. */
   async setPort({ id }: Network, port: string): Promise<void> {
     if (!this.#bridges.get(id)?.closed || this.#closedPorts.has(port)) return;

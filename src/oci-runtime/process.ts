@@ -14,10 +14,6 @@ const NUMBERS: ReadonlyMap<string, bigint> = new Map(CAPABILITIES.map((name, num
 const setOf = (names: readonly string[]): bigint =>
   names.reduce((set, name) => set | (NUMBERS.has(name) ? 1n << (NUMBERS.get(name) ?? 0n) : 0n), 0n);
 
-/** @returns names that are no capabilities */
-export const unknownCapabilities = ({ capabilities }: OciProcess): readonly string[] =>
-  [...new Set(Object.values(capabilities ?? {}).flat())].filter((name) => !NUMBERS.has(name));
-
 const NO_CAPABILITIES = { bounding: [], effective: [], permitted: [], inheritable: [], ambient: [] };
 
 function capsOp({ capabilities = NO_CAPABILITIES }: OciProcess): Op {

@@ -120,6 +120,18 @@ e2e("networks of users' own", (engine) => {
       expect(await answerOf(await addressOf(`server-${network}`, network))).toBe("served\n");
   });
 
+  test("a closed network stays closed when the daemon is killed and comes again", async () => {
+    await create("shut", "--opt", "com.docker.network.bridge.enable_icc=false");
+    await idle("one", "--network", "shut");
+    await idle("two", "--network", "shut");
+    const address = await addressOf("one", "shut");
+    expect(await reaches("two", address)).toBe(false);
+    await engine.daemon.restart("SIGKILL");
+    expect(await reaches("two", address)).toBe(false);
+    await ok("restart", "-t", "0", "two");
+    expect(await reaches("two", address)).toBe(false);
+  });
+
   test("connect and disconnect change a running container, and what it is when it starts again", async () => {
     await create("first", "--subnet", "10.244.0.0/24");
     await create("second", "--subnet", "10.245.0.0/24");
