@@ -121,7 +121,7 @@ describe.each(implementations)("%s", (_, cgroups) => {
     const own = readFileSync("/proc/self/cgroup", "utf8").split("\n");
     for (const entrance of entrances) {
       const mount = cgroups.mounts.find((one) => entrance.startsWith(`${one}/`)) ?? "";
-      const path = entrance.slice(mount.length, -`/${name}/relative/cgroup.procs`.length);
+      const path = dirname(entrance).slice(mount.length, -`/${name}/relative`.length);
       expect(own.some((line) => line.endsWith(`:${path === "" ? "/" : path}`))).toBe(true);
     }
     await cgroups.remove(name);
