@@ -8,7 +8,7 @@ import { DEVICE_FLAGS, devicesOf } from "./devices.ts";
 import { type Flags, type Specs, UsageError } from "./flags.ts";
 import { HEALTH_FLAGS, healthcheck } from "./health.ts";
 import { pull } from "./images.ts";
-import { restartPolicy } from "./lifecycle.ts";
+import { RESTART_FLAG, restartPolicy } from "./lifecycle.ts";
 import { bytes, LIMIT_FLAGS, limitsOf } from "./limits.ts";
 import { parseMountFlag } from "./mount-flag.ts";
 import { NETWORK_FLAGS, networkingOf } from "./networking.ts";
@@ -40,7 +40,7 @@ const OWN_FLAGS: Specs = {
   privileged: { kind: "bool", help: "Give extended privileges to this container" },
   pull: { kind: "text", help: "Pull image before running (always|missing|never)" },
   "read-only": { kind: "bool", help: "Mount the container's root filesystem as read only" },
-  restart: { kind: "text", help: "Restart policy to apply when a container exits" },
+  restart: RESTART_FLAG,
   rm: { kind: "bool", help: "Remove the container when it exits" },
   "security-opt": { kind: "list", help: "Security options" },
   "storage-opt": { kind: "list", help: "Storage driver options for the container" },

@@ -100,8 +100,10 @@ function parseShorts(letters: string, specs: Specs, rest: string[], add: (name: 
   }
 }
 
+/** Flags are in the order of their names, as docker's. */
 export function helpText(usage: string, summary: string, specs: Specs): string {
-  const lines = Object.entries(specs).map(([name, { kind, short, help }]) => {
+  const sorted = Object.entries(specs).toSorted(([one], [other]) => (one < other ? -1 : 1));
+  const lines = sorted.map(([name, { kind, short, help }]) => {
     const flag = `${short ? `-${short}, ` : "    "}--${name}${kind === "bool" ? "" : kind === "list" ? " list" : " string"}`;
     return `  ${flag.padEnd(30)} ${help}`;
   });

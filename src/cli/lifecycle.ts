@@ -3,7 +3,7 @@
 import type { Client } from "./client.ts";
 import { type Command, forEach } from "./command.ts";
 import { path } from "./containers.ts";
-import { type Flags, type Specs, UsageError } from "./flags.ts";
+import { type FlagSpec, type Flags, type Specs, UsageError } from "./flags.ts";
 
 const MANY = [1, Number.POSITIVE_INFINITY] as const;
 
@@ -67,6 +67,8 @@ export const renameCommand: Command = {
     return 0;
   },
 };
+
+export const RESTART_FLAG: FlagSpec = { kind: "text", help: "Restart policy to apply when a container exits" };
 
 /** `on-failure:3` as the API wants it. @throws UsageError */
 export function restartPolicy(text: string): object {
