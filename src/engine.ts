@@ -60,7 +60,7 @@ import { Metrics } from "./metrics.ts";
 import { defaultBridge } from "./network/default-bridge.ts";
 import { BridgeDriver } from "./network/driver-bridge.ts";
 import { HostDriver } from "./network/driver-host.ts";
-import { MacvlanDriver } from "./network/driver-macvlan.ts";
+import { WireDriver } from "./network/driver-wire.ts";
 import { Endpoints } from "./network/endpoints.ts";
 import { Firewall } from "./network/firewall.ts";
 import { Guard } from "./network/guard.ts";
@@ -71,6 +71,7 @@ import { type Exchange, Netlink } from "./network/netlink.ts";
 import { Networks, networkMigrations } from "./network/networks.ts";
 import { uniqueLocalPool } from "./network/pools.ts";
 import { PublishedPorts } from "./network/published-ports.ts";
+import { IPVLAN, MACVLAN } from "./network/wire-options.ts";
 import { certificatesFor } from "./registry/certificates.ts";
 import { DistributionRegistry } from "./registry/distribution.ts";
 import { openCgroups } from "./runtime/cgroup.ts";
@@ -193,7 +194,8 @@ function openNetworks(config: Config, { database, events, records, hostResolv, l
         hairpin: !config.userlandProxy,
         owner: table,
       }),
-      new MacvlanDriver({ netlink, log, owner: table }),
+      new WireDriver(MACVLAN, { netlink, log, owner: table }),
+      new WireDriver(IPVLAN, { netlink, log, owner: table }),
       new HostDriver("host"),
       new HostDriver("null"),
     ],

@@ -96,7 +96,7 @@ async function info(sources: FactSources, host: SystemFacts["host"]): Promise<Re
     DockerRootDir: config.dataRoot,
     Plugins: {
       Volume: await sources.volumeDrivers(),
-      Network: ["bridge", "host", "macvlan", "null"],
+      Network: ["bridge", "host", "ipvlan", "macvlan", "null"],
       Authorization: null,
       Log: sources.logDrivers.toSorted(),
     },

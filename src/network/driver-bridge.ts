@@ -3,12 +3,12 @@
  */
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { hasCode } from "../base/errors.ts";
+import { forbidden, hasCode } from "../base/errors.ts";
 import { Locks } from "../base/lock.ts";
 import type { Logger } from "../base/logger.ts";
 import { type Address, formatAddress, macOf, parseAddress, parseCidr, parseMac } from "./addresses.ts";
 import { bridgeSettings } from "./bridge-options.ts";
-import { type Endpoint, type Member, type Network, type NetworkDriver, settingOf } from "./driver.ts";
+import { type Endpoint, type Member, type Network, type NetworkDriver, settingOf, type WayOut } from "./driver.ts";
 import type { Firewall } from "./firewall.ts";
 import type { InterfaceAddress, Netlink } from "./netlink.ts";
 import type { PoolSpec } from "./pools.ts";
@@ -61,6 +61,7 @@ function hasEnded(error: unknown): false {
 export class BridgeDriver implements NetworkDriver {
   readonly name = "bridge";
   readonly hasAddresses = true;
+  readonly hasMacs = true;
   readonly #options: BridgeDriverOptions;
   readonly #locks = new Locks();
   /** By network: the index of the interface that is as this daemon wants it; one that somebody made anew has another. */
@@ -72,8 +73,22 @@ export class BridgeDriver implements NetworkDriver {
     this.#options = options;
   }
 
-  check(network: Network): void {
-    bridgeSettings(network);
+  check(network: Network, all: readonly Network[]): void {
+    const { bridge } = bridgeSettings(network);
+    const other = all.find((one) => one.driver === this.name && bridgeSettings(one).bridge === bridge);
+    if (other)
+      throw forbidden(
+        `cannot create network ${network.id} (${bridge}): conflicts with network ${other.id} (${bridge}): networks have same bridge name`,
+      );
+  }
+
+  leaves({ internal }: Network): WayOut {
+    return internal ? "nowhere" : "gateway";
+  }
+
+  /** The host is one of the network. */
+  needsGateway(): boolean {
+    return true;
   }
 
   async ensure(network: Network): Promise<void> {

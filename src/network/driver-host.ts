@@ -1,9 +1,10 @@
 /** Networks without anything of their own: `host` (the host's interfaces) and `none` (only a loopback). */
 
-import type { Member, NetworkDriver } from "./driver.ts";
+import type { Member, NetworkDriver, WayOut } from "./driver.ts";
 
 export class HostDriver implements NetworkDriver {
   readonly hasAddresses = false;
+  readonly hasMacs = false;
 
   /** @param name  `host` or `null`, as Docker calls the driver of `none` */
   constructor(readonly name: "host" | "null") {}
@@ -16,6 +17,14 @@ export class HostDriver implements NetworkDriver {
   async disconnect(): Promise<void> {}
   async release(): Promise<void> {}
   sweep(): void {}
+
+  leaves(): WayOut {
+    return "nowhere";
+  }
+
+  needsGateway(): boolean {
+    return false;
+  }
 
   interfaces(): readonly string[] {
     return [];

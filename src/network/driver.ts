@@ -15,7 +15,7 @@ export interface Network {
   readonly name: string;
   /** ISO 8601. */
   readonly created: string;
-  /** As users name it: `bridge`, `host`, `null`, `macvlan`. */
+  /** As users name it: `bridge`, `host`, `null`, `macvlan`, `ipvlan`. */
   readonly driver: string;
   readonly enableIPv4: boolean;
   readonly enableIPv6: boolean;
@@ -45,6 +45,8 @@ export interface Endpoint {
   readonly prefix6: number;
   readonly gateway6: string;
   readonly macAddress: string;
+  /** Whether its interface alone leads out, without a gateway. */
+  readonly routed?: true;
   /** Further addresses that reach no farther than the network. */
   readonly linkLocal?: readonly string[];
 }
@@ -77,24 +79,39 @@ export function settingOf({ address, prefix, address6, prefix6, linkLocal = [] }
   return { addresses, ownAddresses: address6 !== "" };
 }
 
+/** How packets leave a network that have no other route: through a gateway's address, by the interface alone, or not at all. */
+export type WayOut = "gateway" | "interface" | "nowhere";
+
 export interface NetworkDriver {
   readonly name: string;
 
   /** Whether containers in it have interfaces and addresses. */
   readonly hasAddresses: boolean;
 
-  /** What a request says that can be told to be wrong before anything is made. @throws invalid, forbidden */
-  check(network: Network): void;
+  /** Whether each interface has a MAC of its own. */
+  readonly hasMacs: boolean;
+
+  leaves(network: Network): WayOut;
+
+  /** Whether a subnet that names no gateway is given one. */
+  needsGateway(network: Network): boolean;
+
+  /**
+   * What a request says that can be told to be wrong before anything is made.
+   * @param all  the networks that there are
+   * @throws invalid, forbidden, unavailable when the kernel lacks what is needed
+   */
+  check(network: Network, all: readonly Network[]): void;
 
   /** Sets up what the network needs on the host (bridge, rules). Idempotent; repairs what was removed by hand. */
   ensure(network: Network): Promise<void>;
 
-  /** Takes all of it away. Idempotent. */
-  remove(network: Network): Promise<void>;
+  /** Takes all of it away but for what others need, too. Idempotent. @param all  the networks that there are */
+  remove(network: Network, all: readonly Network[]): Promise<void>;
 
   /**
    * Puts the interface into the network namespace of `pid`, up.
-   * @param gateways  through which it leads what has no other route
+   * @param gateways  through which it leads what has no other route; an unspecified address for the interface alone
    * @throws when the kernel refuses; nothing is left then
    */
   connect(network: Network, endpoint: Endpoint, pid: number, gateways: readonly Address[]): Promise<void>;

@@ -11,7 +11,7 @@ import { type Address, contains, formatAddress, formatMac, macOf, parseAddress, 
 import { type Attachment, asksForAddress } from "./attachment.ts";
 import { bridgeSettings } from "./bridge-options.ts";
 import { routerOf } from "./default-bridge.ts";
-import { BARE, type Endpoint, type Member, type Network } from "./driver.ts";
+import { BARE, type Endpoint, type Member, type Network, type NetworkDriver, type WayOut } from "./driver.ts";
 import { askedInterface, checkEndpointOptions, interfaceSysctls } from "./endpoint-options.ts";
 import type { Netlink } from "./netlink.ts";
 import { isPredefined, type Networks } from "./networks.ts";
@@ -62,9 +62,16 @@ export class Endpoints {
     if (asksForAddress(attachment)) checkAddressable(network);
     if (network.name === "bridge" && attachment.aliases.length > 0)
       throw invalid("network-scoped alias is supported only for containers in user defined networks");
-    if (attachment.macAddress !== "") parseMac(attachment.macAddress);
+    if (attachment.macAddress !== "") this.#checkMac(network, attachment.macAddress);
     checkEndpointOptions(attachment.driverOptions);
     return network;
+  }
+
+  #checkMac(network: Network, address: string): void {
+    parseMac(address);
+    const driver = this.networks.driverOf(network);
+    if (driver.hasAddresses && !driver.hasMacs)
+      throw invalid(`${driver.name} interfaces do not support custom mac address assignment`);
   }
 
   /** Takes a place for a container that is about to start, or runs. @throws forbidden, unavailable, conflict, invalid */
@@ -95,7 +102,8 @@ export class Endpoints {
 
   #endpoint(containerId: string, network: Network, attachment: Attachment): Endpoint {
     const identity = { id: newId(), networkId: network.id };
-    if (!this.networks.driverOf(network).hasAddresses) return { ...BARE, ...identity };
+    const driver = this.networks.driverOf(network);
+    if (!driver.hasAddresses) return { ...BARE, ...identity };
     const taken: Taken[] = [];
     try {
       for (const family of FAMILIES) taken.push(...this.#take(network, attachment, family));
@@ -106,7 +114,7 @@ export class Endpoints {
     return {
       ...identity,
       interface: this.#freeInterface(containerId, network, attachment),
-      ...addressing(taken, network, attachment),
+      ...addressing(taken, driver, network, attachment),
     };
   }
 
@@ -213,11 +221,9 @@ export class Endpoints {
   async connectAll(containerId: string, pid: number): Promise<void> {
     this.#processes.set(containerId, { pid, start: processStart(pid) });
     const places = this.byPriority(containerId);
-    const ways = FAMILIES.map((family) => places.find((place) => gatewayOf(place, family) !== ""));
+    const ways = FAMILIES.map((family) => places.find((place) => gatewayOf(place, family) !== undefined));
     for (const place of this.of(containerId).values()) {
-      const gateways = FAMILIES.flatMap((family, at) =>
-        ways[at] === place ? [parseAddress(gatewayOf(place, family))] : [],
-      );
+      const gateways = FAMILIES.flatMap((family, at) => (ways[at] === place ? (gatewayOf(place, family) ?? []) : []));
       await this.networks.driverOf(place.network).connect(place.network, place.endpoint, pid, gateways);
       setSysctls(place, pid);
     }
@@ -262,7 +268,7 @@ export class Endpoints {
 
   /** Where a container's packets leave, and its published ports are reached; undefined when nothing leads out. */
   wayOut(containerId: string): Place | undefined {
-    return this.byPriority(containerId).find(({ endpoint }) => endpoint.gateway !== "" || endpoint.gateway6 !== "");
+    return this.byPriority(containerId).find((place) => FAMILIES.some((family) => gatewayOf(place, family)));
   }
 
   /** The way out of each family. */
@@ -270,8 +276,9 @@ export class Endpoints {
     const places = this.byPriority(containerId);
     if (places.every(({ endpoint }) => endpoint.interface === "")) return;
     for (const family of FAMILIES) {
-      const way = places.find((place) => gatewayOf(place, family) !== "");
-      if (way) this.netlink.routeThrough(way.endpoint.interface, parseAddress(gatewayOf(way, family)), pid);
+      const way = places.find((place) => gatewayOf(place, family) !== undefined);
+      const gateway = way && gatewayOf(way, family);
+      if (gateway) this.netlink.routeThrough(way.endpoint.interface, gateway, pid);
       else if (family === 4 || places.some(({ endpoint }) => endpoint.address6 !== ""))
         this.netlink.removeDefaultRoute(family, pid);
     }
@@ -309,7 +316,13 @@ export class Endpoints {
   }
 }
 
-const gatewayOf = ({ endpoint }: Place, family: 4 | 6): string => (family === 4 ? endpoint.gateway : endpoint.gateway6);
+/** Through which it leads out; an unspecified address when its interface alone does, undefined when nothing does. */
+function gatewayOf({ endpoint }: Place, family: 4 | 6): Address | undefined {
+  const [address, gateway] =
+    family === 4 ? [endpoint.address, endpoint.gateway] : [endpoint.address6, endpoint.gateway6];
+  if (endpoint.routed) return address === "" ? undefined : { family, value: 0n };
+  return gateway === "" ? undefined : parseAddress(gateway);
+}
 
 /** @throws invalid in Docker's words */
 function checkAddressable(network: Network): void {
@@ -322,25 +335,30 @@ function checkAddressable(network: Network): void {
 
 type Addressing = Omit<Endpoint, "id" | "networkId" | "interface">;
 
-function addressing(taken: readonly Taken[], network: Network, attachment: Attachment): Addressing {
-  const { macAddress, linkLocal } = attachment;
+function addressing(
+  taken: readonly Taken[],
+  driver: NetworkDriver,
+  network: Network,
+  { macAddress, linkLocal }: Attachment,
+): Addressing {
+  const way = driver.leaves(network);
   const [v4, v6] = FAMILIES.map((family) => taken.find(({ address }) => address.family === family));
   const first = v4 ?? v6;
   return {
     address: v4 ? formatAddress(v4.address) : "",
     prefix: v4?.pool.subnet.prefix ?? 0,
-    gateway: gatewayFor(network, v4),
+    gateway: gatewayFor(way, v4),
     address6: v6 ? formatAddress(v6.address) : "",
     prefix6: v6?.pool.subnet.prefix ?? 0,
-    gateway6: gatewayFor(network, v6),
-    macAddress: macAddress || (first ? formatMac(macOf(first.address)) : ""),
+    gateway6: gatewayFor(way, v6),
+    macAddress: macAddress || (first && driver.hasMacs ? formatMac(macOf(first.address)) : ""),
+    ...(way === "interface" && { routed: true }),
     ...(linkLocal.length > 0 && { linkLocal }),
   };
 }
 
-/** Nothing leads out of an internal network. */
-const gatewayFor = ({ internal }: Network, taken: Taken | undefined): string =>
-  internal || !taken ? "" : routerOf(taken.pool.spec);
+const gatewayFor = (way: WayOut, taken: Taken | undefined): string =>
+  way === "gateway" && taken ? routerOf(taken.pool.spec) : "";
 
 /** Those of the interface, which is there. @throws SystemError */
 function setSysctls({ attachment, endpoint }: Place, pid: number): void {

@@ -6,6 +6,7 @@
 import { hasCode, internal } from "../base/errors.ts";
 import { SystemError } from "../base/system-error.ts";
 import { type Address, addressBytes, addressFrom, lastOf, subnetAround } from "./addresses.ts";
+import { IFF_UP, IFLA, type Inside, ifinfo, linkInfo, vethData, vlanData, type WireKind } from "./netlink-links.ts";
 import {
   type Answer,
   answers,
@@ -16,7 +17,6 @@ import {
   message,
   NLM_F,
   textAttribute,
-  u16,
   u32,
 } from "./netlink-message.ts";
 
@@ -36,53 +36,24 @@ const RTM = {
 };
 const NEW = NLM_F.ack | NLM_F.create | NLM_F.exclusive;
 
-const IFLA = {
-  address: 1,
-  ifname: 3,
-  link: 5,
-  mtu: 4,
-  master: 10,
-  linkinfo: 18,
-  netnsPid: 19,
-  ifalias: 20,
-  afSpec: 26,
-  infoKind: 1,
-  infoData: 2,
-  vlanId: 1,
-  infoSlaveKind: 4,
-  infoSlaveData: 5,
-  bridgePortMode: 4,
-  vethPeer: 1,
-  macvlanMode: 1,
-  inet6AddrGenMode: 8,
-};
 const IFA = { address: 1, local: 2, broadcast: 4 };
 const RTA = { oif: 4, gateway: 5 };
-const IFF_UP = 1;
 const EAFNOSUPPORT = 97;
 const IFA_F_NODAD = 2;
 const AF = { 4: 2, 6: 10 } as const;
 /** No address is made up from the MAC. Source: linux/if_link.h, in6_addr_gen_mode. */
 const ADDR_GEN_NONE = 1;
 
-/** Of a macvlan. Source: linux/if_link.h. */
-export const MACVLAN_MODES = { private: 1, vepa: 2, bridge: 4, passthru: 8 } as const;
-
-/** `struct ifinfomsg`: family, padding, type, index, flags, change mask. */
-function ifinfo(index = 0, flags = 0, change = 0): Uint8Array {
-  const bytes = Buffer.alloc(16);
-  bytes.writeInt32LE(index, 4);
-  bytes.writeUInt32LE(flags, 8);
-  bytes.writeUInt32LE(change, 12);
-  return bytes;
-}
-
 /** `struct ifaddrmsg`: family, prefix length, flags, scope, index. */
 const ifaddr = (family: number, prefix: number, flags: number, index: number): Uint8Array =>
   concat(Uint8Array.of(family, prefix, flags, 0), u32(index));
 
-/** `struct rtmsg` of a default route: family, lengths, tos, table main, protocol boot, scope universe, type unicast, flags. */
-const defaultRoute = (family: 4 | 6): Uint8Array => Uint8Array.of(AF[family], 0, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0);
+/** How far a route leads. Source: linux/rtnetlink.h. */
+const SCOPE = { universe: 0, link: 253 } as const;
+
+/** `struct rtmsg` of a default route: family, lengths, tos, table main, protocol boot, scope, type unicast, flags. */
+const defaultRoute = (family: 4 | 6, scope: number = SCOPE.universe): Uint8Array =>
+  Uint8Array.of(AF[family], 0, 0, 0, 254, 3, scope, 1, 0, 0, 0, 0);
 
 export interface InterfaceAddress {
   readonly address: Address;
@@ -93,14 +64,6 @@ export interface InterfaceSetting {
   readonly addresses: readonly InterfaceAddress[];
   readonly ownAddresses?: boolean;
   readonly gateways?: readonly Address[];
-}
-
-/** The end of a pair that a container gets. */
-export interface Inside {
-  readonly name: string;
-  /** A process in the network namespace. */
-  readonly pid: number;
-  readonly mac: Uint8Array;
 }
 
 export class Netlink {
@@ -157,7 +120,7 @@ export class Netlink {
       textAttribute(IFLA.ifname, bridge),
       attribute(IFLA.address, mac),
       attribute(IFLA.mtu, u32(mtu)),
-      attribute(IFLA.linkinfo, textAttribute(IFLA.infoKind, "bridge")),
+      linkInfo("bridge"),
     );
     this.#do(`create bridge ${bridge}`, request);
     this.#note(bridge, alias);
@@ -165,8 +128,8 @@ export class Netlink {
 
   /** One that leads nowhere. @throws SystemError EOPNOTSUPP when the kernel does not know the kind */
   createDummy(name: string, kind: "dummy" | "bridge", alias: string): void {
-    const info = attribute(IFLA.linkinfo, textAttribute(IFLA.infoKind, kind));
-    this.#do(`create ${name}`, message(RTM.newLink, NEW, ifinfo(), textAttribute(IFLA.ifname, name), info));
+    const names = textAttribute(IFLA.ifname, name);
+    this.#do(`create ${name}`, message(RTM.newLink, NEW, ifinfo(), names, linkInfo(kind)));
     this.#note(name, alias);
   }
 
@@ -178,11 +141,7 @@ export class Netlink {
       ifinfo(),
       textAttribute(IFLA.ifname, name),
       attribute(IFLA.link, u32(this.#required(trunk))),
-      attribute(
-        IFLA.linkinfo,
-        textAttribute(IFLA.infoKind, "vlan"),
-        attribute(IFLA.infoData, attribute(IFLA.vlanId, u16(id))),
-      ),
+      linkInfo("vlan", vlanData(id)),
     );
     this.#do(`create ${name}`, request);
     this.#note(name, alias);
@@ -204,14 +163,6 @@ export class Netlink {
 
   /** A pair: `host` here and a port of `bridge`, already up; `inside` in a container's namespace. */
   createVeth(host: string, bridge: string, inside: Inside, mtu: number): void {
-    const peer = attribute(
-      IFLA.vethPeer,
-      ifinfo(),
-      textAttribute(IFLA.ifname, inside.name),
-      attribute(IFLA.mtu, u32(mtu)),
-      attribute(IFLA.address, inside.mac),
-      attribute(IFLA.netnsPid, u32(inside.pid)),
-    );
     const request = message(
       RTM.newLink,
       NEW,
@@ -219,7 +170,7 @@ export class Netlink {
       textAttribute(IFLA.ifname, host),
       attribute(IFLA.mtu, u32(mtu)),
       attribute(IFLA.master, u32(this.#required(bridge))),
-      attribute(IFLA.linkinfo, textAttribute(IFLA.infoKind, "veth"), attribute(IFLA.infoData, peer)),
+      linkInfo("veth", vethData(inside, mtu)),
     );
     this.#do(`create ${host} on ${bridge}`, request);
   }
@@ -232,21 +183,34 @@ export class Netlink {
     this.#do(`let ${port} turn packets around`, request);
   }
 
-  /** An interface of the container's own on one of the host's. @param mtu  0 for the parent's */
-  createMacvlan(parent: string, mode: keyof typeof MACVLAN_MODES, inside: Inside, mtu: number): void {
-    const data = attribute(IFLA.infoData, attribute(IFLA.macvlanMode, u32(MACVLAN_MODES[mode])));
+  /** Whether the kernel can make this kind. It is asked for one without a parent, which it refuses to make in any case. */
+  knows(kind: WireKind["name"]): boolean {
+    try {
+      this.#do(`make a ${kind} of nothing`, message(RTM.newLink, NEW, ifinfo(), linkInfo(kind)));
+    } catch (error) {
+      return !hasCode(error, "EOPNOTSUPP");
+    }
+    throw internal(`the kernel has made a ${kind} without a parent`);
+  }
+
+  /**
+   * An interface of the container's own on one of the host's.
+   * @param mtu  0 for the parent's
+   * @throws SystemError EBUSY when the parent is a port of a bridge, or has interfaces of another kind on it
+   */
+  createOn(parent: string, { name: kind, data }: WireKind, { name, pid, mac }: Inside, mtu: number): void {
     const request = message(
       RTM.newLink,
       NEW,
       ifinfo(),
-      textAttribute(IFLA.ifname, inside.name),
-      attribute(IFLA.address, inside.mac),
+      textAttribute(IFLA.ifname, name),
+      ...(mac.length > 0 ? [attribute(IFLA.address, mac)] : []),
       attribute(IFLA.link, u32(this.#required(parent))),
       ...(mtu > 0 ? [attribute(IFLA.mtu, u32(mtu))] : []),
-      attribute(IFLA.netnsPid, u32(inside.pid)),
-      attribute(IFLA.linkinfo, textAttribute(IFLA.infoKind, "macvlan"), data),
+      attribute(IFLA.netnsPid, u32(pid)),
+      linkInfo(kind, data),
     );
-    this.#do(`create a macvlan on ${parent}`, request);
+    this.#do(`create a ${kind} on ${parent}`, request);
   }
 
   /** Idempotent. Blocks for some milliseconds in the kernel. */
@@ -280,7 +244,7 @@ export class Netlink {
     );
   }
 
-  /** Routes everything that has no other route through `gateway`, instead of whatever was there before. */
+  /** Routes everything that has no other route through `gateway` (an unspecified one: to whoever is on the wire), instead of whatever was there before. */
   routeThrough(interfaceName: string, gateway: Address, netnsPid = 0): void {
     const request = defaultRouteRequest(this.#required(interfaceName, netnsPid), gateway);
     this.#do(`route through ${interfaceName}`, request, netnsPid);
@@ -323,13 +287,16 @@ export class Netlink {
   }
 }
 
-/** Instead of one that is there. */
+/** Whether it is no address: a route through it is one by the interface alone. */
+const isUnspecified = ({ value }: Address): boolean => value === 0n;
+
+/** Instead of one that is there. IPv6 knows no scopes of routes. */
 const defaultRouteRequest = (index: number, gateway: Address): Uint8Array =>
   message(
     RTM.newRoute,
     NLM_F.ack | NLM_F.create | NLM_F.replace,
-    defaultRoute(gateway.family),
-    attribute(RTA.gateway, addressBytes(gateway)),
+    defaultRoute(gateway.family, isUnspecified(gateway) && gateway.family === 4 ? SCOPE.link : SCOPE.universe),
+    ...(isUnspecified(gateway) ? [] : [attribute(RTA.gateway, addressBytes(gateway))]),
     attribute(RTA.oif, u32(index)),
   );
 

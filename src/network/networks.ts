@@ -1,13 +1,11 @@
 /** The networks that there are: Docker's three, and users' own. Who is in them is in endpoints.ts. */
 
-import { conflict, forbidden, invalid, notFound, notImplemented, unavailable } from "../base/errors.ts";
+import { conflict, forbidden, invalid, notFound, unavailable } from "../base/errors.ts";
 import { newId } from "../base/ids.ts";
 import { Locks } from "../base/lock.ts";
 import type { Database, Migration } from "../store/database.ts";
 import { formatAddress, parseCidr, type Subnet } from "./addresses.ts";
-import { bridgeSettings } from "./bridge-options.ts";
 import type { Network, NetworkDriver } from "./driver.ts";
-import { macvlanSettings } from "./macvlan-options.ts";
 import { type AddressPool, checkApart, firstHost, freeSubnet, Pool, type PoolSpec } from "./pools.ts";
 
 export const networkMigrations: readonly Migration[] = [
@@ -128,10 +126,6 @@ export class Networks {
   /** @throws notFound */
   driverOf({ driver }: Pick<Network, "driver">): NetworkDriver {
     const found = this.#options.drivers.find(({ name }) => name === driver);
-    if (!found && driver === "ipvlan")
-      throw notImplemented(
-        "networks of the driver ipvlan are not supported: macvlan is, where the wire takes several MACs",
-      );
     if (!found) throw notFound(`plugin ${JSON.stringify(driver)} not found`);
     return found;
   }
@@ -158,14 +152,16 @@ export class Networks {
     if (this.#idByName.has(name)) throw conflict(`network with name ${name} already exists`);
     const identity = { id: newId(), created: new Date().toISOString() };
     const options = { ...this.#options.defaultOptions[asked.driver], ...asked.options };
-    const network = { ...asked, ...identity, options, ...this.#complete(asked) };
-    driver.check(network);
-    this.#checkInterface(network);
+    const subnets = this.#subnets(asked);
+    const open = { ...asked, ...identity, options, ...subnets };
+    driver.check(open, this.list());
+    const needsGateway = driver.needsGateway(open);
+    const network = { ...open, pools: subnets.pools.map((pool) => completed(pool, needsGateway)) };
     this.#save(network);
     try {
       await driver.ensure(network);
     } catch (error) {
-      await driver.remove(network).catch(() => {}); // the first failure is what the caller has to know
+      await driver.remove(network, this.list()).catch(() => {}); // the first failure is what the caller has to know
       this.#forget(network);
       throw error;
     }
@@ -173,8 +169,8 @@ export class Networks {
     return network;
   }
 
-  /** Fills in subnets and gateways that the request left open. */
-  #complete(asked: NewNetwork): Pick<Network, "pools" | "hasOwnSubnets"> {
+  /** Fills in subnets that the request left open. */
+  #subnets(asked: NewNetwork): Pick<Network, "pools" | "hasOwnSubnets"> {
     const used = this.#usedSubnets();
     const families = [...(asked.enableIPv4 ? [4 as const] : []), ...(asked.enableIPv6 ? [6 as const] : [])];
     if (families.length === 0) throw invalid("IPv4 or IPv6 must be enabled");
@@ -191,29 +187,12 @@ export class Networks {
       const subnet = freeSubnet(this.#options.pools, family, [...used.networks, ...used.host]);
       return [{ subnet: `${formatAddress({ family, value: subnet.base })}/${subnet.prefix}` }];
     });
-    return { pools: pools.map((pool) => withGateway(pool)), hasOwnSubnets: given.length > 0 };
+    return { pools, hasOwnSubnets: given.length > 0 };
   }
 
   #usedSubnets(): { readonly networks: readonly Subnet[]; readonly host: readonly Subnet[] } {
     const networks = this.list().flatMap(({ pools }) => pools.map(({ subnet }) => parseCidr(subnet).subnet));
     return { networks, host: this.#options.hostSubnets() };
-  }
-
-  #checkInterface(network: Network): void {
-    if (network.driver === "macvlan") this.#checkParent(network);
-    if (network.driver !== "bridge") return;
-    const { bridge } = bridgeSettings(network);
-    const other = this.list().find((one) => one.driver === "bridge" && bridgeSettings(one).bridge === bridge);
-    if (other)
-      throw forbidden(
-        `cannot create network ${network.id} (${bridge}): conflicts with network ${other.id} (${bridge}): networks have same bridge name`,
-      );
-  }
-
-  #checkParent(network: Network): void {
-    const { parent } = macvlanSettings(network);
-    const other = this.list().find((one) => one.driver === "macvlan" && macvlanSettings(one).parent === parent);
-    if (other) throw forbidden(`network ${other.id} is already using parent interface ${parent}`);
   }
 
   /** Nobody is in it. @throws notFound, forbidden */
@@ -223,7 +202,7 @@ export class Networks {
     const network = this.get(id);
     if (isPredefined(network)) throw forbidden(`${network.name} is a pre-defined network and cannot be removed`);
     checkUnused(network);
-    await this.driverOf(network).remove(network);
+    await this.driverOf(network).remove(network, this.list());
     this.#forget(network);
     this.#options.emit("destroy", network);
     return network;
@@ -251,8 +230,10 @@ function subnetOf({ subnet }: PoolSpec): Subnet {
   }
 }
 
-function withGateway(spec: PoolSpec): PoolSpec {
+/** @throws invalid when its parts do not fit together, unavailable */
+function completed(spec: PoolSpec, needsGateway: boolean): PoolSpec {
   const pool = new Pool(spec);
+  if (!spec.gateway && !needsGateway) return spec;
   if (spec.gateway) return { ...spec, gateway: spec.gateway.split("/")[0] ?? "" };
   const first = firstHost(spec.range ? pool.range : pool.subnet);
   const taken = new Set(Object.values(spec.auxiliary ?? {}));

@@ -80,6 +80,46 @@ describe("POST /networks/create", () => {
     expect(house.kernel.interfaces.size).toBe(0);
   });
 
+  const ipvlan = (mode: string) => ({
+    ...{ Name: "mine", Driver: "ipvlan", IPAM: { Config: [{ Subnet: "192.0.2.0/24" }] } },
+    Options: { parent: "eth0", ipvlan_mode: mode },
+  });
+
+  test("a kernel without ipvlan says so in a sentence, and nothing is left", async () => {
+    await using house = await House.open();
+    house.kernel.add("eth0", { kind: "physical" });
+    house.kernel.unknown.add("ipvlan");
+    expect(await house.json("POST /networks/create", ipvlan("l2"))).toEqual({
+      status: 503,
+      body: { message: "this kernel has no ipvlan (CONFIG_IPVLAN)" },
+    });
+    expect(house.networks.list().length).toBe(3);
+  });
+
+  test("a container in an ipvlan of l3 has neither a gateway nor a MAC, and its interface leads out", async () => {
+    await using house = await House.open();
+    house.kernel.add("eth0", { kind: "physical" });
+    await house.json("POST /networks/create", ipvlan("l3"));
+    const { body } = await house.json("GET /networks/mine");
+    expect(body).toMatchObject({ IPAM: { Config: [{ Subnet: "192.0.2.0/24" }] } });
+    await house.json("POST /containers/create?name=box", {
+      Image: "busybox",
+      HostConfig: { NetworkMode: "mine" },
+    });
+    expect((await house.json("POST /containers/box/start")).status).toBe(204);
+    const inside = [...house.kernel.interfaces].find(([key]) => key.endsWith("/eth0") && !key.startsWith("0/"));
+    expect(inside?.[1]).toMatchObject({ kind: "ipvlan", parent: "eth0", mac: "", gateway: "link" });
+    expect((await house.json("GET /containers/box/json")).body).toMatchObject({
+      NetworkSettings: { Networks: { mine: { IPAddress: "192.0.2.1", Gateway: "", MacAddress: "" } } },
+    });
+    const EndpointConfig = { MacAddress: "02:42:c0:00:02:09" };
+    await house.json("POST /containers/create?name=other", { Image: "busybox" });
+    expect(await house.json("POST /networks/mine/connect", { Container: "other", EndpointConfig })).toEqual({
+      status: 400,
+      body: { message: "ipvlan interfaces do not support custom mac address assignment" },
+    });
+  });
+
   test("the same name twice, also at once, is one network", async () => {
     await using house = await House.open();
     const both = [1, 2].map(() => house.json("POST /networks/create", { Name: "mine" }));

@@ -58,13 +58,29 @@ e2e(
       expect((await docker("exec", "box10", "ping", "-c", "1", "-W", "1", "192.0.2.11")).code).toBe(1);
     });
 
+    test("ipvlan: containers have the parent's MAC, and reach whom the parent does; a kernel without it says so", async () => {
+      const flags = ["-o", `parent=${hosts.wire}`, "--subnet", "192.0.2.0/24", "--gateway", FAR.v4];
+      const { code, stderr } = await docker("network", "create", "-d", "ipvlan", ...flags, "shared");
+      const isKnown = (await hosts.sh(hosts.near, "ip link add type ipvlan")).includes("Invalid argument");
+      if (!isKnown) {
+        expect(stderr).toContain("this kernel has no ipvlan (CONFIG_IPVLAN)");
+        expect(await ok("network", "ls", "-q", "-f", "name=shared")).toBe("");
+        return;
+      }
+      expect([code, stderr]).toEqual([0, ""]);
+      const id = await serve("--network", "shared", "--ip", "192.0.2.10");
+      expect(await hosts.ask(hosts.far, "192.0.2.10", 80)).toBe("served");
+      const mac = (await hosts.sh(hosts.near, `cat /sys/class/net/${hosts.wire}/address`)).trim();
+      expect(await ok("exec", id, "cat", "/sys/class/net/eth0/address")).toBe(mac);
+    });
+
     test.each([
       [["-d", "macvlan", "-o", "macvlan_mode=odd"], /requested macvlan mode 'odd' is not valid/],
       [["-d", "macvlan", "-o", "parent=nowhere"], /invalid subinterface vlan name nowhere/],
       [["-d", "macvlan", "-o", "parent=nowhere.7"], /failed to find the parent interface nowhere/],
       [["-d", "macvlan", "-o", "parent=lo"], /loopback/],
-      [["-d", "macvlan", "-o", "unheard=1"], /unknown option of a macvlan network: unheard/],
-      [["-d", "ipvlan"], /ipvlan are not supported/],
+      [["-d", "macvlan", "-o", "unheard=1"], /unknown option of the driver macvlan: unheard/],
+      [["-d", "macvlan", "-o", "parent=lo.1.2.3.4.5.6.7"], /invalid name of a network interface/],
     ])("network create %p is refused", async (flags, words) => {
       const { code, stderr } = await docker("network", "create", ...flags, "bad");
       expect(stderr).toMatch(words);

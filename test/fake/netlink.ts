@@ -7,7 +7,9 @@ import { addressBytes, addressFrom, formatAddress, formatMac, parseAddress } fro
 import type { Exchange } from "../../src/network/netlink.ts";
 import { textAttribute } from "../../src/network/netlink-message.ts";
 
-const ERRNO = { ENODEV: 19, EEXIST: 17, EOPNOTSUPP: 95, ESRCH: 3 } as const;
+const ERRNO = { ENODEV: 19, EEXIST: 17, EINVAL: 22, EOPNOTSUPP: 95, ESRCH: 3 } as const;
+/** Kinds that sit on another interface. */
+const UPPER: ReadonlySet<string> = new Set(["macvlan", "ipvlan", "vlan"]);
 
 export interface FakeInterface {
   readonly index: number;
@@ -18,12 +20,17 @@ export interface FakeInterface {
   /** Name of the bridge that it is a port of. */
   master: string | undefined;
   readonly addresses: string[];
+  /** `link` for a default route without one. */
   gateway: string | undefined;
   gateway6: string | undefined;
   /** Whether the kernel gives it a link-local IPv6 address. */
   linkLocal: boolean;
   /** A note. */
   alias: string;
+  /** Name of the interface that it sits on. */
+  parent: string | undefined;
+  /** Of its kind, as the kernel was given them: by number. */
+  readonly data: Readonly<Record<string, number>>;
 }
 
 type Attributes = ReadonlyMap<number, Buffer>;
@@ -41,6 +48,8 @@ function attributesOf(bytes: Buffer): Attributes {
 const textOf = (attributes: Attributes, type: number): string =>
   (attributes.get(type) ?? Buffer.alloc(0)).toString("latin1").replace(/\0$/, "");
 const numberOf = (attributes: Attributes, type: number): number => attributes.get(type)?.readUInt32LE(0) ?? 0;
+const numbersOf = (attributes: Attributes): Readonly<Record<string, number>> =>
+  Object.fromEntries([...attributes].map(([type, value]) => [type, value.readUIntLE(0, value.length)]));
 function addressOf(attributes: Attributes, type: number): string {
   const bytes = attributes.get(type);
   return bytes ? formatAddress(addressFrom(bytes)) : "";
@@ -63,6 +72,8 @@ function acknowledged(errno: number): Buffer {
 export class FakeKernel {
   /** Pids of processes that are no more. */
   readonly ended = new Set<number>();
+  /** Kinds of interfaces that this kernel was built without. */
+  readonly unknown = new Set<string>();
   /** By namespace (a pid, 0 for the host) and name. */
   readonly interfaces = new Map<string, FakeInterface>();
   #lastIndex = 0;
@@ -95,6 +106,8 @@ export class FakeKernel {
       gateway6: undefined,
       linkLocal: true,
       alias: "",
+      parent: undefined,
+      data: {},
       ...change,
     };
     this.interfaces.set(`${pid}/${name}`, made);
@@ -151,8 +164,12 @@ export class FakeKernel {
     const attributes = attributesOf(body.subarray(16));
     const info = attributesOf(attributes.get(18) ?? Buffer.alloc(0));
     const name = textOf(attributes, 3);
-    if (this.get(name, pid)) return ERRNO.EEXIST;
     const kind = textOf(info, 1);
+    const netns = numberOf(attributes, 19) || pid;
+    if (this.unknown.has(kind)) return ERRNO.EOPNOTSUPP;
+    if (this.get(name, netns)) return ERRNO.EEXIST;
+    const parent = this.#nameOf(numberOf(attributes, 5));
+    if (UPPER.has(kind) && parent === undefined) return ERRNO.EINVAL;
     const end = attributesOf(
       attributesOf(info.get(2) ?? Buffer.alloc(0))
         .get(1)
@@ -160,7 +177,9 @@ export class FakeKernel {
     );
     if (this.ended.has(numberOf(end, 19))) return ERRNO.ESRCH;
     const mac = formatMac(attributes.get(1) ?? new Uint8Array());
-    const made = this.add(name, { kind, mtu: numberOf(attributes, 4), mac, up: (body.readUInt32LE(8) & 1) === 1 }, pid);
+    const data = kind === "veth" ? {} : numbersOf(attributesOf(info.get(2) ?? Buffer.alloc(0)));
+    const own = { mtu: numberOf(attributes, 4), mac, up: (body.readUInt32LE(8) & 1) === 1 };
+    const made = this.add(name, { kind, parent, data, ...own }, netns);
     made.master = this.#nameOf(numberOf(attributes, 10));
     const peer = attributesOf(info.get(2) ?? Buffer.alloc(0)).get(1);
     if (kind !== "veth" || !peer) return 0;
@@ -208,7 +227,7 @@ export class FakeKernel {
     if (!found) return ERRNO.ENODEV;
     if (body.readUInt8(1) !== 0) return 0;
     for (const [key, other] of this.interfaces) if (key.startsWith(`${pid}/`)) this.#setGateway(other, body, undefined);
-    this.#setGateway(found, body, addressOf(attributes, 5));
+    this.#setGateway(found, body, attributes.has(5) ? addressOf(attributes, 5) : "link");
     return 0;
   }
 

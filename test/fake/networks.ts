@@ -10,12 +10,14 @@ import type { Events } from "../../src/events.ts";
 import { defaultBridge } from "../../src/network/default-bridge.ts";
 import { BridgeDriver } from "../../src/network/driver-bridge.ts";
 import { HostDriver } from "../../src/network/driver-host.ts";
+import { WireDriver } from "../../src/network/driver-wire.ts";
 import { Endpoints } from "../../src/network/endpoints.ts";
 import { Firewall } from "../../src/network/firewall.ts";
 import { Netlink } from "../../src/network/netlink.ts";
 import { Networks } from "../../src/network/networks.ts";
 import { DEFAULT_POOLS, uniqueLocalPool } from "../../src/network/pools.ts";
 import { PublishedPorts } from "../../src/network/published-ports.ts";
+import { IPVLAN, MACVLAN } from "../../src/network/wire-options.ts";
 import type { Database } from "../../src/store/database.ts";
 import type { FakeKernel } from "./netlink.ts";
 
@@ -90,6 +92,7 @@ export function fakeNetworks(
     database,
     drivers: [
       new BridgeDriver({ netlink, firewall, log: silent, forward: false, hairpin: false, owner: "test" }),
+      ...[MACVLAN, IPVLAN].map((kind) => new WireDriver(kind, { netlink, log: silent, owner: "test" })),
       new HostDriver("host"),
       new HostDriver("null"),
     ],
