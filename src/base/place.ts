@@ -1,22 +1,11 @@
 /** Putting things into directories that are open, by shim/lib-place.c: nothing that is there is followed. */
 
+import type { FileAttributes } from "./attributes.ts";
 import { checked, cString, library } from "./library.ts";
 
 const KINDS = { directory: 1, file: 2, symlink: 3, node: 4 } as const;
 
-export interface PlaceAttributes {
-  /** Permission bits; for a node with those of its kind (S_IF*). */
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
-  /** Since 1970; nanoseconds from 0. */
-  readonly mtime: { readonly seconds: number; readonly nanoseconds: number };
-  readonly device: readonly [major: number, minor: number];
-  /** Values as a character of each byte. */
-  readonly xattrs: ReadonlyMap<string, string>;
-}
-
-const numbersOf = ({ mode, uid, gid, mtime, device }: PlaceAttributes): BigInt64Array =>
+const numbersOf = ({ mode, uid, gid, mtime, device }: FileAttributes): BigInt64Array =>
   BigInt64Array.from([mode, uid, gid, mtime.seconds, mtime.nanoseconds, ...device], BigInt);
 
 function xattrBytes(xattrs: ReadonlyMap<string, string>): Buffer {
@@ -40,7 +29,7 @@ export function place(
   directory: number,
   name: Buffer,
   kind: keyof typeof KINDS,
-  attributes: PlaceAttributes,
+  attributes: FileAttributes,
   target: Buffer = Buffer.alloc(0),
 ): number {
   const numbers = numbersOf(attributes);
@@ -49,7 +38,7 @@ export function place(
 }
 
 /** Owner, mode, attributes and time of what is open. @throws SystemError */
-export function setAttributes(fd: number, attributes: PlaceAttributes): void {
+export function setAttributes(fd: number, attributes: FileAttributes): void {
   const xattrs = xattrBytes(attributes.xattrs);
   const result = library().bosun_place_attributes(fd, numbersOf(attributes), xattrs, BigInt(xattrs.length - 1));
   checked("set attributes", result);

@@ -5,9 +5,10 @@
  */
 
 import { closeSync, fstatSync, writeSync } from "node:fs";
+import type { FileAttributes } from "../base/attributes.ts";
 import { corrupt, hasCode, invalid } from "../base/errors.ts";
 import { openInRoot } from "../base/paths.ts";
-import { type PlaceAttributes, place, placeLink, setAttributes } from "../base/place.ts";
+import { place, placeLink, setAttributes } from "../base/place.ts";
 import type { Bytes } from "../base/streams.ts";
 import { readTar, type TarEntry } from "../image/tar.ts";
 import { S_IF } from "../runtime/ops.ts";
@@ -42,7 +43,7 @@ const NODES: Readonly<Partial<Record<TarEntry["type"], number>>> = {
   fifo: S_IF.fifo,
 };
 
-const IMPLIED: PlaceAttributes = {
+const IMPLIED: FileAttributes = {
   mode: 0o755,
   uid: 0,
   gid: 0,
@@ -109,10 +110,7 @@ class Parents implements Disposable {
 class Untar implements Disposable {
   readonly #parents: Parents;
   /** What was written in them has changed their times: they get them in the end. */
-  readonly #directories = new Map<
-    string,
-    { readonly parts: readonly string[]; readonly attributes: PlaceAttributes }
-  >();
+  readonly #directories = new Map<string, { readonly parts: readonly string[]; readonly attributes: FileAttributes }>();
 
   constructor(
     readonly place: UntarPlace,

@@ -3,6 +3,7 @@
  * engine. Source: POSIX.1-2018 pax, "ustar Interchange Format" and "pax Header Block"; GNU tar manual, "Basic Tar Format".
  */
 
+import type { FileAttributes } from "../base/attributes.ts";
 import { corrupt } from "../base/errors.ts";
 import type { Bytes } from "../base/streams.ts";
 
@@ -13,22 +14,9 @@ export interface TarEntry {
   readonly linkName: string;
   /** Bytes of the body. */
   readonly size: number;
-  readonly attributes: TarAttributes;
+  readonly attributes: FileAttributes;
   /** To be read before the next entry is asked for; what is left of it is passed over. */
   readonly body: AsyncIterable<Uint8Array>;
-}
-
-export interface TarAttributes {
-  /** Permission bits, with those above. */
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
-  /** Since 1970; nanoseconds from 0. */
-  readonly mtime: { readonly seconds: number; readonly nanoseconds: number };
-  /** Of a device node. */
-  readonly device: readonly [major: number, minor: number];
-  /** By their names, as `user.a`. */
-  readonly xattrs: ReadonlyMap<string, string>;
 }
 
 const blockBytes = 512;
@@ -125,7 +113,7 @@ interface Header {
   readonly linkName: string;
 }
 
-function attributesOf(block: Uint8Array): TarAttributes {
+function attributesOf(block: Uint8Array): FileAttributes {
   const number = (at: number, width: number) => numberOf(block.subarray(at, at + width));
   return {
     mode: number(100, 8) & 0o7777,
@@ -185,13 +173,13 @@ interface Extension {
   name?: string;
   linkName?: string;
   size?: number;
-  attributes?: Partial<TarAttributes>;
+  attributes?: Partial<FileAttributes>;
   /** GNU's: what follows is no file's content. */
   sparse?: boolean;
 }
 
 /** `1700000000.25`, also before 1970. */
-function parseTime(text: string): TarAttributes["mtime"] {
+function parseTime(text: string): FileAttributes["mtime"] {
   const [, whole, fraction = ""] = /^(-?\d+)(?:\.(\d*))?$/.exec(text) ?? [];
   if (whole === undefined) throw malformed("a time is malformed");
   const nanoseconds = Number(fraction.padEnd(9, "0").slice(0, 9));
@@ -201,7 +189,7 @@ function parseTime(text: string): TarAttributes["mtime"] {
 
 const XATTR = "SCHILY.xattr.";
 
-function extendedAttributes(records: ReadonlyMap<string, string>): Partial<TarAttributes> {
+function extendedAttributes(records: ReadonlyMap<string, string>): Partial<FileAttributes> {
   const number = (name: "uid" | "gid") => {
     const text = records.get(name);
     return text === undefined ? {} : { [name]: checkedSize(Number(text)) };
