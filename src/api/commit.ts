@@ -6,7 +6,7 @@ import type { Healthcheck, RunConfig } from "../base/oci.ts";
 import { finished } from "../base/streams.ts";
 import type { Commits } from "../container/commit.ts";
 import type { Containers } from "../container/containers.ts";
-import type { Snapshotter } from "../store/snapshot.ts";
+import type { Snapshots } from "../store/snapshot.ts";
 import { tarOfTree } from "../wasm/tree-tar.ts";
 import { type Ctx, type Env, flag, json, jsonBody, param } from "./context.ts";
 import { Document } from "./document.ts";
@@ -65,7 +65,7 @@ async function commit(c: Ctx, commits: Commits): Promise<Response> {
   return json({ Id: id }, 201);
 }
 
-async function exportTree(c: Ctx, containers: Containers, snapshotter: Snapshotter): Promise<Response> {
+async function exportTree(c: Ctx, containers: Containers, snapshotter: Snapshots): Promise<Response> {
   const container = containers.get(param(c, "id"));
   const tree = await snapshotter.read(container.id);
   const tar = finished(tarOfTree(tree.path), () => tree[Symbol.dispose]());
@@ -76,7 +76,7 @@ async function exportTree(c: Ctx, containers: Containers, snapshotter: Snapshott
 export interface CommitApi {
   readonly commits: Commits;
   readonly containers: Containers;
-  readonly snapshotter: Snapshotter;
+  readonly snapshotter: Snapshots;
 }
 
 export const commitRouter = ({ commits, containers, snapshotter }: CommitApi): Hono<Env> =>

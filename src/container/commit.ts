@@ -10,7 +10,7 @@ import { familiarReference, type Reference } from "../base/reference.ts";
 import { applyChanges } from "../image/changes.ts";
 import type { MakeLayer, NewImage } from "../image/commit.ts";
 import { hostPlatform } from "../image/platform.ts";
-import type { Snapshotter } from "../store/snapshot.ts";
+import type { Snapshots } from "../store/snapshot.ts";
 import { completed, runConfigOf } from "./committed-config.ts";
 import type { ContainerImage, Containers } from "./containers.ts";
 import { MOUNT_POINTS } from "./isolation.ts";
@@ -32,7 +32,7 @@ export interface CommitRequest {
 export interface CommitsOptions {
   readonly containers: Containers;
   readonly launcher: Pick<Launcher, "freeze" | "thaw">;
-  readonly snapshotter: Pick<Snapshotter, "commit" | "layersOf">;
+  readonly snapshotter: Pick<Snapshots, "commit" | "layersOf">;
   /** @throws notFound */
   readonly findImage: (id: Digest) => Promise<ContainerImage>;
   readonly makeImage: (image: NewImage, makeLayer: MakeLayer) => Promise<Digest>;
@@ -68,7 +68,7 @@ export class Commits {
         createdBy: config.cmd.join(" "),
         reference: request.reference,
       },
-      (onDiffId) => snapshotter.commit(id, { onDiffId, except: MOUNT_POINTS }),
+      () => snapshotter.commit(id, { except: MOUNT_POINTS }),
     );
     containers.emit(container, "commit", {
       comment: request.comment,

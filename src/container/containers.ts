@@ -14,7 +14,7 @@ import type { ImageConfig, Platform } from "../base/oci.ts";
 import type { Events } from "../events.ts";
 import type { Attachment } from "../network/attachment.ts";
 import type { Exit, Task } from "../runtime/runtime.ts";
-import type { Snapshotter } from "../store/snapshot.ts";
+import type { Snapshots } from "../store/snapshot.ts";
 import type { AttachRequest } from "./attachments.ts";
 import { type ContainerRequest, type HostConfig, mergeConfig, topOf } from "./config.ts";
 import { Connections } from "./connections.ts";
@@ -53,7 +53,7 @@ export interface ContainerImage {
 export interface ContainersOptions {
   readonly records: Records;
   readonly launcher: Launcher;
-  readonly snapshotter: Snapshotter;
+  readonly snapshotter: Snapshots;
   readonly volumes: ContainerVolumes;
   readonly logs: ContainerLogs;
   readonly events: Events;

@@ -4,7 +4,7 @@ import { closeSync, fstatSync } from "node:fs";
 import { chmod, chown } from "node:fs/promises";
 import { hasCode } from "../base/errors.ts";
 import { openInRoot } from "../base/paths.ts";
-import type { Snapshotter } from "../store/snapshot.ts";
+import type { Snapshots } from "../store/snapshot.ts";
 import { tarOfTree } from "../wasm/tree-tar.ts";
 import { untar } from "./untar.ts";
 
@@ -29,7 +29,7 @@ function openDirectory(root: string, path: string): number | undefined {
  * @param directory  an empty one of the host's; it gets owner and mode of the other, too
  */
 export async function copyUp(
-  snapshotter: Pick<Snapshotter, "read">,
+  snapshotter: Pick<Snapshots, "read">,
   key: string,
   path: string,
   directory: string,

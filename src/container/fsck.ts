@@ -4,7 +4,7 @@ import { rm } from "node:fs/promises";
 import type { Problem } from "../base/finding.ts";
 import { mountsBelow } from "../base/mountinfo.ts";
 import type { Runtime } from "../runtime/runtime.ts";
-import type { Snapshotter } from "../store/snapshot.ts";
+import type { Snapshots } from "../store/snapshot.ts";
 import type { ContainerCgroups } from "./cgroups.ts";
 import type { Containers } from "./containers.ts";
 import { snapshotsOf } from "./image-mounts.ts";
@@ -15,7 +15,7 @@ export interface ContainerCheckerOptions {
   readonly launcher: Launcher;
   readonly runtime: Runtime;
   readonly cgroups: ContainerCgroups;
-  readonly snapshotter: Snapshotter;
+  readonly snapshotter: Snapshots;
   /** Where volumes are mounted that somebody uses. */
   readonly volumeMounts: () => ReadonlySet<string>;
   /** Where layers are mounted, and where nothing is but volumes. */

@@ -14,7 +14,7 @@ import type { Publication } from "../network/published-ports.ts";
 import type { CgroupStats, DeviceRule } from "../runtime/cgroup.ts";
 import type { Runtime, Task } from "../runtime/runtime.ts";
 import type { SeccompFilter } from "../runtime/seccomp.ts";
-import type { Mount, Snapshotter } from "../store/snapshot.ts";
+import type { Mount, Snapshots } from "../store/snapshot.ts";
 import { type CapabilitySet, capabilityNames, capabilitySet } from "./capabilities.ts";
 import type { CdiDevices } from "./cdi.ts";
 import type { ContainerCgroups } from "./cgroups.ts";
@@ -55,7 +55,7 @@ export interface LauncherOptions {
   readonly records: Records;
   readonly runtime: Runtime;
   readonly cgroups: ContainerCgroups;
-  readonly snapshotter: Snapshotter;
+  readonly snapshotter: Snapshots;
   readonly networking: Networking;
   readonly volumes: ContainerVolumes;
   readonly cdi: CdiDevices;

@@ -1,7 +1,7 @@
 /** Containers that have ended and that nobody wants any more. */
 
 import { kindOf } from "../base/errors.ts";
-import type { Snapshotter } from "../store/snapshot.ts";
+import type { Snapshots } from "../store/snapshot.ts";
 import type { Containers } from "./containers.ts";
 import type { Container } from "./records.ts";
 import { isUp } from "./state.ts";
@@ -15,7 +15,7 @@ export interface PrunedContainers {
 /** @param isWanted  which of those that do not run; one that is started or removed meanwhile stays or goes as it likes */
 export async function pruneContainers(
   containers: Containers,
-  snapshotter: Pick<Snapshotter, "usage">,
+  snapshotter: Pick<Snapshots, "usage">,
   isWanted: (container: Container) => boolean,
 ): Promise<PrunedContainers> {
   const removed: string[] = [];

@@ -5,7 +5,7 @@ import type { HistoryEntry, ImageConfig, Platform, RunConfig } from "../base/oci
 import type { Reference } from "../base/reference.ts";
 import { bytesOf } from "../base/streams.ts";
 import type { ContentStore } from "../store/content.ts";
-import type { Snapshotter } from "../store/snapshot.ts";
+import type { Layers, StagedLayer } from "../store/layers.ts";
 import { measured } from "./pull.ts";
 import type { ImageRecords } from "./records.ts";
 import type { Sweeper } from "./sweep.ts";
@@ -27,11 +27,7 @@ export interface NewImage {
   readonly reference: Reference | undefined;
 }
 
-/**
- * Makes a layer and calls back with its diffId before it appears, so that it can be held.
- * @returns the diffId
- */
-export type MakeLayer = (onDiffId: (diffId: Digest) => Promise<void>) => Promise<Digest>;
+export type MakeLayer = () => Promise<StagedLayer>;
 
 /** A tar of no entries: an unchanged container gives it, and an image does without it. */
 export const emptyLayer: Digest = digestOf(new Uint8Array(1024));
@@ -73,7 +69,7 @@ export function newConfig(image: NewImage, diffId: Digest, now: Date): Uint8Arra
 export class Committer {
   constructor(
     readonly content: ContentStore,
-    readonly snapshotter: Snapshotter,
+    readonly layers: Layers,
     readonly records: ImageRecords,
     readonly sweeper: Sweeper,
   ) {}
@@ -85,10 +81,11 @@ export class Committer {
     const blobs: Digest[] = [];
     holds.use(await this.sweeper.hold({ layers: image.layers }));
     try {
-      const diffId = await makeLayer(async (made) => {
-        layers.push(made);
-        holds.use(await this.sweeper.hold({ layers: [made] }));
-      });
+      await using made = await makeLayer();
+      const { diffId } = made;
+      layers.push(diffId);
+      holds.use(await this.sweeper.hold({ layers }));
+      await made.keep({ durable: true });
       const config = newConfig(image, diffId, new Date());
       const id = digestOf(config);
       blobs.push(id);
@@ -109,7 +106,7 @@ export class Committer {
     const diffIds = diffId === undefined ? image.layers : [...image.layers, diffId];
     this.records.put({
       id,
-      layers: await measured(this.snapshotter, diffIds),
+      layers: await measured(this.layers, diffIds),
       manifests: [],
       references: image.reference ? [image.reference] : [],
       platform: image.platform,

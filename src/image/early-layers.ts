@@ -5,7 +5,7 @@
 
 import { type Digest, isDigest } from "../base/digest.ts";
 import type { Semaphore } from "../base/semaphore.ts";
-import type { Snapshotter, StagedLayer } from "../store/snapshot.ts";
+import type { Layers, StagedLayer } from "../store/layers.ts";
 import { Arrival } from "../wasm/arrival.ts";
 import type { ArchiveFile } from "./archive.ts";
 
@@ -36,7 +36,7 @@ export class EarlyLayers implements AsyncDisposable {
    * @param signal  of the archive's client
    */
   constructor(
-    readonly snapshotter: Snapshotter,
+    readonly layers: Layers,
     readonly places: Semaphore,
     readonly signal: AbortSignal | undefined,
   ) {}
@@ -45,7 +45,7 @@ export class EarlyLayers implements AsyncDisposable {
   async begin({ name, path, size }: ArchiveFile): Promise<Arrival | undefined> {
     if (size < worthwhile || this.#layers.size >= mostLayers) return undefined;
     const digest = digestIn(name);
-    if (isDigest(digest) && (await this.snapshotter.has(digest))) return undefined; // it says so itself
+    if (isDigest(digest) && (await this.layers.has(digest))) return undefined; // it says so itself
     const early = this.#open(path, size);
     this.#layers.set(path, early);
     return early.arrival;
@@ -60,7 +60,7 @@ export class EarlyLayers implements AsyncDisposable {
       const arriving = await arrival.begun;
       if (!arriving) return undefined;
       early.isBegun = true;
-      return await this.snapshotter.stage(path, {
+      return await this.layers.stage(path, {
         arriving: { memory: arriving.memory, size },
         given: true,
         maxTarBytes: size * largestRatio,

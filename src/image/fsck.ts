@@ -7,14 +7,17 @@ import { digestOfFile } from "../base/files.ts";
 import type { Problem } from "../base/finding.ts";
 import type { ContentStore } from "../store/content.ts";
 import type { Database } from "../store/database.ts";
-import type { Snapshotter } from "../store/snapshot.ts";
+import type { Layers } from "../store/layers.ts";
+import type { Snapshots } from "../store/snapshot.ts";
 import type { ImageRecord, ImageRecords } from "./records.ts";
 import type { Sweeper } from "./sweep.ts";
 
 export interface ImageCheckerOptions {
   readonly database: Database;
   readonly content: ContentStore;
-  readonly snapshotter: Snapshotter;
+  readonly layers: Layers;
+  /** Of containers, which may stand on layers whose image was removed by force. */
+  readonly snapshots: Pick<Snapshots, "listSnapshots" | "layersOf">;
   readonly records: ImageRecords;
   readonly sweeper: Sweeper;
 }
@@ -83,10 +86,10 @@ export class ImageChecker {
   }
 
   async *#layers(full: boolean): AsyncGenerator<Problem> {
-    const { snapshotter, records, sweeper } = this.#options;
+    const { layers, records, sweeper } = this.#options;
     const used = await this.#usedBySnapshots();
     const listed: Digest[] = [];
-    for await (const diffId of snapshotter.listLayers()) listed.push(diffId);
+    for await (const diffId of layers.listLayers()) listed.push(diffId);
     for (const diffId of listed) {
       if (sweeper.isHeld("layer", diffId)) continue;
       const isNeeded = records.needsLayer(diffId) || used.has(diffId);
@@ -95,17 +98,17 @@ export class ImageChecker {
     }
   }
 
-  /** Containers may stand on layers whose image was removed by force. */
   async #usedBySnapshots(): Promise<ReadonlySet<Digest>> {
     const used = new Set<Digest>();
-    for await (const key of this.#options.snapshotter.listSnapshots())
-      for (const diffId of await this.#options.snapshotter.layersOf(key).catch(() => [])) used.add(diffId);
+    const { snapshots } = this.#options;
+    for await (const key of snapshots.listSnapshots())
+      for (const diffId of await snapshots.layersOf(key).catch(() => [])) used.add(diffId);
     return used;
   }
 
   async *#damagedLayer(diffId: Digest, full: boolean): AsyncGenerator<Problem> {
-    const { snapshotter } = this.#options;
-    const fault = await snapshotter.fault(diffId, full).catch(() => undefined); // it has just gone
+    const { layers } = this.#options;
+    const fault = await layers.fault(diffId, full).catch(() => undefined); // it has just gone
     if (fault === undefined) return;
     const { part, detail } = fault;
     const name = diffId;
@@ -115,7 +118,7 @@ export class ImageChecker {
         name,
         detail,
         repair: async () => {
-          await snapshotter.rebuild(diffId);
+          await layers.rebuild(diffId);
           return "its index was made again of its tar";
         },
       };
@@ -124,23 +127,23 @@ export class ImageChecker {
 
   /** A layer without its tar can be made of a compressed form, if one was kept. @throws when a container stands on it */
   async #remake(diffId: Digest): Promise<string> {
-    const { snapshotter, content, records } = this.#options;
-    await snapshotter.removeLayer(diffId);
+    const { layers, content, records } = this.#options;
+    await layers.removeLayer(diffId);
     for (const { digest } of records.blobsOf(diffId)) {
       const blob = await content.find(digest);
       if (!blob || (await digestOfFile(blob.path).catch(() => undefined)) !== digest) continue;
-      await snapshotter.unpack(blob.path, diffId);
+      await layers.unpack(blob.path, diffId);
       return "it was unpacked again from its compressed form";
     }
     throw new Error("removed, and nothing is here to make it again: pull or load its images again");
   }
 
   async *#image({ id, layers }: ImageRecord): AsyncGenerator<Problem> {
-    const { content, snapshotter } = this.#options;
+    const { content } = this.#options;
     const again = "pull or load it again, or remove it";
     if (!(await content.find(id))) yield { what: "image", name: id, detail: `its configuration is missing: ${again}` };
     for (const diffId of new Set(layers.map((layer) => layer.diffId)))
-      if (!(await snapshotter.has(diffId)))
+      if (!(await this.#options.layers.has(diffId)))
         yield { what: "image", name: id, detail: `its layer ${diffId} is missing: ${again}` };
   }
 }

@@ -118,7 +118,7 @@ export class Images {
     this.#records = records;
     this.#sweeper = sweeper;
     this.#lookup = lookup;
-    this.#views = new Views(content, snapshotter, records, lookup, inUse);
+    this.#views = new Views(content, snapshotter, snapshotter.name, records, lookup, inUse);
     this.#intake = new Intake(content, snapshotter, records, sweeper);
     this.#loader = new Loader(this.#intake, records, snapshotter, scratch, bombs);
     this.#puller = new Puller(registry, content, snapshotter, records, sweeper, transfers, platform);
@@ -264,7 +264,9 @@ export class Images {
   check(options: { readonly full: boolean }): AsyncIterable<Problem> {
     const { database, content, snapshotter } = this.#options;
     const [records, sweeper] = [this.#records, this.#sweeper];
-    return new ImageChecker({ database, content, snapshotter, records, sweeper }).check(options);
+    return new ImageChecker({ database, content, layers: snapshotter, snapshots: snapshotter, records, sweeper }).check(
+      options,
+    );
   }
 
   /** Bytes of all layers and blobs. */

@@ -7,7 +7,7 @@ import { newId } from "../base/ids.ts";
 import type { Platform, RunConfig } from "../base/oci.ts";
 import type { Reference } from "../base/reference.ts";
 import type { Bytes } from "../base/streams.ts";
-import type { Snapshotter } from "../store/snapshot.ts";
+import type { Layers } from "../store/layers.ts";
 import { applyChanges } from "./changes.ts";
 import type { Committer } from "./commit.ts";
 import { type BombLimits, mostUnpacked } from "./decompression.ts";
@@ -33,7 +33,7 @@ export class Importer {
   /** @param scratch  a folder for tars on their way; made when missing, swept with that of loads */
   constructor(
     readonly committer: Committer,
-    readonly snapshotter: Snapshotter,
+    readonly layers: Layers,
     readonly scratch: string,
     readonly bombs: BombLimits,
   ) {}
@@ -53,8 +53,8 @@ export class Importer {
       reference,
     };
     const maxTarBytes = mostUnpacked((await stat(spooled.path)).size, this.bombs);
-    return await this.committer.commit(image, (onDiffId) =>
-      this.snapshotter.ingest(spooled.path, { onDiffId, signal, given: true, maxTarBytes }),
+    return await this.committer.commit(image, () =>
+      this.layers.stage(spooled.path, { signal, given: true, maxTarBytes }),
     );
   }
 

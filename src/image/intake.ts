@@ -10,7 +10,7 @@ import type { Reference } from "../base/reference.ts";
 import { type Bytes, bytesOf } from "../base/streams.ts";
 import { together } from "../base/together.ts";
 import type { ContentStore } from "../store/content.ts";
-import type { Snapshotter } from "../store/snapshot.ts";
+import type { Layers } from "../store/layers.ts";
 import type { EarlyLayers } from "./early-layers.ts";
 import { parseConfig } from "./manifest.ts";
 import { measured } from "./pull.ts";
@@ -65,7 +65,7 @@ const readFrom = (path: string, start: number): Bytes =>
 export class Intake {
   constructor(
     readonly content: ContentStore,
-    readonly snapshotter: Snapshotter,
+    readonly layers: Layers,
     readonly records: ImageRecords,
     readonly sweeper: Sweeper,
   ) {}
@@ -90,7 +90,7 @@ export class Intake {
         await this.content.put({ digest, size: bytes.byteLength }, async () => ({ start: 0, body: bytesOf(bytes) }));
       this.records.put({
         id,
-        layers: await measured(this.snapshotter, rootfs.diff_ids),
+        layers: await measured(this.layers, rootfs.diff_ids),
         manifests: documents.map(({ digest }) => digest),
         references: image.references,
         blobs: kept.map(({ diffId, blob }) => ({ diffId, blob })),
@@ -106,12 +106,12 @@ export class Intake {
 
   async #unpack({ diffId, path, given = false }: Named, { signal, onLayer, early }: IntakeOptions): Promise<void> {
     signal?.throwIfAborted();
-    if (await this.snapshotter.has(diffId)) return;
+    if (await this.layers.has(diffId)) return;
     const { size } = await stat(path);
     const onProgress = (bytes: number) => onLayer?.(diffId, size, bytes);
     onProgress(0);
     if (await early?.take(path, diffId, onProgress)) onProgress(size);
-    else await this.snapshotter.unpack(path, diffId, { onProgress, signal, given });
+    else await this.layers.unpack(path, diffId, { onProgress, signal, given });
   }
 
   /** Keeps the compressed layer. @throws corrupt when it is not what its descriptor says */

@@ -11,7 +11,7 @@ import { newId } from "../base/ids.ts";
 import { Locks } from "../base/lock.ts";
 import type { Descriptor } from "../base/oci.ts";
 import type { Blob, ContentStore } from "../store/content.ts";
-import type { Snapshotter } from "../store/snapshot.ts";
+import type { Layers } from "../store/layers.ts";
 import type { Compressed, CompressionMethod, CompressJob } from "../wasm/compress.ts";
 import { layerType, methodOf } from "./layer-types.ts";
 import type { ImageRecords } from "./records.ts";
@@ -32,7 +32,7 @@ export class LayerBlobs {
   /** @param scratch  a folder on the disk of the content store; made when missing */
   constructor(
     readonly content: ContentStore,
-    readonly snapshotter: Snapshotter,
+    readonly layers: Layers,
     readonly records: ImageRecords,
     readonly sweeper: Sweeper,
     readonly compress: Compress,
@@ -73,7 +73,7 @@ export class LayerBlobs {
     await using _ = await this.#locks.acquire(`${method} ${diffId}`);
     const known = await this.kept(diffId, method);
     if (known) return known;
-    const { path: tar } = await this.snapshotter.tar(diffId);
+    const { path: tar } = await this.layers.tar(diffId);
     await mkdir(this.scratch, { recursive: true, mode: 0o700 });
     const path = join(this.scratch, prefix + newId());
     try {

@@ -9,7 +9,7 @@ import type { Platform } from "../base/oci.ts";
 import { familiarReference } from "../base/reference.ts";
 import { Semaphore } from "../base/semaphore.ts";
 import type { Bytes } from "../base/streams.ts";
-import type { Snapshotter } from "../store/snapshot.ts";
+import type { Layers } from "../store/layers.ts";
 import { Archive, type ArchiveFile } from "./archive.ts";
 import { readImages } from "./archive-images.ts";
 import type { BombLimits } from "./decompression.ts";
@@ -50,7 +50,7 @@ export class Loader {
   constructor(
     readonly intake: Intake,
     readonly records: ImageRecords,
-    readonly snapshotter: Snapshotter,
+    readonly layers: Layers,
     readonly scratch: string,
     readonly bombs: BombLimits,
   ) {}
@@ -68,7 +68,7 @@ export class Loader {
    */
   async load(tar: Bytes, options: LoadOptions & { readonly onImage: (id: Digest) => Promise<void> }): Promise<void> {
     await mkdir(this.scratch, { recursive: true, mode: 0o700 });
-    await using early = new EarlyLayers(this.snapshotter, this.#places, options.signal);
+    await using early = new EarlyLayers(this.layers, this.#places, options.signal);
     const onFile = (file: ArchiveFile) => early.begin(file);
     await using archive = await Archive.spool(tar, this.scratch, { signal: options.signal, onFile, bombs: this.bombs });
     const loaded: Digest[] = [];

@@ -12,7 +12,7 @@ import { familiarReference, type Reference, withDefaultTag } from "../base/refer
 import { bytesOf } from "../base/streams.ts";
 import type { Access, Credentials, Registry } from "../registry/registry.ts";
 import type { ContentStore } from "../store/content.ts";
-import type { Snapshotter } from "../store/snapshot.ts";
+import type { Layers } from "../store/layers.ts";
 import { type ImageDocument, largestConfig, parseConfig, parseDocument, type StoredConfig } from "./manifest.ts";
 import { chooseManifest } from "./platform.ts";
 import type { OnProgress } from "./progress.ts";
@@ -95,14 +95,14 @@ interface Errand {
 type Kept = Pick<Descriptor, "digest" | "size" | "mediaType">;
 
 /** @returns the layers with their sizes. @throws notFound when one is missing */
-export const measured = (snapshotter: Snapshotter, diffIds: readonly Digest[]): Promise<readonly Layer[]> =>
-  Promise.all(diffIds.map(async (diffId) => ({ diffId, bytes: await snapshotter.layerBytes(diffId) })));
+export const measured = (layers: Layers, diffIds: readonly Digest[]): Promise<readonly Layer[]> =>
+  Promise.all(diffIds.map(async (diffId) => ({ diffId, bytes: await layers.layerBytes(diffId) })));
 
 export class Puller {
   constructor(
     readonly registry: Registry,
     readonly content: ContentStore,
-    readonly snapshotter: Snapshotter,
+    readonly layers: Layers,
     readonly records: ImageRecords,
     readonly sweeper: Sweeper,
     readonly transfers: Transfers,
@@ -143,7 +143,7 @@ export class Puller {
     const sources = pairs(reference, manifest, config);
     await holdings.addLayers(sources);
     if (!this.records.findById(id) || !(await this.#hasAll(sources))) await this.#bring(sources, errand);
-    const layers = await measured(this.snapshotter, config.rootfs.diff_ids);
+    const layers = await measured(this.layers, config.rootfs.diff_ids);
     const { domain, path } = reference;
     const references = [...(reference.digest ? [] : [reference]), { domain, path, digest: target.digest }];
     const changed = !this.records.means(reference, id);
@@ -156,7 +156,7 @@ export class Puller {
 
   /** A machine that went down may have cost an image a layer. */
   async #hasAll(sources: readonly LayerSource[]): Promise<boolean> {
-    for (const { diffId } of sources) if (!(await this.snapshotter.has(diffId))) return false;
+    for (const { diffId } of sources) if (!(await this.layers.has(diffId))) return false;
     return true;
   }
 
@@ -222,7 +222,7 @@ export class Puller {
     const signal = access.signal ? AbortSignal.any([access.signal, stop.signal]) : stop.signal;
     const missing: LayerSource[] = [];
     for (const layer of layers) {
-      const exists = await this.snapshotter.has(layer.diffId);
+      const exists = await this.layers.has(layer.diffId);
       const status = exists ? "Already exists" : "Pulling fs layer";
       onProgress({ id: shortId(layer.blob.digest), status, detail: {} });
       if (!exists) missing.push(layer);

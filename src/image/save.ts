@@ -17,7 +17,7 @@ import { familiarReference, formatReference, parseIdOrReference, type Reference 
 import { type Bytes, finished } from "../base/streams.ts";
 import { tarEnd, tarHeader, tarPadding } from "../base/tar.ts";
 import type { ContentStore } from "../store/content.ts";
-import type { Snapshotter } from "../store/snapshot.ts";
+import type { Layers } from "../store/layers.ts";
 import { keptDocuments } from "./documents.ts";
 import { inFamily } from "./layer-types.ts";
 import type { Lookup } from "./lookup.ts";
@@ -83,7 +83,7 @@ const CHUNK = 1 << 20;
 export class Saver {
   constructor(
     readonly content: ContentStore,
-    readonly snapshotter: Snapshotter,
+    readonly layers: Layers,
     readonly records: ImageRecords,
     readonly sweeper: Sweeper,
   ) {}
@@ -157,7 +157,7 @@ export class Saver {
       const found = await this.#intact({ digest, size, mediaType });
       if (found) return [inFamily("oci", { digest, size, mediaType }), found];
     }
-    const { path, size } = await this.snapshotter.tar(diffId);
+    const { path, size } = await this.layers.tar(diffId);
     return [
       { mediaType: ociLayer, digest: diffId, size },
       { path, size, digest: diffId },

@@ -7,7 +7,7 @@ import type { Digest } from "../base/digest.ts";
 import { kindOf } from "../base/errors.ts";
 import { Locks } from "../base/lock.ts";
 import type { ContentStore } from "../store/content.ts";
-import type { Snapshotter } from "../store/snapshot.ts";
+import type { Layers } from "../store/layers.ts";
 import type { Files, ImageRecords } from "./records.ts";
 
 const keysOf = ({ blobs = [], layers = [] }: Files): string[] => [
@@ -24,7 +24,7 @@ export class Sweeper {
   constructor(
     readonly records: ImageRecords,
     readonly content: ContentStore,
-    readonly snapshotter: Snapshotter,
+    readonly layers: Layers,
   ) {}
 
   /** Keeps files from being removed until disposed of, whether they exist yet or not. Waits for a removal that is under way. */
@@ -70,7 +70,7 @@ export class Sweeper {
     const blobs: Digest[] = [];
     for await (const { digest } of this.content.list()) blobs.push(digest);
     const layers: Digest[] = [];
-    for await (const diffId of this.snapshotter.listLayers()) layers.push(diffId);
+    for await (const diffId of this.layers.listLayers()) layers.push(diffId);
     await this.discard({ blobs, layers });
   }
 
@@ -85,8 +85,7 @@ export class Sweeper {
   async #bytesOf(blobs: readonly Digest[], layers: readonly Digest[]): Promise<number> {
     let bytes = 0;
     for (const digest of blobs) bytes += (await this.content.find(digest))?.size ?? 0;
-    for (const diffId of layers)
-      if (await this.snapshotter.has(diffId)) bytes += await this.snapshotter.layerBytes(diffId);
+    for (const diffId of layers) if (await this.layers.has(diffId)) bytes += await this.layers.layerBytes(diffId);
     return bytes;
   }
 
@@ -98,7 +97,7 @@ export class Sweeper {
   /** A container may still stand on a layer whose image was removed by force: it goes with a later sweep. */
   async #removeLayer(diffId: Digest): Promise<boolean> {
     try {
-      await this.snapshotter.removeLayer(diffId);
+      await this.layers.removeLayer(diffId);
       return true;
     } catch (error) {
       if (kindOf(error) === "conflict") return false;

@@ -12,7 +12,7 @@ import { Semaphore } from "../base/semaphore.ts";
 import type { Access, Registry } from "../registry/registry.ts";
 import { pause } from "../registry/transport.ts";
 import type { Blob, ContentStore } from "../store/content.ts";
-import type { Snapshotter, UnpackOptions } from "../store/snapshot.ts";
+import type { Layers, UnpackOptions } from "../store/layers.ts";
 import { Arrival } from "../wasm/arrival.ts";
 import { counter, type OnProgress, type Progress } from "./progress.ts";
 
@@ -71,7 +71,7 @@ export class Transfers {
   constructor(
     readonly registry: Registry,
     readonly content: ContentStore,
-    readonly snapshotter: Snapshotter,
+    readonly layers: Layers,
     readonly limits: TransferLimits,
   ) {
     this.#downloads = new Semaphore(limits.maxConcurrentDownloads);
@@ -156,7 +156,7 @@ export class Transfers {
 
   async #unpack(places: Semaphore, { diffId, signal }: Job, path: string, options: UnpackOptions): Promise<void> {
     using _ = await places.acquire(signal);
-    await this.snapshotter.unpack(path, diffId, options);
+    await this.layers.unpack(path, diffId, options);
   }
 
   /** @returns whether the layer was made of what arrived; otherwise it has to be made of the whole blob */

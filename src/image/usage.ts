@@ -2,7 +2,7 @@
 
 import type { Digest } from "../base/digest.ts";
 import type { ContentStore } from "../store/content.ts";
-import type { Snapshotter } from "../store/snapshot.ts";
+import type { Layers } from "../store/layers.ts";
 import type { ImageRecord, ImageRecords } from "./records.ts";
 
 /** Bytes of images as the records know them: unpacked layers, and the compressed ones that are kept beside them. */
@@ -29,9 +29,9 @@ export function sizesOf(records: Pick<ImageRecords, "layerUsage">): Sizes {
 }
 
 /** @returns bytes of all layers and blobs that are there, whether an image needs them or not */
-export async function diskBytes(content: ContentStore, snapshotter: Snapshotter): Promise<number> {
+export async function diskBytes(content: ContentStore, layers: Layers): Promise<number> {
   let total = 0;
   for await (const { size } of content.list()) total += size;
-  for await (const diffId of snapshotter.listLayers()) total += await snapshotter.layerBytes(diffId).catch(() => 0); // it has just gone
+  for await (const diffId of layers.listLayers()) total += await layers.layerBytes(diffId).catch(() => 0); // it has just gone
   return total;
 }

@@ -4,7 +4,7 @@ import type { Digest } from "../base/digest.ts";
 import type { Descriptor, HistoryEntry, Platform } from "../base/oci.ts";
 import { familiarReference, type Reference } from "../base/reference.ts";
 import type { ContentStore } from "../store/content.ts";
-import type { Snapshotter } from "../store/snapshot.ts";
+import type { Layers } from "../store/layers.ts";
 import { keptDocuments } from "./documents.ts";
 import { type ImageFilters, imageFilter, secondsOf } from "./filter.ts";
 import type { Lookup } from "./lookup.ts";
@@ -87,7 +87,8 @@ export class Views {
 
   constructor(
     readonly content: ContentStore,
-    readonly snapshotter: Snapshotter,
+    readonly layers: Layers,
+    readonly storageDriver: string,
     readonly records: ImageRecords,
     readonly lookup: Lookup,
     readonly inUse: (imageId: Digest) => readonly ImageUser[],
@@ -106,11 +107,11 @@ export class Views {
     return {
       ...image,
       parent: this.#parentOf(record),
-      directories: await this.snapshotter.directories(image.layers),
+      directories: await this.layers.directories(image.layers),
       repoTags: tagsOf(record.references),
       repoDigests: digestsOf(record.references),
       size: sizesOf(this.records).of(record),
-      driver: this.snapshotter.name,
+      driver: this.storageDriver,
       ...(record.taggedAt && { taggedAt: record.taggedAt }),
       descriptor: await this.#descriptorOf(record),
       manifests: manifests ? await this.#manifests.of(this.#family(record)) : undefined,

@@ -18,8 +18,9 @@ import type { LayerFormat, UnpackJob } from "../wasm/unpack.ts";
 import type { Workers } from "../wasm/workers.ts";
 import { exists, namesIn, removeTree, removeWhole, sweepUnfinished, unmount } from "./directories.ts";
 import { type LayerFault, layerFault } from "./layer-check.ts";
+import type { Layers, StagedLayer, StageOptions, UnpackOptions } from "./layers.ts";
 import { SETTLED, Settling } from "./settling.ts";
-import type { Layers, Mount, NewLayerOptions, StagedLayer, StageOptions, Tree, UnpackOptions } from "./snapshot.ts";
+import type { Mount, Tree } from "./snapshot.ts";
 import { diskUsageOf } from "./upper.ts";
 import { type Lower, openView } from "./view.ts";
 
@@ -38,7 +39,13 @@ export interface SnapshotterOptions {
 /** Where and how a Worker makes a layer. */
 type LayerPlace = Pick<UnpackJob, "directory" | "format" | "maxTarBytes">;
 
-type MakeLayer = (place: LayerPlace) => Promise<{ readonly diffId: Digest }>;
+type MakeLayer = (place: LayerPlace) => Promise<{ readonly diffId: Digest; readonly format: LayerFormat }>;
+
+interface MadeLayer extends StagedLayer {
+  readonly directory: string;
+  /** What became of it: not everything can be what was asked for. */
+  readonly format: LayerFormat;
+}
 
 const MAX_LAYER_BYTES = 64 * 2 ** 30;
 
@@ -86,54 +93,41 @@ export class LayerFiles implements Omit<Layers, "removeLayer"> {
 
   async #unpack(blob: string, diffId: Digest, options: UnpackOptions): Promise<void> {
     if (await this.has(diffId)) return;
-    await using staged = await this.#stageBlob(blob, options, diffId);
+    await using staged = await this.#stage(blob, options, diffId);
     await staged.keep();
   }
 
   stage(blob: string, options: StageOptions = {}): Promise<StagedLayer> {
-    return this.#stageBlob(blob, options);
+    return this.#stage(blob, options);
   }
 
   /** @param diffId  what it has to be, when that is known */
-  #stageBlob(blob: string, options: StageOptions, diffId?: Digest): Promise<StagedLayer> {
-    return this.#stage(this.#making(blob, options, diffId));
-  }
-
-  #making(blob: string, options: StageOptions, diffId?: Digest): MakeLayer {
+  #stage(blob: string, options: StageOptions, diffId?: Digest): Promise<MadeLayer> {
     const { arriving, given, maxTarBytes = Number.POSITIVE_INFINITY } = options;
     const source = { blob, diffId, given, arrival: arriving?.memory, blobBytes: arriving?.size };
-    return (place) => {
+    return this.make((place) => {
       const most = Math.min(place.maxTarBytes, maxTarBytes);
       return this.options.workers.unpack({ ...place, ...source, maxTarBytes: most }, options);
-    };
-  }
-
-  async ingest(blob: string, options: NewLayerOptions = {}): Promise<Digest> {
-    return await this.makeNew(options, this.#making(blob, options));
-  }
-
-  /** Makes a layer whose diffId only its making tells. */
-  protected async makeNew({ onDiffId }: NewLayerOptions, work: MakeLayer): Promise<Digest> {
-    await using staged = await this.#stage(work);
-    const { diffId } = staged;
-    await onDiffId?.(diffId);
-    await staged.keep();
-    await this.#settling.settleNow(hexOf(diffId));
-    return diffId;
+    });
   }
 
   /** Makes a layer in a directory that gets the layer's name when it is kept. */
-  async #stage(work: MakeLayer): Promise<StagedLayer> {
+  protected async make(work: MakeLayer): Promise<MadeLayer> {
     const directory = join(this.#layers, `new-${crypto.randomUUID()}`);
     await using undo = new AsyncDisposableStack();
     undo.defer(() => removeTree(this.options.workers, directory));
     await mkdir(directory, { recursive: true, mode: 0o700 });
     const maxTarBytes = this.options.maxLayerBytes ?? MAX_LAYER_BYTES;
-    const { diffId } = await work({ directory, format: this.format, maxTarBytes });
+    const { diffId, format } = await work({ directory, format: this.format, maxTarBytes });
     const cleanup = undo.move();
     return {
+      directory,
+      format,
       diffId,
-      keep: () => this.#keep(directory, diffId),
+      keep: async ({ durable = false } = {}) => {
+        await this.#keep(directory, diffId);
+        if (durable) await this.#settling.settleNow(hexOf(diffId));
+      },
       [Symbol.asyncDispose]: () => cleanup.disposeAsync(),
     };
   }
@@ -184,20 +178,16 @@ export class LayerFiles implements Omit<Layers, "removeLayer"> {
   }
 
   async rebuild(diffId: Digest): Promise<void> {
-    const old = this.#layer(diffId);
+    const layer = this.#layer(diffId);
     if (!(await this.has(diffId))) throw notFound(`There is no layer ${diffId}`);
-    const place = join(this.#layers, `new-${crypto.randomUUID()}`);
-    await using undo = new AsyncDisposableStack();
-    undo.defer(() => removeTree(this.options.workers, place));
-    await mkdir(place, { mode: 0o700 });
-    const maxTarBytes = this.options.maxLayerBytes ?? MAX_LAYER_BYTES;
-    const job = { directory: place, format: this.format, maxTarBytes, blob: join(old, "tar"), diffId };
-    const { format } = await this.options.workers.unpack(job);
-    const [made, other] = format === "erofs" ? ["erofs", "fs"] : ["fs", "erofs"];
-    if (made === "fs") await removeTree(this.options.workers, join(old, made));
-    await rename(join(place, made), join(old, made));
-    await removeTree(this.options.workers, join(old, other));
+    await using made = await this.#stage(join(layer, "tar"), { given: true }, diffId);
+    const [part, other] = made.format === "erofs" ? ["erofs", "fs"] : ["fs", "erofs"];
+    await this.#settling.unsettle(hexOf(diffId));
+    if (part === "fs") await removeTree(this.options.workers, join(layer, part));
+    await rename(join(made.directory, part), join(layer, part));
+    await removeTree(this.options.workers, join(layer, other));
     this.#layerSizes.delete(diffId);
+    this.#settling.add(hexOf(diffId));
   }
 
   /** Where a layer's tree is, or will be once it is mounted. */
@@ -236,27 +226,23 @@ export class LayerFiles implements Omit<Layers, "removeLayer"> {
 
   protected async sweepLayers(): Promise<void> {
     await sweepUnfinished(this.options.workers, this.#layers);
-    for (const hex of await this.#settling.doubtful(await this.#unsettled())) await this.#remake(hex);
-  }
-
-  async #unsettled(): Promise<readonly string[]> {
-    const unsettled: string[] = [];
+    const unsettled: Digest[] = [];
     for await (const diffId of this.listLayers())
-      if (!(await exists(join(this.#layer(diffId), SETTLED)))) unsettled.push(hexOf(diffId));
-    return unsettled;
+      if (!(await exists(join(this.#layer(diffId), SETTLED)))) unsettled.push(diffId);
+    await this.#settling.resume(unsettled.map(hexOf), (hex) => this.#doubt(hex));
   }
 
   /** The machine went down while the layer's files were on their way to disk. Its tar tells whether it came through; then all else can be made again. */
-  async #remake(hex: string): Promise<void> {
-    const [diffId, doubted] = [`sha256:${hex}`, `rm-doubted-${hex}`];
+  async #doubt(hex: string): Promise<void> {
+    const diffId = `sha256:${hex}`;
     if (!isDigest(diffId)) return;
-    await rename(this.#layer(diffId), join(this.#layers, doubted));
     try {
-      await this.unpack(join(this.#layers, doubted, "tar"), diffId);
+      await this.rebuild(diffId);
     } catch (error) {
       if (kindOf(error) === "unavailable") throw error; // the disk is full: another start may have more luck
       this.options.warn?.(`Removed layer ${diffId}, which a crash of this machine damaged: ${messageOf(error)}`);
+      await using later = new AsyncDisposableStack();
+      await removeWhole(this.options.workers, later, this.#layers, hex);
     }
-    await removeTree(this.options.workers, join(this.#layers, doubted));
   }
 }

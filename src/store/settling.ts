@@ -3,7 +3,7 @@
  * machine went down before that, the next start knows which layers to doubt; when only the daemon went down, the kernel still has all of it.
  */
 
-import { open, readFile, writeFile } from "node:fs/promises";
+import { open, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { bootId } from "../base/boot.ts";
 import { hasCode, ifMissing, messageOf } from "../base/errors.ts";
@@ -73,20 +73,25 @@ export class Settling {
     await syncDirectory(this.#options.directory);
   }
 
+  /** To be called before a layer that was durable changes; then `add` it again. */
+  async unsettle(name: string): Promise<void> {
+    await rm(join(this.#options.directory, name, SETTLED), { force: true });
+  }
+
   /**
-   * Called once at start.
+   * Called once at start. A crash in the middle of it leaves all of it to the next start.
    * @param unsettled  layers without the file
-   * @returns          those of them that may be damaged, since the machine went down; the others will be settled
+   * @param doubt      called for those that may be damaged, since the machine went down; the others will be settled
    */
-  async doubtful(unsettled: readonly string[]): Promise<readonly string[]> {
+  async resume(unsettled: readonly string[], doubt: (name: string) => Promise<void>): Promise<void> {
     const { bootFile } = this.#options;
     const now = bootId();
     const before = await readFile(bootFile, "utf8").catch(ifMissing(undefined));
-    if (before !== now) {
-      await writeFile(bootFile, now);
-      return unsettled;
+    if (before === now) {
+      for (const name of unsettled) this.add(name);
+      return;
     }
-    for (const name of unsettled) this.add(name);
-    return [];
+    for (const name of unsettled) await doubt(name);
+    await writeFile(bootFile, now);
   }
 }

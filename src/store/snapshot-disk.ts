@@ -17,7 +17,8 @@ import type { LayerFormat } from "../wasm/unpack.ts";
 import { changesOf } from "./changes.ts";
 import { exists, namesIn, removeTree, removeWhole, sweepUnfinished, unmount } from "./directories.ts";
 import { LayerFiles, type SnapshotterOptions } from "./layer-files.ts";
-import type { ExceptOptions, Mount, NewLayerOptions, SnapshotOptions, Snapshotter, Tree } from "./snapshot.ts";
+import type { MakeOptions, StagedLayer } from "./layers.ts";
+import type { ExceptOptions, Mount, SnapshotOptions, Snapshotter, Tree } from "./snapshot.ts";
 import type { Tops } from "./top.ts";
 import { usageOf, usageOfChanges } from "./upper.ts";
 
@@ -117,11 +118,11 @@ export class DiskSnapshotter extends LayerFiles implements Snapshotter {
     yield* changesOf(this.#top(key, options, base));
   }
 
-  async commit(key: string, options: ExceptOptions & NewLayerOptions = {}): Promise<Digest> {
+  async commit(key: string, options: ExceptOptions & MakeOptions = {}): Promise<StagedLayer> {
     const { layers } = await this.#read(key);
     using base = await this.view(layers, []);
     const top = this.#top(key, options, base);
-    return await this.makeNew(options, (place) => this.options.workers.pack({ ...place, ...top }, options));
+    return await this.make((place) => this.options.workers.pack({ ...place, ...top }, options));
   }
 
   async read(key: string): Promise<Tree> {

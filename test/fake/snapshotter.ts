@@ -8,15 +8,8 @@ import { gunzipSync, zstdDecompressSync } from "node:zlib";
 import { type Digest, digestOf, hexOf } from "../../src/base/digest.ts";
 import { conflict, corrupt, messageOf, notFound, unavailable } from "../../src/base/errors.ts";
 import type { LayerFault } from "../../src/store/layer-check.ts";
-import type {
-  Mount,
-  NewLayerOptions,
-  Snapshotter,
-  StagedLayer,
-  StageOptions,
-  Tree,
-  UnpackOptions,
-} from "../../src/store/snapshot.ts";
+import type { StagedLayer, StageOptions, UnpackOptions } from "../../src/store/layers.ts";
+import type { Mount, Snapshotter, Tree } from "../../src/store/snapshot.ts";
 
 function plain(bytes: Uint8Array): Uint8Array {
   if (bytes[0] === 0x1f && bytes[1] === 0x8b) return gunzipSync(bytes);
@@ -74,13 +67,6 @@ export class FakeSnapshotter implements Snapshotter, AsyncDisposable {
 
   async *changes(): AsyncGenerator<never> {}
 
-  async ingest(path: string, options: NewLayerOptions = {}): Promise<Digest> {
-    const diffId = digestOf(plain(await Bun.file(path).bytes()));
-    await options.onDiffId?.(diffId);
-    await this.unpack(path, diffId);
-    return diffId;
-  }
-
   async stage(path: string, options: StageOptions = {}): Promise<StagedLayer> {
     if (options.arriving) throw unavailable("a fake waits for the whole blob");
     const diffId = digestOf(plain(await Bun.file(path).bytes()));
@@ -92,12 +78,11 @@ export class FakeSnapshotter implements Snapshotter, AsyncDisposable {
   /** What `commit` finds changed. */
   committed: Uint8Array = new Uint8Array(1024);
 
-  async commit(key: string, options: NewLayerOptions = {}): Promise<Digest> {
+  async commit(key: string): Promise<StagedLayer> {
     if (!this.snapshots.has(key)) throw notFound(`no snapshot ${key}`);
-    const diffId = digestOf(this.committed);
-    await options.onDiffId?.(diffId);
-    this.layers.set(diffId, this.committed);
-    return diffId;
+    const tar = this.committed;
+    const diffId = digestOf(tar);
+    return { diffId, keep: async () => void this.layers.set(diffId, tar), [Symbol.asyncDispose]: async () => {} };
   }
 
   /** An empty tree. */

@@ -28,13 +28,13 @@ const packers: Readonly<Record<string, (tar: Buffer) => Uint8Array>> = {
 };
 
 for (const [name, packed] of Object.entries(packers))
-  test(`ingest() stops when the tar of a small ${name} grows beyond the limit, and leaves nothing`, async () => {
+  test(`stage() stops when the tar of a small ${name} grows beyond the limit, and leaves nothing`, async () => {
     await using folder = await makeFolder();
     const root = join(folder.path, "root");
     const options = { root, runRoot: join(folder.path, "run"), workers, maxLayerBytes: 1 << 20 };
     const blob = join(folder.path, "blob");
     await writeFile(blob, packed(tarOf(file("zeros", "\0".repeat(5 << 20)))));
-    const failure = await failureOf(() => new ErofsSnapshotter(options).ingest(blob));
+    const failure = await failureOf(() => new ErofsSnapshotter(options).stage(blob));
     expect(failure).toMatch(/^corrupt: .*more than 1048576 bytes$/);
     expect(await readdir(join(root, "layers"))).toEqual([]);
   });

@@ -81,3 +81,22 @@ test("settle() notes what is on disk, once; a layer that has gone meanwhile is n
     await next.sweep();
     expect(await next.has(SOUND.diffId)).toBe(true); // damage after that is not for the start to find
   }));
+
+test("resume() asks again at the next start when one of the layers could not be looked at", () =>
+  withLayers(async ({ root }) => {
+    const settling = new Settling({
+      directory: join(root, "layers"),
+      bootFile: join(root, "boot"),
+      onFailure: () => {},
+    });
+    await writeFile(join(root, "boot"), "another run of the kernel\n");
+    const asked: string[] = [];
+    const doubt = (result: Promise<void>) => (name: string) => {
+      asked.push(name);
+      return result;
+    };
+    await expect(settling.resume(["a", "b"], doubt(Promise.reject(new Error("full"))))).rejects.toThrow("full");
+    await settling.resume(["a", "b"], doubt(Promise.resolve()));
+    await settling.resume(["c"], doubt(Promise.resolve()));
+    expect(asked).toEqual(["a", "a", "b"]);
+  }));

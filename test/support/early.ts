@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { buildShim } from "../../shim/shim.build.ts";
 import { kindOf } from "../../src/base/errors.ts";
 import type { ImagesOptions } from "../../src/image/images.ts";
-import type { StagedLayer, StageOptions } from "../../src/store/snapshot.ts";
+import type { StagedLayer, StageOptions } from "../../src/store/layers.ts";
 import { ErofsSnapshotter } from "../../src/store/snapshot-erofs.ts";
 import { Workers } from "../../src/wasm/workers.ts";
 import { buildWasm } from "../../wasm/layer.build.ts";
