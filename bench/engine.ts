@@ -1,5 +1,7 @@
 /** An engine that is measured: its command, and what it runs while it does nothing. */
 
+import type { Pen } from "./pen.ts";
+
 export interface Engine {
   readonly name: string;
   /** The command that stands for `docker`. */
@@ -13,6 +15,8 @@ export interface Engine {
   readonly shim: RegExp;
   /** Flags of pull and push for a registry without TLS. */
   readonly insecure: readonly string[];
+  /** Its own networks; undefined where benches leave networks alone. */
+  readonly pen: Pen | undefined;
   stop(): Promise<void>;
 }
 

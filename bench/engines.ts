@@ -5,6 +5,7 @@ import { rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type Engine, PATH, run } from "./engine.ts";
 import { descendants } from "./measure.ts";
+import { Pen } from "./pen.ts";
 import { Tree } from "./tree.ts";
 
 export const RIVALS = ["dockerd", "dockerd-containerd", "podman"] as const;
@@ -47,26 +48,29 @@ async function end(child: Bun.Subprocess): Promise<void> {
   await child.exited;
 }
 
-/** Where the engines live, and where the rivals' programs come from. */
+/** Where an engine lives, and where the rivals' programs come from. */
 interface Place {
   readonly folder: string;
   readonly tree: Tree | undefined;
+  /** Its own networks; undefined for the host's, which it then leaves as they are. */
+  readonly pen: Pen | undefined;
 }
+
+const inPen = ({ pen }: Place, words: readonly string[]): readonly string[] => pen?.inside(...words) ?? words;
 
 const docker = which("docker");
 const MAIN = new URL("../src/main.ts", import.meta.url).pathname;
 
-async function ours({ folder }: Place): Promise<Engine> {
+async function ours(place: Place): Promise<Engine> {
+  const { folder, pen } = place;
   const socket = join(folder, "bosun.sock");
-  const child = await daemon(
-    [
-      ...[process.execPath, MAIN, "daemon", "-H", `unix://${socket}`],
-      ...["--data-root", join(folder, "bosun"), "--exec-root", join(folder, "bosun-run")],
-      ...["--pidfile", join(folder, "bosun.pid"), "--bridge", "bosunbench0", "--cgroup-parent", "/bosun-bench"],
-    ],
-    socket,
-    join(folder, "bosun.log"),
-  );
+  const words = [
+    ...[process.execPath, MAIN, "daemon", "-H", `unix://${socket}`],
+    ...["--data-root", join(folder, "bosun"), "--exec-root", join(folder, "bosun-run")],
+    ...["--pidfile", join(folder, "bosun.pid"), "--cgroup-parent", "/bosun-bench"],
+    ...(pen ? [] : ["--bridge", "none"]),
+  ];
+  const child = await daemon(inPen(place, words), socket, join(folder, "bosun.log"));
   return {
     name: "bosun",
     cli: docker ? [docker, "-H", `unix://${socket}`] : [process.execPath, MAIN, "-H", `unix://${socket}`],
@@ -74,21 +78,25 @@ async function ours({ folder }: Place): Promise<Engine> {
     pids: [child.pid],
     shim: /bosun-shim/,
     insecure: [],
+    pen,
     stop: () => end(child),
   };
 }
 
-async function dockerd({ folder, tree }: Place, name: Rival): Promise<Engine> {
+const WITHOUT_NETWORKS = ["--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-forward=false"];
+
+async function dockerd(place: Place, name: Rival): Promise<Engine> {
+  const { folder, tree, pen } = place;
   if (!docker) throw new Error("there is no docker client");
   const at = (file: string) => join(folder, `${name}${file}`);
   await Bun.write(at(".json"), "{}");
   const store = name === "dockerd-containerd" ? ["--feature", "containerd-snapshotter=true"] : [];
   const words = [
     ...["dockerd", "-H", `unix://${at(".sock")}`, "--data-root", at(""), "--exec-root", at("-run")],
-    ...["--pidfile", at(".pid"), "--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-forward=false"],
+    ...["--pidfile", at(".pid"), ...(pen ? [] : WITHOUT_NETWORKS)],
     ...["--cgroup-parent", "/docker-bench", "--config-file", at(".json"), ...store],
   ];
-  const child = await daemon(tree ? tree.command(...words) : words, at(".sock"), at(".log"));
+  const child = await daemon(inPen(place, tree?.command(...words) ?? words), at(".sock"), at(".log"));
   return {
     name,
     cli: [docker, "-H", `unix://${at(".sock")}`],
@@ -96,6 +104,7 @@ async function dockerd({ folder, tree }: Place, name: Rival): Promise<Engine> {
     pids: descendants(child.pid),
     shim: /containerd-shim/,
     insecure: [],
+    pen,
     stop: () => end(child),
   };
 }
@@ -104,7 +113,8 @@ async function dockerd({ folder, tree }: Place, name: Rival): Promise<Engine> {
  * Its default limits of open files and processes are above what a root without CAP_SYS_RESOURCE may set: it gets the limits that we have.
  * @throws Error when it does not even say its version
  */
-async function podman({ folder, tree }: Place): Promise<Engine> {
+async function podman(place: Place): Promise<Engine> {
+  const { folder, tree, pen } = place;
   const limits = readFileSync("/proc/self/limits", "utf8");
   const hard = (name: string) => new RegExp(`^Max ${name}\\s+\\S+\\s+(\\d+)`, "m").exec(limits)?.[1] ?? "1024";
   const [files, processes] = [hard("open files"), hard("processes")];
@@ -117,12 +127,13 @@ async function podman({ folder, tree }: Place): Promise<Engine> {
   ];
   const engine: Engine = {
     name: "podman",
-    cli: tree ? tree.command(...words) : words,
+    cli: inPen(place, tree?.command(...words) ?? words),
     env: { CONTAINERS_CONF_OVERRIDE: conf, CONTAINERS_CONF: conf, PODMAN_IGNORE_CGROUPSV1_WARNING: "1" },
     socket: undefined,
     pids: [],
     shim: /conmon/,
     insecure: ["--tls-verify=false"],
+    pen,
     stop: async () => {},
   };
   await run(engine, "--version");
@@ -140,25 +151,28 @@ export interface EnginesOptions {
   readonly rivals: readonly string[];
   /** A debootstrapped Debian that has the rivals' programs; the host's own unless given. */
   readonly tree: string | undefined;
+  /** Each engine in a network namespace of its own, where it may do as it likes; else they leave the host's networks alone. */
+  readonly apart: boolean;
 }
 
 /** What is measured, ours first. Disposing of it removes containers that a bench left, so that nothing stays mounted, and ends the engines. */
 export class Engines implements AsyncDisposable {
   readonly all: Engine[] = [];
-  #tree: Tree | undefined;
+  readonly #stack = new AsyncDisposableStack();
 
   private constructor(readonly folder: string) {}
 
   /** @throws Error when ours does not start. Of a rival that does not, the reason is told */
-  static async open({ folder, rivals, tree }: EnginesOptions): Promise<Engines> {
+  static async open({ folder, rivals, tree: path, apart }: EnginesOptions): Promise<Engines> {
     mkdirSync(folder, { recursive: true });
     await using undo = new AsyncDisposableStack();
     const engines = undo.use(new Engines(folder));
-    if (tree !== undefined) engines.#tree = await Tree.open(tree, folder);
-    const place = { folder, tree: engines.#tree };
-    engines.all.push(await ours(place));
+    const stack = engines.#stack;
+    const tree = path === undefined ? undefined : stack.use(await Tree.open(path, folder));
+    const place = async () => ({ folder, tree, pen: apart ? stack.use(await Pen.open()) : undefined });
+    engines.all.push(await ours(await place()));
     for (const name of RIVALS.filter((one) => rivals.includes(one)))
-      await rival(name, place).then(
+      await rival(name, await place()).then(
         (engine) => engines.all.push(engine),
         (error) => console.log(`(${name} is not measured: ${error instanceof Error ? error.message : error})`),
       );
@@ -172,7 +186,7 @@ export class Engines implements AsyncDisposable {
       if (ids !== "") await run(engine, "rm", "-f", ...ids.split("\n")).catch((error) => console.log(error));
       await engine.stop();
     }
-    await this.#tree?.[Symbol.asyncDispose]();
+    await this.#stack.disposeAsync();
     await rm(this.folder, { recursive: true, force: true });
     for (const hierarchy of readdirSync("/sys/fs/cgroup"))
       for (const parent of CGROUP_PARENTS) await rmdir(join("/sys/fs/cgroup", hierarchy, parent)).catch(() => {}); // not made, or no hierarchy

@@ -4,12 +4,17 @@ import { readdirSync, readFileSync } from "node:fs";
 import type { Corpus } from "./corpus.ts";
 import type { Engine } from "./engine.ts";
 
+/** What it was at, and what it was. */
+export type Point = readonly [x: number, y: number];
+
 export interface Row {
   readonly claim: string;
   readonly unit: string;
   /** What a quick run on an idle machine cannot go below, and why; empty when nobody knows. */
   readonly bound: string;
   readonly values: ReadonlyMap<string, number>;
+  /** How it came to that, for a curve. */
+  readonly points?: ReadonlyMap<string, readonly Point[]>;
 }
 
 export interface Setting {
@@ -22,6 +27,8 @@ export interface Setting {
 
 export interface Bench {
   readonly name: string;
+  /** Each engine needs networks of its own. */
+  readonly apart?: boolean;
   run(engines: readonly Engine[], setting: Setting): Promise<readonly Row[]>;
 }
 

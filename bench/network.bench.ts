@@ -1,45 +1,50 @@
 /**
- * What networks cost: the time that they add to a container's start, connections of running ones, how fast bytes get through, and what many
- * containers on one bridge do to the start of the next. Engines that run without networks here are left out, with their reason.
+ * What networks cost: the time that they add to a container's start, connections of running ones, how fast bytes get through, and names into addresses.
+ * Each engine has networks of its own; judges are iperf3 and dnsperf, which run in the containers' network namespaces.
  */
 
+import { join } from "node:path";
 import { TINY } from "./corpus.ts";
-import { type Engine, run } from "./engine.ts";
-import { able, type Bench, inTurns, median, type Row, samplesInTurns, wall } from "./measure.ts";
+import { type Engine, PATH, run } from "./engine.ts";
+import { able, type Bench, inTurns, median, type Row, type Setting, samplesInTurns, wall } from "./measure.ts";
 
 const ROUNDS = 20;
-const STREAM_S = 2;
-const STREAM_ROUNDS = 5;
-/** Containers on one bridge, each with a published port. */
-const MANY = 500;
-const STREAM = new URL("stream.ts", import.meta.url).pathname;
+const TRAFFIC_ROUNDS = 5;
+const TRAFFIC_S = 2;
 
 const NETWORK = "bench-network";
+const SERVER = "bench-server";
+const CLIENT = "bench-client";
 const PORT = 5201;
 
 const runOnce = (engine: Engine, ...flags: string[]): Promise<number> =>
   wall(() => run(engine, "run", "--rm", ...flags, TINY, "true"));
 
-/** Milliseconds that flags add, each measured beside a run without a network. */
-const added = (engines: readonly Engine[], ...flags: string[]): Promise<Map<string, number>> =>
-  inTurns(engines, ROUNDS, async (engine) => {
-    const without = await runOnce(engine, "--network", "none");
-    return (await runOnce(engine, ...flags)) - without;
+interface Added {
+  readonly bridge: number;
+  readonly port: number;
+}
+
+/** Milliseconds that a bridge adds to a start, and a published port to that: each run beside one without. */
+async function added(engines: readonly Engine[]): Promise<readonly Row[]> {
+  const samples = await samplesInTurns(engines, ROUNDS, async (engine): Promise<Added> => {
+    const none = await runOnce(engine, "--network", "none");
+    const bridge = await runOnce(engine);
+    return { bridge: bridge - none, port: (await runOnce(engine, "-p", "80")) - bridge };
   });
+  const row = (what: keyof Added) =>
+    new Map([...samples].map(([name, all]) => [name, median(all.map((a) => a[what]))]));
+  return [
+    { claim: "added by the default bridge", unit: "ms", bound: "1-2 ms for a veth pair", values: row("bridge") },
+    { claim: "added to it by a published port", unit: "ms", bound: "", values: row("port") },
+  ];
+}
 
 async function connecting(engines: readonly Engine[]): Promise<readonly Row[]> {
-  const ready = await able(engines, async (engine) => {
-    await run(engine, "network", "create", NETWORK);
-    await run(engine, "run", "-d", "--name", "bench-net", TINY, "sleep", "600");
-  });
-  const samples = await samplesInTurns(ready, ROUNDS, async (engine) => ({
+  const samples = await samplesInTurns(engines, ROUNDS, async (engine) => ({
     connect: await wall(() => run(engine, "network", "connect", NETWORK, "bench-net")),
     disconnect: await wall(() => run(engine, "network", "disconnect", NETWORK, "bench-net")),
   }));
-  await able(ready, async (engine) => {
-    await run(engine, "rm", "-f", "bench-net");
-    await run(engine, "network", "rm", NETWORK);
-  });
   return (["connect", "disconnect"] as const).map((what) => ({
     claim: `network ${what}`,
     unit: "ms",
@@ -51,93 +56,133 @@ async function connecting(engines: readonly Engine[]): Promise<readonly Row[]> {
 const field = async (engine: Engine, container: string, format: string): Promise<string> =>
   (await run(engine, "inspect", "-f", format, container)).trim();
 
-const pidOf = (engine: Engine, container: string): Promise<string> => field(engine, container, "{{.State.Pid}}");
-
-/** @param pid  whose network it is in; undefined for the host's. @returns MB/s */
-async function sendTo(address: string, port: number, pid?: string): Promise<number> {
-  const inside = pid === undefined ? [] : ["nsenter", "-t", pid, "-n"];
-  const words = [process.execPath, STREAM, "send", address, String(port), String(STREAM_S)];
-  const child = Bun.spawn([...inside, ...words], { stdout: "pipe" });
-  return Number(await child.stdout.text());
+/** @returns a host's command, in the networks of a container */
+async function within(engine: Engine, container: string, ...words: string[]): Promise<string[]> {
+  return ["nsenter", "-t", await field(engine, container, "{{.State.Pid}}"), "-n", "--", ...words];
 }
+
+/** @returns what it prints. @throws Error with its own words when it fails */
+async function judged(command: readonly string[]): Promise<string> {
+  const child = Bun.spawn([...command], {
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+    env: { ...process.env, PATH },
+  });
+  const [out, err, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+  if (code !== 0) throw new Error(`${command.join(" ")}: exit code ${code}\n${out}${err}`);
+  return out;
+}
+
+interface Report {
+  readonly end: { readonly sum_received: { readonly bits_per_second: number } };
+}
+
+/** @param command  what makes it a neighbour's, or a container's. @returns Gbit/s that arrived */
+async function stream(command: readonly string[]): Promise<number> {
+  const { end }: Report = JSON.parse(await judged([...command, "-J", "-t", `${TRAFFIC_S}`]));
+  return end.sum_received.bits_per_second / 1e9;
+}
+
+const iperf = (address: string, port: number): string[] => ["iperf3", "-c", address, "-p", `${port}`];
 
 async function throughput(engines: readonly Engine[]): Promise<readonly Row[]> {
   const servers: Bun.Subprocess[] = [];
   const ready = await able(engines, async (engine) => {
-    await run(engine, "run", "-d", "--name", "bench-server", "-p", String(PORT), TINY, "sleep", "600");
-    await run(engine, "run", "-d", "--name", "bench-client", TINY, "sleep", "600");
-    const inside = ["nsenter", "-t", await pidOf(engine, "bench-server"), "-n"];
-    const server = Bun.spawn([...inside, process.execPath, STREAM, "serve", String(PORT)], { stdout: "pipe" });
+    const command = await within(engine, SERVER, "iperf3", "-s", "-p", `${PORT}`, "--forceflush");
+    const server = Bun.spawn(command, {
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "ignore",
+      env: { ...process.env, PATH },
+    });
     servers.push(server);
     await server.stdout.getReader().read(); // it listens
   });
-  const address = (engine: Engine) => field(engine, "bench-server", "{{.NetworkSettings.Networks.bridge.IPAddress}}");
-  const hostPort = async (engine: Engine) =>
-    Number((await run(engine, "port", "bench-server", String(PORT))).split("\n")[0]?.split(":").at(-1));
+  const address = (engine: Engine) =>
+    field(engine, SERVER, `{{(index .NetworkSettings.Networks "${NETWORK}").IPAddress}}`);
+  const published = async (engine: Engine): Promise<number> =>
+    Number((await run(engine, "port", SERVER, `${PORT}`)).split("\n")[0]?.split(":").at(-1));
   try {
-    const between = await inTurns(ready, STREAM_ROUNDS, async (engine) =>
-      sendTo(await address(engine), PORT, await pidOf(engine, "bench-client")),
+    const between = await inTurns(ready, TRAFFIC_ROUNDS, async (engine) =>
+      stream(await within(engine, CLIENT, ...iperf(await address(engine), PORT))),
     );
-    const published = await inTurns(ready, STREAM_ROUNDS, async (engine) =>
-      sendTo("127.0.0.1", await hostPort(engine)),
-    );
-    const relayed = await inTurns(ready, STREAM_ROUNDS, async (engine) => sendTo("::1", await hostPort(engine)));
+    const from = (where: "inside" | "outside", at?: string) =>
+      inTurns(ready, TRAFFIC_ROUNDS, async (engine) => {
+        if (!engine.pen) throw new Error("it has no networks of its own");
+        return stream(engine.pen[where](...iperf(at ?? engine.pen.address, await published(engine))));
+      });
+    const [outside, inside, relayed] = [
+      await from("outside"),
+      await from("inside", "127.0.0.1"),
+      await from("inside", "::1"),
+    ];
+    const row = (claim: string, values: Row["values"]): Row => ({
+      claim: `iperf3, ${claim}`,
+      unit: "Gbit/s",
+      bound: "more is better",
+      values,
+    });
     return [
-      { claim: "stream, container to container", unit: "MB/s", bound: "a bridge", values: between },
-      {
-        claim: "stream, published port, 127.0.0.1",
-        unit: "MB/s",
-        bound: "a bridge, and translation",
-        values: published,
-      },
-      { claim: "stream, published port, ::1 (relayed)", unit: "MB/s", bound: "splice(2)", values: relayed },
+      row("container to container", between),
+      row("published port, from another host", outside),
+      row("published port, from 127.0.0.1", inside),
+      row("published port, from ::1", relayed),
     ];
   } finally {
     for (const server of servers) server.kill("SIGKILL");
-    await able(ready, (engine) => run(engine, "rm", "-f", "bench-server", "bench-client"));
   }
 }
 
-/** Whether the last containers of many start as fast as the first: what is set for each must not be looked through for the next. */
-async function crowd(engines: readonly Engine[]): Promise<readonly Row[]> {
-  const [first, last] = [new Map<string, number>(), new Map<string, number>()];
-  const done = await able(engines, async (engine) => {
-    const times: number[] = [];
-    for (let at = 0; at < MANY; at++)
-      times.push(
-        await wall(() => run(engine, "run", "-d", "--name", `bench-${at}`, "-p", "80", TINY, "sleep", "3600")),
-      );
-    first.set(engine.name, median(times.slice(0, MANY / 10)));
-    last.set(engine.name, median(times.slice(-MANY / 10)));
+/** Names into addresses, as a container asks for them: the other container's, of the engine's own server. */
+async function names(engines: readonly Engine[], { folder }: Setting): Promise<readonly Row[]> {
+  const questions = join(folder, "questions");
+  await Bun.write(questions, `${SERVER} A\n`);
+  const ask = async (engine: Engine, ...flags: string[]): Promise<string> => {
+    const server = /^nameserver (\S+)/m.exec(await run(engine, "exec", CLIENT, "cat", "/etc/resolv.conf"))?.[1] ?? "";
+    return judged(
+      await within(engine, CLIENT, "dnsperf", "-s", server, "-d", questions, "-l", `${TRAFFIC_S}`, ...flags),
+    );
+  };
+  const rate = await inTurns(engines, TRAFFIC_ROUNDS, async (engine) => {
+    const report = await ask(engine, "-q", "16");
+    if (!/NOERROR \d+ \(100\.00%\)/.test(report)) throw new Error(`not every answer was one:\n${report}`);
+    return Number(/Queries per second:\s+([\d.]+)/.exec(report)?.[1]);
   });
-  const names = Array.from({ length: MANY }, (_, at) => `bench-${at}`);
-  await able(done, (engine) => run(engine, "rm", "-f", ...names));
-  const claim = (which: string) => `run -d -p 80, the ${which} ${MANY / 10} of ${MANY}`;
+  const slowest = await inTurns(engines, TRAFFIC_ROUNDS, async (engine) => {
+    const report = await ask(engine, "-q", "4", "-v");
+    const times = [...report.matchAll(/^> NOERROR \S+ \S+ ([\d.]+)$/gm)].map(([, seconds]) => Number(seconds) * 1000);
+    return times.toSorted((one, other) => one - other)[Math.floor(times.length * 0.99)] ?? Number.NaN;
+  });
   return [
-    { claim: claim("first"), unit: "ms", bound: "", values: first },
-    { claim: claim("last"), unit: "ms", bound: "as the first", values: last },
+    { claim: "DNS answers a second, of a container's name", unit: "1/s", bound: "more is better", values: rate },
+    { claim: "DNS, 99 of 100 answers within", unit: "ms", bound: "", values: slowest },
   ];
 }
 
 export const networkBench: Bench = {
   name: "network",
-  async run(engines) {
-    return [
-      {
-        claim: "added by the default bridge",
-        unit: "ms",
-        bound: "1-2 ms for a veth pair",
-        values: await added(engines),
-      },
-      {
-        claim: "added by it and a published port",
-        unit: "ms",
-        bound: "and a process that holds it",
-        values: await added(engines, "-p", "80"),
-      },
-      ...(await connecting(engines)),
-      ...(await throughput(engines)),
-      ...(await crowd(engines)),
-    ];
+  apart: true,
+  async run(engines, setting) {
+    const ready = await able(engines, async (engine) => {
+      await run(engine, "network", "create", NETWORK);
+      await run(engine, "run", "-d", "--name", "bench-net", TINY, "sleep", "3600");
+      const there = ["run", "-d", "--network", NETWORK];
+      await run(engine, ...there, "--name", SERVER, "-p", `${PORT}`, TINY, "sleep", "3600");
+      await run(engine, ...there, "--name", CLIENT, TINY, "sleep", "3600");
+    });
+    try {
+      return [
+        ...(await added(ready)),
+        ...(await connecting(ready)),
+        ...(await throughput(ready)),
+        ...(await names(ready, setting)),
+      ];
+    } finally {
+      await able(ready, async (engine) => {
+        await run(engine, "rm", "-f", "bench-net", SERVER, CLIENT);
+        await run(engine, "network", "rm", NETWORK);
+      });
+    }
   },
 };

@@ -1,4 +1,4 @@
-/** Rows as a picture: a bar for each engine, in multiples of ours, on a logarithmic scale. SVG 1.1, no script, no font of its own. */
+/** Rows as a picture: a bar for each engine, in multiples of ours, on a logarithmic scale, and curves below them where a row has any. SVG 1.1, no script, no font of its own. */
 
 import type { Row } from "./measure.ts";
 
@@ -6,6 +6,8 @@ const LEFT = 360;
 const WIDTH = 480;
 const BAR = 14;
 const GAP = 16;
+/** Height of a curve. */
+const CURVE = 160;
 /** Multiples of ours at the ends of the scale. */
 const LEAST = 0.1;
 const MOST = 100;
@@ -44,12 +46,39 @@ function group(row: Row, names: readonly string[], top: number): { readonly svg:
   return { svg: title + svg.join(""), height: Math.max(1, bars.length) * BAR + GAP };
 }
 
+/** Both axes from zero, so that what grows in proportion is a straight line through the corner. */
+function curves(row: Row, names: readonly string[], top: number): { readonly svg: string; readonly height: number } {
+  const all = [...(row.points?.values() ?? [])].flat();
+  if (all.length === 0) return { svg: "", height: 0 };
+  const [right, most] = [Math.max(...all.map(([x]) => x)), Math.max(1, ...all.map(([, y]) => y))];
+  const [floor, at] = [top + CURVE, (x: number) => LEFT + (WIDTH * x) / right];
+  const lines = names.map((name, index) => {
+    const points = (row.points?.get(name) ?? []).map(
+      ([x, y]) => `${at(x).toFixed(1)},${(floor - (CURVE * y) / most).toFixed(1)}`,
+    );
+    return `<polyline points="${points.join(" ")}" fill="none" stroke-width="2" stroke="${COLOURS[index % COLOURS.length]}"/>`;
+  });
+  const axes = `<path d="M${LEFT} ${top}V${floor}H${LEFT + WIDTH}" fill="none" stroke="#666"/>`;
+  const texts = [
+    `<text x="${LEFT - 8}" y="${floor - CURVE / 2}" text-anchor="end">${escaped(row.claim)}</text>`,
+    `<text x="${LEFT - 8}" y="${top + 10}" text-anchor="end">${shown(most)} ${escaped(row.unit)}</text>`,
+    `<text x="${LEFT + WIDTH}" y="${floor + 14}" text-anchor="end">${right}</text>`,
+  ];
+  return { svg: [axes, ...lines, ...texts].join(""), height: CURVE + 3 * GAP };
+}
+
 /** @param names  engines, ours first. @returns a document */
 export function plot(rows: readonly Row[], names: readonly string[]): string {
   let top = 48;
   const groups: string[] = [];
   for (const row of rows) {
     const { svg, height } = group(row, names, top);
+    groups.push(svg);
+    top += height;
+  }
+  const bottom = top;
+  for (const row of rows) {
+    const { svg, height } = curves(row, names, top);
     groups.push(svg);
     top += height;
   }
@@ -60,7 +89,7 @@ export function plot(rows: readonly Row[], names: readonly string[]): string {
   );
   const lines = [LEAST, 1, 10, MOST].map(
     (multiple) =>
-      `<line x1="${place(multiple)}" y1="40" x2="${place(multiple)}" y2="${top}" stroke="#ddd"/>` +
+      `<line x1="${place(multiple)}" y1="40" x2="${place(multiple)}" y2="${bottom}" stroke="#ddd"/>` +
       `<text x="${place(multiple)}" y="38" text-anchor="middle" fill="#666">${multiple}x</text>`,
   );
   const size = `width="${LEFT + WIDTH + 180}" height="${top}"`;

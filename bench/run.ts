@@ -15,6 +15,7 @@ import { apiBench } from "./api.bench.ts";
 import { loadBench, saveBench } from "./archive.bench.ts";
 import { commitBench, diffBench } from "./change.bench.ts";
 import { Corpus, loadTiny } from "./corpus.ts";
+import { crowdBench } from "./crowd.bench.ts";
 import { Engines, RIVALS } from "./engines.ts";
 import { type Bench, type Row, table } from "./measure.ts";
 import { networkBench } from "./network.bench.ts";
@@ -27,7 +28,7 @@ import { wasmBench } from "./wasm.bench.ts";
 
 const BENCHES: readonly Bench[] = [
   ...[apiBench, startBench, pullBench, loadBench, saveBench, pushBench],
-  ...[commitBench, diffBench, readBench, wasmBench, networkBench],
+  ...[commitBench, diffBench, readBench, wasmBench, networkBench, crowdBench],
 ];
 /** What people call them, too. */
 const ALIASES: Readonly<Record<string, string>> = { unpack: "load" };
@@ -51,16 +52,21 @@ export async function runBench(argv: readonly string[]): Promise<number> {
   const named = BENCHES.filter(({ name }) => words.includes(name));
   const images = words.filter((word) => !BENCHES.some(({ name }) => name === word));
   await setUp();
-  const folder = mkdtempSync(join(values.folder ?? tmpdir(), "bosun-bench-"));
-  await using engines = await Engines.open({ folder, rivals: values.rivals.split(","), tree: values.tree });
+  const chosen = named.length > 0 ? named : BENCHES;
   await using corpus = new Corpus(images);
-  const measured = await loadTiny(engines.all, folder);
+  const names = new Set<string>();
   const rows: Row[] = [];
-  for (const bench of named.length > 0 ? named : BENCHES)
-    rows.push(...(await bench.run(measured, { folder, corpus, rounds })));
-  const names = measured.map(({ name }) => name);
-  console.log(table(rows, names));
-  if (values.plot !== undefined) await Bun.write(values.plot, plot(rows, names));
+  for (const apart of [false, true]) {
+    const benches = chosen.filter((bench) => (bench.apart ?? false) === apart);
+    if (benches.length === 0) continue;
+    const folder = mkdtempSync(join(values.folder ?? tmpdir(), "bosun-bench-"));
+    await using engines = await Engines.open({ folder, rivals: values.rivals.split(","), tree: values.tree, apart });
+    const measured = await loadTiny(engines.all, folder);
+    for (const { name } of measured) names.add(name);
+    for (const bench of benches) rows.push(...(await bench.run(measured, { folder, corpus, rounds })));
+  }
+  console.log(table(rows, [...names]));
+  if (values.plot !== undefined) await Bun.write(values.plot, plot(rows, [...names]));
   return 0;
 }
 
