@@ -13,6 +13,8 @@ export interface Row {
   /** What a quick run on an idle machine cannot go below, and why; empty when nobody knows. */
   readonly bound: string;
   readonly values: ReadonlyMap<string, number>;
+  /** A rate, say: the larger the better. */
+  readonly more?: true;
   /** How it came to that, for a curve. */
   readonly points?: ReadonlyMap<string, readonly Point[]>;
 }
@@ -136,13 +138,18 @@ export const pidsOf = (pattern: RegExp): number[] =>
 const shown = (value: number | undefined): string =>
   value === undefined ? "–" : value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
 
-/** A row a claim; rivals with how many times ours they take. */
+/** @returns how many times worse than ours an engine did; undefined when that cannot be told */
+export function multiple({ values, more }: Row, ours: string, name: string): number | undefined {
+  const [mine, other] = [values.get(ours), values.get(name)];
+  if (mine === undefined || other === undefined || mine <= 0 || other <= 0) return undefined;
+  return more ? mine / other : other / mine;
+}
+
+/** A row a claim; rivals with how many times worse than ours they do. */
 export function table(rows: readonly Row[], names: readonly string[]): string {
-  const cell = ({ values }: Row, name: string): string => {
-    const [ours, value] = [values.get("bosun"), values.get(name)];
-    const ratio =
-      name === "bosun" || ours === undefined || value === undefined ? "" : ` (${(value / ours).toFixed(1)}x)`;
-    return shown(value) + ratio;
+  const cell = (row: Row, name: string): string => {
+    const ratio = name === "bosun" ? undefined : multiple(row, "bosun", name);
+    return shown(row.values.get(name)) + (ratio === undefined ? "" : ` (${ratio.toFixed(1)}x)`);
   };
   const lines = [
     ["claim", "unit", ...names, "bound"],

@@ -1,6 +1,6 @@
-/** Rows as a picture: a bar for each engine, in multiples of ours, on a logarithmic scale, and curves below them where a row has any. SVG 1.1, no script, no font of its own. */
+/** Rows as a picture: a bar for each engine, how many times worse than ours it does, on a logarithmic scale, and curves below them where a row has any. SVG 1.1, no script, no font of its own. */
 
-import type { Row } from "./measure.ts";
+import { multiple, type Row } from "./measure.ts";
 
 const LEFT = 360;
 const WIDTH = 480;
@@ -17,13 +17,13 @@ const COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9"];
 
 const escaped = (text: string): string => text.replace(/[&<>"]/g, (one) => `&#${one.charCodeAt(0)};`);
 
-const place = (multiple: number): number => {
-  const inside = Math.min(MOST, Math.max(LEAST, multiple));
+const place = (times: number): number => {
+  const inside = Math.min(MOST, Math.max(LEAST, times));
   return LEFT + (WIDTH * Math.log(inside / LEAST)) / Math.log(MOST / LEAST);
 };
 
-function bar(y: number, multiple: number, colour: string, label: string): string {
-  const [zero, end] = [place(1), place(multiple)];
+function bar(y: number, times: number, colour: string, label: string): string {
+  const [zero, end] = [place(1), place(times)];
   const [x, width] = [Math.min(zero, end), Math.max(1, Math.abs(end - zero))];
   return (
     `<rect x="${x.toFixed(1)}" y="${y}" width="${width.toFixed(1)}" height="${BAR - 2}" fill="${colour}"/>` +
@@ -34,15 +34,16 @@ function bar(y: number, multiple: number, colour: string, label: string): string
 const shown = (value: number): string => (value >= 100 ? value.toFixed(0) : value.toPrecision(3));
 
 function group(row: Row, names: readonly string[], top: number): { readonly svg: string; readonly height: number } {
-  const ours = row.values.get(names[0] ?? "");
+  const [ours = ""] = names;
   const bars = names.flatMap((name, index) => {
+    const times = multiple(row, ours, name);
     const value = row.values.get(name);
-    if (value === undefined || ours === undefined || ours <= 0) return [];
-    const label = index === 0 ? `${shown(value)} ${row.unit}` : `${shown(value)} ${row.unit}, ${shown(value / ours)}x`;
-    return [{ multiple: value / ours, colour: COLOURS[index % COLOURS.length] ?? "", label }];
+    if (times === undefined || value === undefined) return [];
+    const label = `${shown(value)} ${row.unit}${name === ours ? "" : `, ${shown(times)}x`}`;
+    return [{ times, colour: COLOURS[index % COLOURS.length] ?? "", label }];
   });
   const title = `<text x="${LEFT - 8}" y="${top + BAR - 4}" text-anchor="end">${escaped(row.claim)}</text>`;
-  const svg = bars.map(({ multiple, colour, label }, index) => bar(top + index * BAR, multiple, colour, label));
+  const svg = bars.map(({ times, colour, label }, index) => bar(top + index * BAR, times, colour, label));
   return { svg: title + svg.join(""), height: Math.max(1, bars.length) * BAR + GAP };
 }
 
@@ -88,9 +89,9 @@ export function plot(rows: readonly Row[], names: readonly string[]): string {
       `<text x="${LEFT + index * 120 + 18}" y="20">${escaped(name)}</text>`,
   );
   const lines = [LEAST, 1, 10, MOST].map(
-    (multiple) =>
-      `<line x1="${place(multiple)}" y1="40" x2="${place(multiple)}" y2="${bottom}" stroke="#ddd"/>` +
-      `<text x="${place(multiple)}" y="38" text-anchor="middle" fill="#666">${multiple}x</text>`,
+    (times) =>
+      `<line x1="${place(times)}" y1="40" x2="${place(times)}" y2="${bottom}" stroke="#ddd"/>` +
+      `<text x="${place(times)}" y="38" text-anchor="middle" fill="#666">${times}x</text>`,
   );
   const size = `width="${LEFT + WIDTH + 180}" height="${top}"`;
   const parts = [`<rect width="100%" height="100%" fill="#fff"/>`, ...legend, ...lines, ...groups];
