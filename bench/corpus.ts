@@ -2,8 +2,8 @@
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { imageOf, type TarEntry, tarOf } from "../test/support/image.ts";
-import { DockerRegistry } from "../test/support/registry.ts";
+import { imageOf, type TarEntry, tarOf } from "../fixture/image.ts";
+import { DockerRegistry } from "../fixture/registry.ts";
 import { type Engine, run } from "./engine.ts";
 import { able } from "./measure.ts";
 

@@ -1,6 +1,6 @@
 /** From an image to an empty registry on loopback. */
 
-import { DockerRegistry } from "../test/support/registry.ts";
+import { DockerRegistry } from "../fixture/registry.ts";
 import { cost, costRows } from "./cost.ts";
 import { run } from "./engine.ts";
 import { able, type Bench } from "./measure.ts";

@@ -4,14 +4,14 @@
  */
 
 import { randomBytes } from "node:crypto";
+import { openLayer } from "../fixture/component.ts";
+import { file, tarOf } from "../fixture/tar.ts";
+import { enter, leaf, leave, recordOf } from "../fixture/walk.ts";
 import { library } from "../src/base/library.ts";
 import { erofsOf } from "../src/wasm/erofs.ts";
 import { NativeHasher, WasmHasher } from "../src/wasm/hasher.ts";
 import { type Core, openCore } from "../src/wasm/module.ts";
 import { TarReader } from "../src/wasm/tar.ts";
-import { openLayer } from "../test/support/component.ts";
-import { file, tarOf } from "../test/support/tar.ts";
-import { enter, leaf, leave, recordOf } from "../test/support/walk.ts";
 import { TINY } from "./corpus.ts";
 import { type Engine, run } from "./engine.ts";
 import { type Bench, inTurns, median, type Row, wall } from "./measure.ts";

@@ -2,12 +2,12 @@
 
 import { describe, expect, test } from "bun:test";
 import { writeFile } from "node:fs/promises";
+import { imageOf, indexOf, json, piece } from "../../fixture/image.ts";
 import { digestOf } from "../../src/base/digest.ts";
 import { ociIndex, ociManifest } from "../../src/base/media-types.ts";
 import { parseReference } from "../../src/base/reference.ts";
 import { bytesOf } from "../../src/base/streams.ts";
 import { dockerArchive } from "../support/archive.ts";
-import { imageOf, indexOf, json, piece } from "../support/image.ts";
 import { V2 } from "../support/v2.ts";
 
 const image = imageOf({ layers: [[{ name: "a", content: "a" }], [{ name: "b", content: "b" }]] });

@@ -1,12 +1,12 @@
 /** /images over the real image room and a registry that is made up: names in paths, fields by version, progress on the wire. */
 
 import { describe, expect, test } from "bun:test";
+import { imageOf } from "../../fixture/image.ts";
 import { imagesRouter } from "../../src/api/images.ts";
 import { createApi } from "../../src/api/server.ts";
 import { silent } from "../../src/base/logger.ts";
 import { dockerArchive } from "../support/archive.ts";
 import { type Ask, ask } from "../support/house.ts";
-import { imageOf } from "../support/image.ts";
 import { ImageRoom } from "../support/images.ts";
 
 const IMAGE = imageOf({ layers: [[{ name: "a", content: "a" }]] });

@@ -1,13 +1,13 @@
 /** /auth, /images/{name}/push, /images/search and /distribution over the real image room and a registry that is made up. */
 
 import { expect, test } from "bun:test";
+import { imageOf, indexOf } from "../../fixture/image.ts";
 import { registryRouter } from "../../src/api/registry.ts";
 import { createApi } from "../../src/api/server.ts";
 import { silent } from "../../src/base/logger.ts";
 import { parseReference } from "../../src/base/reference.ts";
 import { DistributionRegistry } from "../../src/registry/distribution.ts";
 import { type Ask, ask } from "../support/house.ts";
-import { imageOf, indexOf } from "../support/image.ts";
 import { ImageRoom, impatient } from "../support/images.ts";
 
 type Send = (line: string, options?: Ask) => Promise<{ status: number; text: string }>;

@@ -1,10 +1,10 @@
 /** Our own command beside docker's, both asked the same: images and what is done with them. */
 
 import { describe, expect, test } from "bun:test";
+import { imageOf, indexOf } from "../../fixture/image.ts";
 import { FakeRegistry } from "../fake/registry.ts";
 import { dockerArchive } from "../support/archive.ts";
 import { e2e } from "../support/e2e.ts";
-import { imageOf, indexOf } from "../support/image.ts";
 
 const BOSUN = [process.execPath, new URL("../../src/main.ts", import.meta.url).pathname];
 

@@ -3,10 +3,10 @@
 import { expect, test } from "bun:test";
 import { watch } from "node:fs";
 import { join } from "node:path";
+import { imageOf } from "../../fixture/image.ts";
 import { withDaemon } from "../support/api.ts";
 import { dockerArchive } from "../support/archive.ts";
 import { lastingContradictions } from "../support/audit.ts";
-import { imageOf } from "../support/image.ts";
 
 withDaemon("a daemon that dies over images", (api) => {
   const archive = (tag: string) =>

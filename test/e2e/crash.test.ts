@@ -5,11 +5,11 @@
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
+import { imageOf } from "../../fixture/image.ts";
 import { FakeRegistry } from "../fake/registry.ts";
 import { Refusal, withDaemon } from "../support/api.ts";
 import { dockerArchive } from "../support/archive.ts";
 import { errorsIn, lastingContradictions, rowsOf } from "../support/audit.ts";
-import { imageOf } from "../support/image.ts";
 import { INSTANTS, instantOf, pass } from "../support/instants.ts";
 
 const threeLayers = () =>

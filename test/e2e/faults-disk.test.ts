@@ -3,12 +3,12 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { rmSync } from "node:fs";
+import { imageOf } from "../../fixture/image.ts";
 import { FakeRegistry } from "../fake/registry.ts";
 import { withDaemon } from "../support/api.ts";
 import { dockerArchive } from "../support/archive.ts";
 import { lastingContradictions } from "../support/audit.ts";
 import { testArchive } from "../support/busybox.ts";
-import { imageOf } from "../support/image.ts";
 import { makeSmallDisk, type SmallDisk } from "../support/small-disk.ts";
 
 const KIB = 1 << 10;

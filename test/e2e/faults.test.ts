@@ -5,13 +5,13 @@ import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";
+import { imageOf, json, piece, type TestImage, tarOf } from "../../fixture/image.ts";
 import { ociConfig, ociManifest } from "../../src/base/media-types.ts";
 import { FakeRegistry, refuse } from "../fake/registry.ts";
 import { type Api, withDaemon } from "../support/api.ts";
 import { dockerArchive } from "../support/archive.ts";
 import { lastingContradictions } from "../support/audit.ts";
 import { type Folder, makeFolder } from "../support/folder.ts";
-import { imageOf, json, piece, type TestImage, tarOf } from "../support/image.ts";
 
 async function expectNothing(api: Api): Promise<void> {
   await api.remove("it");

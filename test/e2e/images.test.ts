@@ -4,11 +4,11 @@ import { expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
+import { imageOf, indexOf, type TestImage } from "../../fixture/image.ts";
+import { DockerRegistry, hasDockerRegistry } from "../../fixture/registry.ts";
 import { dockerArchive } from "../support/archive.ts";
 import { busyboxImage } from "../support/busybox.ts";
 import { e2e } from "../support/e2e.ts";
-import { imageOf, indexOf, type TestImage } from "../support/image.ts";
-import { DockerRegistry, hasDockerRegistry } from "../support/registry.ts";
 
 const ARCHITECTURE = process.arch === "arm64" ? "arm64" : "amd64";
 const layersOf = (...names: string[]) => names.map((name) => [{ name, content: `${name}\n` }]);

@@ -1,9 +1,9 @@
 /** Several platforms under one name, with the real CLI and a real registry. */
 
 import { expect, test } from "bun:test";
+import { DockerRegistry, hasDockerRegistry } from "../../fixture/registry.ts";
 import { multiPlatform } from "../support/busybox.ts";
 import { e2e } from "../support/e2e.ts";
-import { DockerRegistry, hasDockerRegistry } from "../support/registry.ts";
 
 e2e("platforms", (engine) => {
   const { docker, ok } = engine;

@@ -2,10 +2,10 @@
 
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
+import { imageOf } from "../../fixture/image.ts";
+import { DockerRegistry, hasDockerRegistry } from "../../fixture/registry.ts";
 import { FakeRegistry } from "../fake/registry.ts";
 import { e2e } from "../support/e2e.ts";
-import { imageOf } from "../support/image.ts";
-import { DockerRegistry, hasDockerRegistry } from "../support/registry.ts";
 
 const PROGRAM = new URL("../../src/main.ts", import.meta.url).pathname;
 const secret = { username: "ann", password: "s:cret" };

@@ -2,11 +2,11 @@
 
 import { describe, expect, test } from "bun:test";
 import { mkdir } from "node:fs/promises";
+import { imageOf, indexOf } from "../../fixture/image.ts";
 import { FakeRegistry } from "../fake/registry.ts";
 import { busyboxImage } from "../support/busybox.ts";
 import { TestDaemon } from "../support/daemon.ts";
 import { e2e } from "../support/e2e.ts";
-import { imageOf, indexOf } from "../support/image.ts";
 import { ServedRegistry } from "../support/served.ts";
 
 const skopeo = Bun.which("skopeo");

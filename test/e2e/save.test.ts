@@ -1,9 +1,9 @@
 /** Archives of images with the real CLI, read and written by skopeo and GNU tar, too. */
 
 import { expect, test } from "bun:test";
+import { DockerRegistry, hasDockerRegistry } from "../../fixture/registry.ts";
 import { multiPlatform } from "../support/busybox.ts";
 import { e2e } from "../support/e2e.ts";
-import { DockerRegistry, hasDockerRegistry } from "../support/registry.ts";
 
 const skopeo = Bun.which("skopeo", { PATH: `${process.env.PATH}:/usr/bin` });
 

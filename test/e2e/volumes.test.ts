@@ -3,11 +3,11 @@
 import { expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { file, folder, symlink } from "../../fixture/tar.ts";
 import { dockerArchive } from "../support/archive.ts";
 import { bosunOf } from "../support/bosun.ts";
 import { furnishedImage } from "../support/busybox.ts";
 import { e2e } from "../support/e2e.ts";
-import { file, folder, symlink } from "../support/tar.ts";
 
 e2e("volumes", (engine) => {
   const { docker, ok, sh } = engine;

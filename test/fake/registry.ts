@@ -4,8 +4,8 @@
  */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Piece, TestImage } from "../../fixture/image.ts";
 import { digestOf } from "../../src/base/digest.ts";
-import type { Piece, TestImage } from "../support/image.ts";
 
 /** Answers a request itself and returns true, or leaves it to the registry. */
 export type Misbehaviour = (request: IncomingMessage, response: ServerResponse) => boolean | undefined;

@@ -2,10 +2,10 @@
 
 import { expect, test } from "bun:test";
 import { gzipSync, zstdCompressSync } from "node:zlib";
+import { imageOf, tarOf } from "../../fixture/image.ts";
 import { dockerArchive, streamOf } from "../support/archive.ts";
 import { EarlyRoom } from "../support/early.ts";
 import { failureOf } from "../support/errors.ts";
-import { imageOf, tarOf } from "../support/image.ts";
 import { packedBy } from "../support/tools.ts";
 
 const bombs = { anyBytes: 1 << 20, ratio: 20 };

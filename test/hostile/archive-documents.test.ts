@@ -2,11 +2,11 @@
 
 import { describe, expect, test } from "bun:test";
 import { readdir } from "node:fs/promises";
+import { imageOf, indexOf, json, type Piece, piece, type TestImage, tarOf } from "../../fixture/image.ts";
 import { hexOf } from "../../src/base/digest.ts";
 import { ociIndex, ociManifest } from "../../src/base/media-types.ts";
 import { dockerArchive, layoutArchive, piecesOf, streamOf } from "../support/archive.ts";
 import { failureOf } from "../support/errors.ts";
-import { imageOf, indexOf, json, type Piece, piece, type TestImage, tarOf } from "../support/image.ts";
 import { ImageRoom } from "../support/images.ts";
 
 const image = imageOf();

@@ -3,11 +3,11 @@
 import { expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { zstdCompressSync } from "node:zlib";
+import { imageOf, json, tarOf } from "../../fixture/image.ts";
 import { digestOf, hexOf } from "../../src/base/digest.ts";
 import { dockerArchive, streamOf } from "../support/archive.ts";
 import { EarlyRoom } from "../support/early.ts";
 import { failureOf } from "../support/errors.ts";
-import { imageOf, json, tarOf } from "../support/image.ts";
 
 const large = tarOf({ name: "large", content: randomBytes(5 << 20) });
 const image = imageOf();

@@ -3,9 +3,9 @@
 import { describe, expect, test } from "bun:test";
 import { readdir } from "node:fs/promises";
 import { gzipSync } from "node:zlib";
+import { imageOf, json, type TarEntry, tarOf } from "../../fixture/image.ts";
 import { dockerArchive, layoutArchive, piecesOf, streamOf } from "../support/archive.ts";
 import { failureOf } from "../support/errors.ts";
-import { imageOf, json, type TarEntry, tarOf } from "../support/image.ts";
 import { ImageRoom } from "../support/images.ts";
 
 const image = imageOf();

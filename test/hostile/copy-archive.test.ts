@@ -12,11 +12,11 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { file, folder, hardlink, symlink, type TarEntry, tarOf } from "../../fixture/tar.ts";
 import { messageOf } from "../../src/base/errors.ts";
 import { bytesOf } from "../../src/base/streams.ts";
 import { untar } from "../../src/container/untar.ts";
 import { type Folder, makeFolder } from "../support/folder.ts";
-import { file, folder, hardlink, symlink, type TarEntry, tarOf } from "../support/tar.ts";
 
 describe.skipIf(process.getuid?.() !== 0)("an archive on its way into a container", () => {
   let place: Folder;

@@ -1,12 +1,12 @@
 /** Documents that lie about themselves or about what they name. */
 
 import { describe, expect, test } from "bun:test";
+import { imageOf, indexOf, json, piece } from "../../fixture/image.ts";
 import { digestOf } from "../../src/base/digest.ts";
 import { dockerManifest, ociIndex, ociManifest } from "../../src/base/media-types.ts";
 import { parseReference } from "../../src/base/reference.ts";
 import { parseConfig, parseDocument } from "../../src/image/manifest.ts";
 import { failureOf } from "../support/errors.ts";
-import { imageOf, indexOf, json, piece } from "../support/image.ts";
 import { ImageRoom } from "../support/images.ts";
 
 const image = imageOf();

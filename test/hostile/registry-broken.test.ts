@@ -1,11 +1,11 @@
 /** Registries that break, stall or lie about a transfer. */
 
 import { expect, test } from "bun:test";
+import { imageOf, type TestImage } from "../../fixture/image.ts";
 import { digestOf } from "../../src/base/digest.ts";
 import { parseReference } from "../../src/base/reference.ts";
 import type { Progress } from "../../src/image/progress.ts";
 import { failureOf } from "../support/errors.ts";
-import { imageOf, type TestImage } from "../support/image.ts";
 import { ImageRoom } from "../support/images.ts";
 
 const big = (): TestImage =>

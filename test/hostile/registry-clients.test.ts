@@ -3,8 +3,8 @@
 import { expect, test } from "bun:test";
 import { readdir, watch } from "node:fs/promises";
 import { join } from "node:path";
+import { imageOf, json, piece } from "../../fixture/image.ts";
 import { digestOf } from "../../src/base/digest.ts";
-import { imageOf, json, piece } from "../support/image.ts";
 import { V2 } from "../support/v2.ts";
 
 const image = imageOf();

@@ -2,6 +2,7 @@
 
 import { expect, test } from "bun:test";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { imageOf } from "../../fixture/image.ts";
 import { digestOf } from "../../src/base/digest.ts";
 import { parseReference } from "../../src/base/reference.ts";
 import { collect } from "../../src/base/streams.ts";
@@ -13,7 +14,6 @@ import type { Credentials } from "../../src/registry/registry.ts";
 import { defaultLimits, Transport } from "../../src/registry/transport.ts";
 import { FakeRegistry, refuse } from "../fake/registry.ts";
 import { failureOf } from "../support/errors.ts";
-import { imageOf } from "../support/image.ts";
 import { impatient } from "../support/images.ts";
 
 const ann: Credentials = { username: "ann", password: "secret" };

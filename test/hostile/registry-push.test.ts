@@ -2,6 +2,7 @@
 
 import { expect, test } from "bun:test";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { imageOf } from "../../fixture/image.ts";
 import { digestOf } from "../../src/base/digest.ts";
 import { parseReference } from "../../src/base/reference.ts";
 import { bytesOf } from "../../src/base/streams.ts";
@@ -9,7 +10,6 @@ import { DistributionRegistry } from "../../src/registry/distribution.ts";
 import type { Access } from "../../src/registry/registry.ts";
 import { FakeRegistry, refuse } from "../fake/registry.ts";
 import { failureOf } from "../support/errors.ts";
-import { imageOf } from "../support/image.ts";
 import { impatient } from "../support/images.ts";
 
 const bytes = new Uint8Array(Buffer.from("0123456789".repeat(100_000)));

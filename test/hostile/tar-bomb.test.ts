@@ -4,13 +4,13 @@ import { expect, test } from "bun:test";
 import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
+import { file, tarOf } from "../../fixture/tar.ts";
 import { ErofsSnapshotter } from "../../src/store/snapshot-erofs.ts";
 import { erofsOf } from "../../src/wasm/erofs.ts";
 import { TarReader } from "../../src/wasm/tar.ts";
 import { failureOf } from "../support/errors.ts";
 import { makeFolder } from "../support/folder.ts";
 import { DRIVERS, refusal, workers } from "../support/hostile.ts";
-import { file, tarOf } from "../support/tar.ts";
 import { packedBy } from "../support/tools.ts";
 
 for (const driver of DRIVERS)

@@ -3,9 +3,9 @@
 import { expect, test } from "bun:test";
 import { lstat, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { file, layerOf, tarOf } from "../../fixture/tar.ts";
 import { getXattr } from "../../src/base/files.ts";
 import { DRIVERS, refusal, withLayers } from "../support/hostile.ts";
-import { file, layerOf, tarOf } from "../support/tar.ts";
 
 /** memory of the machine: were it opened while unpacking, this would be found in the layer's files */
 const MEMORY = { type: "3", major: 1, minor: 1, mode: 0o666 } as const;

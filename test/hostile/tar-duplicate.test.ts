@@ -3,8 +3,8 @@
 import { expect, test } from "bun:test";
 import { lstat, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { file, folder, layerOf, symlink, tarOf } from "../../fixture/tar.ts";
 import { DRIVERS, withLayers } from "../support/hostile.ts";
-import { file, folder, layerOf, symlink, tarOf } from "../support/tar.ts";
 
 for (const driver of DRIVERS) {
   test(`${driver}: a directory that comes again keeps its contents and takes the new attributes`, async () => {

@@ -4,8 +4,8 @@ import { expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { join } from "node:path";
+import { file, folder, hardlink, layerOf, symlink, tarOf } from "../../fixture/tar.ts";
 import { DRIVERS, refusal, withLayers } from "../support/hostile.ts";
-import { file, folder, hardlink, layerOf, symlink, tarOf } from "../support/tar.ts";
 
 const CLIMBING = ["../x", "a/../../x", "/../x", "./../x", "a/b/../../../x", "..", "a/../.."];
 

@@ -3,8 +3,8 @@
 import { expect, test } from "bun:test";
 import { lstat, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { file, folder, hardlink, layerOf, symlink, tarOf } from "../../fixture/tar.ts";
 import { DRIVERS, refusal, withLayers } from "../support/hostile.ts";
-import { file, folder, hardlink, layerOf, symlink, tarOf } from "../support/tar.ts";
 
 for (const driver of DRIVERS) {
   const refused: readonly (readonly [what: string, tar: Buffer])[] = [

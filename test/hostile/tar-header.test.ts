@@ -1,10 +1,10 @@
 /** Headers that lie, and numbers that overflow. */
 
 import { expect, test } from "bun:test";
+import { file, paxBody, type TarEntry, tarOf } from "../../fixture/tar.ts";
 import { INEXPRESSIBLE } from "../../src/wasm/fault.ts";
 import { TarReader } from "../../src/wasm/tar.ts";
 import { refusal } from "../support/hostile.ts";
-import { file, paxBody, type TarEntry, tarOf } from "../support/tar.ts";
 
 const BASE_256 = (...bytes: number[]): Uint8Array => Uint8Array.from(bytes);
 const raw = (offset: number, bytes: string | Uint8Array): Partial<TarEntry> => ({ raw: [[offset, bytes]] });

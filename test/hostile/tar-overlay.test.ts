@@ -3,9 +3,9 @@
 import { expect, test } from "bun:test";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { file, folder, layerOf, paxBody, symlink, tarOf } from "../../fixture/tar.ts";
 import { listXattrs } from "../../src/base/files.ts";
 import { DRIVERS, refusal, withLayers } from "../support/hostile.ts";
-import { file, folder, layerOf, paxBody, symlink, tarOf } from "../support/tar.ts";
 
 const LOWER = layerOf(tarOf(folder("d"), file("d/old", "old"), file("f", "lower"), file("g", "g")));
 

@@ -3,8 +3,8 @@
 import { expect, test } from "bun:test";
 import { lstat } from "node:fs/promises";
 import { join } from "node:path";
+import { file, layerOf, type TarEntry, tarOf } from "../../fixture/tar.ts";
 import { DRIVERS, refusal, withLayers } from "../support/hostile.ts";
-import { file, layerOf, type TarEntry, tarOf } from "../support/tar.ts";
 
 const map = (text: string, data: string, realsize: number | string, name = "s"): TarEntry =>
   file("x", `${text.padEnd(Math.ceil(text.length / 512) * 512, "\0")}${data}`, {

@@ -4,10 +4,10 @@ import { expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { file, layerOf, type TestLayer, tarOf } from "../../fixture/tar.ts";
 import { digestOf } from "../../src/base/digest.ts";
 import { isMounted } from "../support/mounts.ts";
 import { BASE, collect, kind, TOP, type WithSnapshotter } from "../support/snapshotter.ts";
-import { file, layerOf, type TestLayer, tarOf } from "../support/tar.ts";
 
 export function layersSuite(withSnapshotter: WithSnapshotter): void {
   test(

@@ -4,6 +4,8 @@ import { expect, test } from "bun:test";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { imageOf, indexOf } from "../../fixture/image.ts";
+import { DockerRegistry, hasDockerRegistry } from "../../fixture/registry.ts";
 import { hexOf } from "../../src/base/digest.ts";
 import { parseReference } from "../../src/base/reference.ts";
 import type { Progress } from "../../src/image/progress.ts";
@@ -12,9 +14,7 @@ import { ErofsSnapshotter } from "../../src/store/snapshot-erofs.ts";
 import { Workers } from "../../src/wasm/workers.ts";
 import { dockerArchive, layoutArchive, piecesOf } from "../support/archive.ts";
 import { failureOf } from "../support/errors.ts";
-import { imageOf, indexOf } from "../support/image.ts";
 import { ImageRoom } from "../support/images.ts";
-import { DockerRegistry, hasDockerRegistry } from "../support/registry.ts";
 import { randomBytes } from "./content.ts";
 
 const hasSkopeo = Bun.which("skopeo") !== null;

@@ -4,13 +4,13 @@ import { expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { readdir, readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { file, layerOf, tarOf } from "../../fixture/tar.ts";
 import { buildShim } from "../../shim/shim.build.ts";
 import { Settling } from "../../src/store/settling.ts";
 import { ErofsSnapshotter } from "../../src/store/snapshot-erofs.ts";
 import { Workers } from "../../src/wasm/workers.ts";
 import { buildWasm } from "../../wasm/layer.build.ts";
 import { makeFolder } from "../support/folder.ts";
-import { file, layerOf, tarOf } from "../support/tar.ts";
 
 await buildWasm();
 await buildShim();

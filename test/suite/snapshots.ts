@@ -18,12 +18,12 @@ import {
   writeFile,
 } from "node:fs/promises";
 import { join } from "node:path";
+import { file, layerOf, tarOf } from "../../fixture/tar.ts";
 import { type Digest, digestOf } from "../../src/base/digest.ts";
 import type { StagedLayer } from "../../src/store/layers.ts";
 import { failureOf } from "../support/errors.ts";
 import { isMounted, mounted } from "../support/mounts.ts";
 import { BASE, collect, kind, TOP, type WithSnapshotter } from "../support/snapshotter.ts";
-import { file, layerOf, tarOf } from "../support/tar.ts";
 import { treeOf } from "../support/trees.ts";
 
 async function kept(staging: Promise<StagedLayer>): Promise<Digest> {

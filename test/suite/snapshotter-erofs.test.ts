@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { closeSync } from "node:fs";
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { tarOf } from "../../fixture/tar.ts";
 import { buildShim } from "../../shim/shim.build.ts";
 import { digestOf } from "../../src/base/digest.ts";
 import { kindOf, messageOf } from "../../src/base/errors.ts";
@@ -10,7 +11,6 @@ import { ErofsSnapshotter } from "../../src/store/snapshot-erofs.ts";
 import { Workers } from "../../src/wasm/workers.ts";
 import { buildWasm } from "../../wasm/layer.build.ts";
 import { makeFolder } from "../support/folder.ts";
-import { tarOf } from "../support/tar.ts";
 import { randomBytes } from "./content.ts";
 import { snapshotterSuite } from "./snapshotter.ts";
 

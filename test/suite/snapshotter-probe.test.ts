@@ -4,13 +4,13 @@ import { expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { layerOf, tarOf } from "../../fixture/tar.ts";
 import { buildShim } from "../../shim/shim.build.ts";
 import { mountsBelow } from "../../src/base/mountinfo.ts";
 import { openSnapshotter, probeErofs } from "../../src/store/snapshotters.ts";
 import { Workers } from "../../src/wasm/workers.ts";
 import { buildWasm } from "../../wasm/layer.build.ts";
 import { makeFolder } from "../support/folder.ts";
-import { layerOf, tarOf } from "../support/tar.ts";
 
 await buildWasm();
 await buildShim();

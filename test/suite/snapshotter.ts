@@ -3,13 +3,13 @@
 import { describe, expect, test } from "bun:test";
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { TestLayer } from "../../fixture/tar.ts";
 import type { SnapshotterOptions } from "../../src/store/layer-files.ts";
 import type { Snapshotter } from "../../src/store/snapshot.ts";
 import { Workers } from "../../src/wasm/workers.ts";
 import { makeFolder } from "../support/folder.ts";
 import { mounted } from "../support/mounts.ts";
 import { BASE, type WithSnapshotter } from "../support/snapshotter.ts";
-import type { TestLayer } from "../support/tar.ts";
 import { layersSuite } from "./layers.ts";
 import { snapshotsSuite } from "./snapshots.ts";
 

@@ -2,6 +2,7 @@
 
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { layerOf, type TestLayer } from "../../fixture/tar.ts";
 import { buildShim } from "../../shim/shim.build.ts";
 import { BosunError, kindOf, messageOf } from "../../src/base/errors.ts";
 import type { SnapshotterOptions } from "../../src/store/layer-files.ts";
@@ -11,7 +12,6 @@ import { Workers } from "../../src/wasm/workers.ts";
 import { buildWasm } from "../../wasm/layer.build.ts";
 import { makeFolder } from "./folder.ts";
 import { mounted } from "./mounts.ts";
-import { layerOf, type TestLayer } from "./tar.ts";
 
 await buildWasm();
 await buildShim();

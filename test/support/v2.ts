@@ -1,11 +1,11 @@
 /** The registry that the engine is, in this process, over the image room with fakes. */
 
+import type { Piece, TestImage } from "../../fixture/image.ts";
 import { distributionRouter } from "../../src/api/distribution.ts";
 import { createApi } from "../../src/api/server.ts";
 import { digestOf } from "../../src/base/digest.ts";
 import { silent } from "../../src/base/logger.ts";
 import type { ImagesOptions } from "../../src/image/images.ts";
-import type { Piece, TestImage } from "./image.ts";
 import { ImageRoom } from "./images.ts";
 
 export interface V2Answer {

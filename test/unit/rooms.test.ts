@@ -102,6 +102,30 @@ describe("the rooms", () => {
   });
 });
 
+const CHECKOUT = join(SRC, "..");
+
+/** Folders of the checkout that the files of one import from, itself among them. */
+function neighbours(folder: string): ReadonlySet<string> {
+  const root = join(CHECKOUT, folder);
+  const files = readdirSync(root, { recursive: true, encoding: "utf8" }).filter((path) => path.endsWith(".ts"));
+  const targets = files.flatMap((file) =>
+    transpiler
+      .scanImports(readFileSync(join(root, file), "utf8"))
+      .map(({ path }) => path)
+      .filter((path) => path.startsWith("."))
+      .map((path) => normalize(join(folder, dirname(file), path))),
+  );
+  return new Set(targets.map(roomOf));
+}
+
+test.each<[folder: string, allowed: readonly string[]]>([
+  ["src", ["src", "bench", "shim", "wasm", "package.json"]], // the command `bench`, building, and the version
+  ["bench", ["src", "bench", "fixture"]],
+  ["fixture", ["src", "fixture"]],
+])("%s/ imports no tests, and nothing that it need not", (folder, allowed) => {
+  expect([...neighbours(folder)].filter((name) => !allowed.includes(name))).toEqual([]);
+});
+
 /** What decides about isolation and meaning: testable without root, a disk or a clock of the host's. */
 const PURE = [
   ...["config", "plan", "isolation", "capabilities", "state", "names", "etc-files", "security", "failure"].map(

@@ -2,14 +2,14 @@
 
 import { expect, test } from "bun:test";
 import { stat } from "node:fs/promises";
+import { type Index, openLayer } from "../../fixture/component.ts";
+import { file, tarOf } from "../../fixture/tar.ts";
+import { enter, leaf, leave, recordOf } from "../../fixture/walk.ts";
 import { erofsOf, stepsOf } from "../../src/wasm/erofs.ts";
 import { openCore } from "../../src/wasm/module.ts";
 import { TarReader } from "../../src/wasm/tar.ts";
 import { buildWasm } from "../../wasm/layer.build.ts";
 import { randomBytes } from "../suite/content.ts";
-import { type Index, openLayer } from "../support/component.ts";
-import { file, tarOf } from "../support/tar.ts";
-import { enter, leaf, leave, recordOf } from "../support/walk.ts";
 
 await buildWasm();
 

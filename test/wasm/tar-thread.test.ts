@@ -4,6 +4,7 @@ import { expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { tarOf } from "../../fixture/tar.ts";
 import { buildShim } from "../../shim/shim.build.ts";
 import { digestOf } from "../../src/base/digest.ts";
 import { kindOf } from "../../src/base/errors.ts";
@@ -13,7 +14,6 @@ import { Workers } from "../../src/wasm/workers.ts";
 import { buildWasm } from "../../wasm/layer.build.ts";
 import { randomBytes } from "../suite/content.ts";
 import { makeFolder } from "../support/folder.ts";
-import { tarOf } from "../support/tar.ts";
 
 await buildWasm();
 await buildShim();

@@ -1,11 +1,11 @@
 import { expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
+import { imageOf } from "../../../fixture/image.ts";
 import { hexOf } from "../../../src/base/digest.ts";
 import { shortId } from "../../../src/base/ids.ts";
 import { dockerArchive, layoutArchive, piecesOf, streamOf } from "../../support/archive.ts";
 import { EarlyRoom } from "../../support/early.ts";
 import { failureOf } from "../../support/errors.ts";
-import { imageOf } from "../../support/image.ts";
 
 /** Large enough to be begun early, however it is packed. */
 const content = randomBytes(5 << 20);

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test";
+import { imageOf, type TestImage } from "../../../fixture/image.ts";
 import { chainIds, type Digest, digestOf, hexOf } from "../../../src/base/digest.ts";
 import { shortId } from "../../../src/base/ids.ts";
 import { parseReference } from "../../../src/base/reference.ts";
 import { failureOf } from "../../support/errors.ts";
-import { imageOf, type TestImage } from "../../support/image.ts";
 import { ImageRoom } from "../../support/images.ts";
 
 const made = (name: string, created = "2023-01-01T00:00:00Z", labels: Record<string, string> = {}): TestImage =>

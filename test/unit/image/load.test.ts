@@ -1,12 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import { readdir } from "node:fs/promises";
 import { gzipSync, zstdCompressSync } from "node:zlib";
+import { imageOf, indexOf, json, tarOf } from "../../../fixture/image.ts";
 import type { Digest } from "../../../src/base/digest.ts";
 import { shortId } from "../../../src/base/ids.ts";
 import { tarOfFile } from "../../../src/base/tar.ts";
 import { dockerArchive, layoutArchive, piecesOf, streamOf } from "../../support/archive.ts";
 import { failureOf } from "../../support/errors.ts";
-import { imageOf, indexOf, json, tarOf } from "../../support/image.ts";
 import { ImageRoom } from "../../support/images.ts";
 import { packedBy } from "../../support/tools.ts";
 

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "bun:test";
+import { type Compression, imageOf, indexOf } from "../../../fixture/image.ts";
 import type { Digest } from "../../../src/base/digest.ts";
 import { shortId } from "../../../src/base/ids.ts";
 import type { Platform } from "../../../src/base/oci.ts";
 import { parseReference } from "../../../src/base/reference.ts";
 import { failureOf } from "../../support/errors.ts";
-import { type Compression, imageOf, indexOf } from "../../support/image.ts";
 import { ImageRoom } from "../../support/images.ts";
 
 const twoLayers = (top: string) => [[{ name: "base", content: "base" }], [{ name: "top", content: top }]];

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { writeFile } from "node:fs/promises";
 import { zstdDecompressSync } from "node:zlib";
+import { imageOf, type TestImage } from "../../../fixture/image.ts";
 import type { Digest } from "../../../src/base/digest.ts";
 import { dockerManifest, ociManifest } from "../../../src/base/media-types.ts";
 import { parseReference } from "../../../src/base/reference.ts";
@@ -9,7 +10,6 @@ import type { Pushed, PushOptions } from "../../../src/image/push.ts";
 import { FakeRegistry } from "../../fake/registry.ts";
 import { dockerArchive } from "../../support/archive.ts";
 import { failureOf } from "../../support/errors.ts";
-import { imageOf, type TestImage } from "../../support/image.ts";
 import { ImageRoom } from "../../support/images.ts";
 
 const two = (options: Parameters<typeof imageOf>[0] = {}): TestImage =>

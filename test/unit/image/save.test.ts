@@ -2,13 +2,13 @@
 
 import { describe, expect, test } from "bun:test";
 import { rm, truncate, writeFile } from "node:fs/promises";
+import { imageOf, indexOf } from "../../../fixture/image.ts";
 import { type Digest, hexOf } from "../../../src/base/digest.ts";
 import { parseReference } from "../../../src/base/reference.ts";
 import { collect } from "../../../src/base/streams.ts";
 import { readTar } from "../../../src/image/tar.ts";
 import { dockerArchive, streamOf } from "../../support/archive.ts";
 import { failureOf } from "../../support/errors.ts";
-import { imageOf, indexOf } from "../../support/image.ts";
 import { ImageRoom } from "../../support/images.ts";
 
 const image = imageOf({ layers: [[{ name: "base", content: "base" }], [{ name: "top", content: "x".repeat(2000) }]] });

@@ -2,12 +2,12 @@ import { expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { imageOf } from "../../../fixture/image.ts";
 import { parseReference } from "../../../src/base/reference.ts";
 import { DistributionRegistry } from "../../../src/registry/distribution.ts";
 import { Proxies } from "../../../src/registry/proxies.ts";
 import { defaultLimits, Transport } from "../../../src/registry/transport.ts";
 import { failureOf } from "../../support/errors.ts";
-import { imageOf } from "../../support/image.ts";
 import { impatient } from "../../support/images.ts";
 
 const image = imageOf();
