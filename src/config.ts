@@ -57,6 +57,8 @@ export interface Config {
   readonly defaultNetworkOptions: Readonly<Record<string, Readonly<Record<string, string>>>>;
   /** Whether the host is made to forward. */
   readonly forward: boolean;
+  /** Whether a host that is made to forward does so between its other interfaces, too. */
+  readonly keepsForwardingOpen: boolean;
   /** What `host-gateway` means to containers; none for the default bridge's own addresses. */
   readonly hostGateways: readonly string[];
   readonly dns: readonly string[];
@@ -288,6 +290,7 @@ function toConfig(values: Values): Config {
     defaultNetworkOptions: toNetworkOptions(values),
     respectHostFirewall: values.flag("respect-host-firewall", false),
     forward: values.flag("ip-forward", true),
+    keepsForwardingOpen: values.flag("ip-forward-no-drop", false),
     hostGateways: toHostGateways(values),
     dns: values.list("dns"),
     dnsOptions: values.list("dns-opt"),

@@ -63,6 +63,7 @@ import { HostDriver } from "./network/driver-host.ts";
 import { WireDriver } from "./network/driver-wire.ts";
 import { Endpoints } from "./network/endpoints.ts";
 import { Firewall } from "./network/firewall.ts";
+import { Forwarding } from "./network/forwarding.ts";
 import { Guard } from "./network/guard.ts";
 import { HostFilter } from "./network/host-filter.ts";
 import { hostSubnets } from "./network/host-subnets.ts";
@@ -173,12 +174,18 @@ function openNetworks(config: Config, { database, events, records, hostResolv, l
   const table = firewallTable(config);
   const exchange: Exchange = (request, pid) => exchangeNetlink(NETLINK.netfilter, request, pid);
   const chain = `BOSUN-${config.bridge.name}`;
+  const forwarding = new Forwarding({
+    file: join(config.execRoot, "forwarding"),
+    keepsOpen: config.keepsForwardingOpen,
+    log,
+  });
   const firewall = new Firewall({
     table,
     enabled: config.firewall,
     respectsHost: config.respectHostFirewall,
     only4: config.firewallOnly4,
     hairpin: !config.userlandProxy,
+    stops: () => forwarding.closed,
     exchange,
     hostFilter: new HostFilter({ chain, table, exchange, log }),
   });
@@ -190,7 +197,7 @@ function openNetworks(config: Config, { database, events, records, hostResolv, l
         netlink,
         firewall,
         log,
-        forward: config.forward,
+        forwarding: config.forward ? forwarding : undefined,
         hairpin: !config.userlandProxy,
         owner: table,
       }),

@@ -58,6 +58,7 @@ const OPTIONS: Readonly<Record<string, Option>> = {
   "default-network-opt": { kind: "list", key: "default-network-opts" },
   "respect-host-firewall": { kind: "bool" },
   "ip-forward": { kind: "bool" },
+  "ip-forward-no-drop": { kind: "bool" },
   "host-gateway-ip": { kind: "list", key: "host-gateway-ips" },
   dns: { kind: "list" },
   "dns-opt": { kind: "list", key: "dns-opts" },

@@ -28,6 +28,7 @@ export function textOf(path: string): string {
 export function checkHost(firewall: Firewall, endpoints: Endpoints): readonly Finding[] {
   return [
     ...checkForwarding(endpoints),
+    ...checkStopped(firewall),
     ...checkRules(firewall),
     ...checkStrangers(firewall),
     ...checkInterfaces(endpoints),
@@ -55,6 +56,13 @@ function checkForwarding({ networks }: Endpoints): readonly Finding[] {
         : ok(`the host forwards ${family}`),
     );
 }
+
+const checkStopped = ({ stopped }: Firewall): readonly Finding[] =>
+  stopped.map((family) =>
+    ok(
+      `between its other interfaces the host forwards no IPv${family}, as before this engine (--ip-forward-no-drop has it do so)`,
+    ),
+  );
 
 function checkRules(firewall: Firewall): readonly Finding[] {
   if (!firewall.enabled)

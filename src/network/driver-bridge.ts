@@ -2,7 +2,7 @@
  * A bridge on the host, a veth pair for each container, and rules for what crosses it. A bridge that is there already keeps its addresses.
  */
 
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { forbidden, hasCode } from "../base/errors.ts";
 import { Locks } from "../base/lock.ts";
 import type { Logger } from "../base/logger.ts";
@@ -10,6 +10,7 @@ import { type Address, formatAddress, macOf, parseAddress, parseCidr, parseMac }
 import { bridgeSettings } from "./bridge-options.ts";
 import { type Endpoint, type Member, type Network, type NetworkDriver, settingOf, type WayOut } from "./driver.ts";
 import type { Firewall } from "./firewall.ts";
+import type { Family, Forwarding } from "./forwarding.ts";
 import type { InterfaceAddress, Netlink } from "./netlink.ts";
 import type { PoolSpec } from "./pools.ts";
 
@@ -17,25 +18,22 @@ export interface BridgeDriverOptions {
   readonly netlink: Netlink;
   readonly firewall: Firewall;
   readonly log: Logger;
-  /** Whether the host is made to forward. */
-  readonly forward: boolean;
+  /** Undefined where the host is not to be made to forward. */
+  readonly forwarding: Forwarding | undefined;
   /** Whether a bridge gives back a packet where it came from: for containers that ask for their own ports of the host. */
   readonly hairpin: boolean;
   /** Noted at our bridges: tells them from those of other engines. */
   readonly owner: string;
 }
 
-/** The kernel's switch for each family. */
-const FORWARDING = { 4: "/proc/sys/net/ipv4/ip_forward", 6: "/proc/sys/net/ipv6/conf/all/forwarding" } as const;
-
-function switchOn(path: string): void {
-  if (readFileSync(path, "utf8").trim() === "0") writeFileSync(path, "1");
-}
-
 /** Where there is no such interface there is nothing to switch. */
 function writeSwitch(path: string, isOn: boolean): void {
   if (existsSync(path)) writeFileSync(path, isOn ? "1" : "0");
 }
+
+/** Families of which packets leave a network. */
+const forwarded = ({ enableIPv4, enableIPv6, internal }: Network): readonly Family[] =>
+  internal ? [] : [...(enableIPv4 ? [4 as const] : []), ...(enableIPv6 ? [6 as const] : [])];
 
 /** The host's end of an endpoint's pair; at most 15 characters. */
 export const vethOf = (endpoint: Endpoint): string => `veth${endpoint.id.slice(0, 11)}`;
@@ -102,6 +100,7 @@ export class BridgeDriver implements NetworkDriver {
     const present = netlink.addresses(bridge);
     const missing = gateways.filter(({ address }) => !present.some((one) => same(one.address, address)));
     netlink.configure(bridge, { addresses: missing });
+    for (const family of forwarded(network)) this.#options.forwarding?.claim(family);
     await this.#options.firewall.setBridge(network);
     this.#setSwitches(network, bridge);
     for (const endpoint of this.#connected.get(network.id)?.values() ?? []) netlink.join(vethOf(endpoint), bridge);
@@ -131,13 +130,12 @@ export class BridgeDriver implements NetworkDriver {
     });
   }
 
-  #setSwitches({ enableIPv4, enableIPv6, internal }: Network, bridge: string): void {
-    const { forward, firewall } = this.#options;
+  #setSwitches(network: Network, bridge: string): void {
+    const { enableIPv4, internal } = network;
+    const { forwarding, firewall } = this.#options;
     // What is published is led from 127.0.0.1, too. Without the rules that keep containers from that address it has to stay the host's own.
     if (enableIPv4) writeSwitch(`/proc/sys/net/ipv4/conf/${bridge}/route_localnet`, firewall.enabled && !internal);
-    if (!forward || internal) return;
-    if (enableIPv4) switchOn(FORWARDING[4]);
-    if (enableIPv6 && existsSync(FORWARDING[6])) switchOn(FORWARDING[6]);
+    for (const family of forwarded(network)) forwarding?.switchOn(family);
   }
 
   async remove(network: Network): Promise<void> {

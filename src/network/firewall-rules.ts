@@ -45,6 +45,8 @@ export interface FirewallState {
   readonly only4: boolean;
   /** Whether containers reach their own ports of the host by rules: bridges turn packets around, and nobody relays. */
   readonly hairpin: boolean;
+  /** Families of which nothing is forwarded but what crosses our bridges. */
+  readonly stops: readonly (4 | 6)[];
 }
 
 /** By family: those whose elements change with ports, and all of a table's. */
@@ -164,7 +166,7 @@ ${portSets(ports, 6)}
     ct state established,related accept
     iifname . oifname @within accept
     iifname @internal drop
-    oifname @bridges goto inward
+    oifname @bridges goto inward${state.stops.map((family) => `\n    meta nfproto ipv${family} iifname != @bridges drop`).join("")}
   }
   chain inward {
     oifname @internal drop

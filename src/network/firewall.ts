@@ -55,6 +55,8 @@ export interface FirewallOptions {
   readonly only4: boolean;
   /** Whether containers reach their own ports of the host by rules. */
   readonly hairpin: boolean;
+  /** Families of which nothing is to be forwarded but what crosses our bridges. */
+  readonly stops: () => readonly (4 | 6)[];
   /** Netlink's protocol of netfilter. */
   readonly exchange: Exchange;
   /** What others have set; absent where no rules are to be set. */
@@ -85,6 +87,11 @@ export class Firewall {
     return this.#options.enabled;
   }
 
+  /** Families of which nothing is forwarded but what crosses our bridges. */
+  get stopped(): readonly (4 | 6)[] {
+    return this.#options.enabled ? this.#options.stops() : [];
+  }
+
   /** Sets everything as it has to be, whatever has become of it. */
   async restore(): Promise<void> {
     if (!this.#options.enabled) return;
@@ -93,10 +100,10 @@ export class Firewall {
   }
 
   async #restore(): Promise<void> {
-    const { table, respectsHost, only4, hairpin, hostFilter } = this.#options;
+    const { table, respectsHost, only4, hairpin, stops, hostFilter } = this.#options;
     const state = { bridges: [...this.#bridges.values()], ports: [...this.#ports.values()].flat() };
     const closed = [...this.#closedPorts];
-    await nft(firewallScript(table, { ...state, closed, respectsHost, only4, hairpin }));
+    await nft(firewallScript(table, { ...state, closed, respectsHost, only4, hairpin, stops: stops() }));
     this.#set = this.#measure();
     await hostFilter?.let(state.bridges.map(({ bridge }) => bridge));
   }

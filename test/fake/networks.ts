@@ -85,13 +85,14 @@ export function fakeNetworks(
     respectsHost: false,
     only4: false,
     hairpin: false,
+    stops: () => [],
     exchange: kernel.exchange,
   });
   const pools = [...DEFAULT_POOLS, uniqueLocalPool("test")];
   const networks = new Networks({
     database,
     drivers: [
-      new BridgeDriver({ netlink, firewall, log: silent, forward: false, hairpin: false, owner: "test" }),
+      new BridgeDriver({ netlink, firewall, log: silent, forwarding: undefined, hairpin: false, owner: "test" }),
       ...[MACVLAN, IPVLAN].map((kind) => new WireDriver(kind, { netlink, log: silent, owner: "test" })),
       new HostDriver("host"),
       new HostDriver("null"),

@@ -60,6 +60,7 @@ describe("parseConfig() without anything", () => {
       defaultNetworkOptions: {},
       respectHostFirewall: false,
       forward: true,
+      keepsForwardingOpen: false,
       hostGateways: [],
       dns: [],
       dnsOptions: [],
@@ -190,6 +191,7 @@ describe("parseConfig() of flags", () => {
       "--ip-masq=false",
       "--iptables=false",
       "--ip-forward=false",
+      "--ip-forward-no-drop",
       "--ip6tables=false",
       "--userland-proxy=false",
       "--allow-direct-routing",
@@ -202,7 +204,14 @@ describe("parseConfig() of flags", () => {
         mtu: 1400,
         masquerade: false,
       },
-      ...{ firewall: false, forward: false, firewallOnly4: true, userlandProxy: false, directRouting: true },
+      ...{
+        firewall: false,
+        forward: false,
+        keepsForwardingOpen: true,
+        firewallOnly4: true,
+        userlandProxy: false,
+        directRouting: true,
+      },
       defaultNetworkOptions: { bridge: { "com.docker.network.driver.mtu": "1234" } },
     });
     expect(parse(["-b", "none"]).hasDefaultBridge).toBe(false);

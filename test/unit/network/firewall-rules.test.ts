@@ -10,7 +10,15 @@ const BRIDGE: BridgeRules = {
   masquerades: () => true,
   ...{ internal: false, open: () => false, closed: false },
 };
-const EMPTY: FirewallState = { bridges: [], ports: [], closed: [], respectsHost: false, only4: false, hairpin: false };
+const EMPTY: FirewallState = {
+  bridges: [],
+  ports: [],
+  closed: [],
+  respectsHost: false,
+  only4: false,
+  hairpin: false,
+  stops: [],
+};
 const FULL: FirewallState = {
   bridges: [
     BRIDGE,
@@ -33,6 +41,7 @@ const FULL: FirewallState = {
   respectsHost: false,
   only4: false,
   hairpin: false,
+  stops: [4, 6],
 };
 
 const nft = Bun.which("nft", { PATH: `${process.env.PATH ?? ""}:/usr/sbin` });
@@ -58,7 +67,15 @@ describe("firewallScript()", () => {
     const many = Array.from({ length: 100 }, (_, at) => ({ ...BRIDGE, bridge: `br${at}`, subnets: [] }));
     const rules = (state: FirewallState) =>
       firewallScript("t", state).match(/\b(accept|drop|masquerade|jump|dnat|return)\b/g);
-    expect(rules({ ...FULL, bridges: many })).toEqual(rules(EMPTY));
+    expect(rules({ ...FULL, bridges: many, stops: [] })).toEqual(rules(EMPTY));
+  });
+
+  test("stops what crosses none of our bridges, of the families that it is told", () => {
+    const stopped = (stops: readonly (4 | 6)[]) =>
+      [...firewallScript("t", { ...EMPTY, stops }).matchAll(/nfproto ipv(.) iifname != @bridges drop/g)].map(
+        ([, family]) => family,
+      );
+    expect([stopped([]), stopped([4]), stopped([4, 6])]).toEqual([[], ["4"], ["4", "6"]]);
   });
 
   test("leads only what comes from containers and the host itself, where the host's firewall is respected", () => {
