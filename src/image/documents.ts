@@ -95,18 +95,18 @@ export async function keptDocuments(
 }
 
 /**
- * @returns the manifests of an image, the one first that the repository is known to have, then those of other repositories, then those that
- *          nobody else has seen yet
+ * @returns the manifests of an image, or its indexes, the one first that the repository is known to have, then those of other repositories, then
+ *          those that nobody else has seen yet
  */
-export function preferred(
-  manifests: readonly KeptManifest[],
+export function preferred<T extends Pick<KeptManifest, "descriptor">>(
+  documents: readonly T[],
   { references }: Pick<ImageRecord, "references">,
   { domain, path }: Reference,
-): readonly KeptManifest[] {
-  const rank = ({ descriptor }: KeptManifest): number => {
+): readonly T[] {
+  const rank = ({ descriptor }: T): number => {
     const known = references.filter(({ digest }) => digest === descriptor.digest);
     if (known.some((one) => one.domain === domain && one.path === path)) return 0;
     return known.length > 0 ? 1 : 2;
   };
-  return manifests.toSorted((one, other) => rank(one) - rank(other));
+  return documents.toSorted((one, other) => rank(one) - rank(other));
 }

@@ -38,7 +38,7 @@ export interface LocalImage {
   /** Bottom first. */
   readonly layers: readonly LocalLayer[];
   readonly references: readonly Reference[];
-  /** That led to the image, verified; kept with it. */
+  /** That led to the image, verified, the one first that was named; kept with it. */
   readonly documents: readonly Document[];
 }
 
@@ -92,7 +92,7 @@ export class Intake {
         id,
         layers: await measured(this.layers, rootfs.diff_ids),
         manifests: documents.map(({ digest }) => digest),
-        references: image.references,
+        references: [...image.references, ...digestsOf(image.references, documents)],
         blobs: kept.map(({ diffId, blob }) => ({ diffId, blob })),
         platform: { os, architecture, ...(variant !== undefined && { variant }) },
         beside: options.beside ?? [],
@@ -120,6 +120,10 @@ export class Intake {
     await this.content.put(blob, open, { durable: false });
   }
 }
+
+/** A name that meant a document means it by its digest, too. */
+const digestsOf = (names: readonly Reference[], [named]: readonly Document[]): readonly Reference[] =>
+  named ? names.map(({ domain, path }) => ({ domain, path, digest: named.digest })) : [];
 
 /** Each layer once, though an image may have it several times. @throws corrupt when there are too many files or too few */
 function namedLayers({ layers }: LocalImage, diffIds: readonly Digest[]): readonly Named[] {

@@ -1,35 +1,29 @@
 /**
- * `docker save`: images as one tar that is both an OCI layout and what `docker load` has always read (manifest.json over the layout's blobs).
+ * `docker save`: images as one tar that is both an OCI layout and what `docker load` has always read; layout.ts has what it says.
  *
  * An image whose manifest and compressed layers are all here is saved as it came, digest for digest; any other with a manifest of its own, of
- * compressed layers where they are here and of raw tars where not. Kept blobs are a cache, so they are hashed before the first byte goes out. The same images give the same bytes:
- * blobs in the order of their digests, each once, everything of 1970.
- * Source: OCI image-spec v1.1 image-layout.md; moby image/spec v1.2, "Combined Image JSON + Filesystem Changeset Format".
+ * compressed layers where they are here and of raw tars where not. Kept blobs are a cache, so they are hashed before the first byte goes out. The
+ * same images give the same bytes: blobs in the order of their digests, each once, everything of 1970.
  */
 
 import { open } from "node:fs/promises";
-import { type Digest, digestOf, hexOf } from "../base/digest.ts";
+import { type Digest, digestOf } from "../base/digest.ts";
 import { corrupt, internal } from "../base/errors.ts";
 import { digestOfFile } from "../base/files.ts";
-import { ociConfig, ociIndex, ociLayer, ociManifest } from "../base/media-types.ts";
+import { ociConfig, ociLayer, ociManifest } from "../base/media-types.ts";
 import type { Descriptor, Platform } from "../base/oci.ts";
-import { familiarReference, formatReference, parseIdOrReference, type Reference } from "../base/reference.ts";
+import { familiarReference, parseIdOrReference, type Reference } from "../base/reference.ts";
 import { type Bytes, finished } from "../base/streams.ts";
 import { tarEnd, tarHeader, tarPadding } from "../base/tar.ts";
 import type { ContentStore } from "../store/content.ts";
 import type { Layers } from "../store/layers.ts";
 import { keptDocuments } from "./documents.ts";
 import { inFamily } from "./layer-types.ts";
+import { type Content, filesOf, jsonBytes, type Layout, type Saved } from "./layout.ts";
 import type { Lookup } from "./lookup.ts";
 import { parseConfig } from "./manifest.ts";
 import type { ImageRecord, ImageRecords } from "./records.ts";
 import type { Sweeper } from "./sweep.ts";
-
-/** An image, and the tags by which it is saved. */
-export interface Saved {
-  readonly record: ImageRecord;
-  readonly tags: readonly Reference[];
-}
 
 /**
  * What names mean to `docker save`: a tag itself, a repository all of its tags, an id or a digest the image without a name.
@@ -50,7 +44,8 @@ export async function savedBy(
   for (const [name, tag] of names.flatMap((name) => namesOf(lookup, name)))
     if (platforms === undefined) for (const record of lookup.all(name)) add(record, tag);
     else for (const platform of platforms) add(await lookup.pick(name, platform), tag);
-  return [...tags.values()].map(({ record, tags: own }) => ({ record, tags: [...own] }));
+  const isChosen = platforms !== undefined;
+  return [...tags.values()].map(({ record, tags: own }) => ({ record, tags: [...own], isChosen }));
 }
 
 function namesOf(lookup: Lookup, name: string): readonly (readonly [name: string, tag?: Reference])[] {
@@ -61,20 +56,6 @@ function namesOf(lookup: Lookup, name: string): readonly (readonly [name: string
   return tags.length > 0 ? tags.map((tag) => [familiarReference(tag), tag] as const) : [[name]];
 }
 
-/** A file of the archive. One on disk is hashed while it is sent. */
-type Content = Uint8Array | { readonly path: string; readonly size: number; readonly digest: Digest };
-
-/** How one image is laid out. */
-interface Layout {
-  readonly manifest: Descriptor;
-  readonly config: Digest;
-  readonly layers: readonly Digest[];
-  readonly platform: Platform;
-  readonly blobs: ReadonlyMap<Digest, Content>;
-}
-
-const blobPath = (digest: Digest): string => `blobs/sha256/${hexOf(digest)}`;
-const jsonBytes = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
 const sizeOf = (content: Content): number => ("path" in content ? content.size : content.byteLength);
 
 /** Bytes that are read, and handed on, at a time. */
@@ -125,7 +106,7 @@ export class Saver {
     parts: Pick<Layout, "platform" | "config">,
     holds: DisposableStack,
   ): Promise<Layout | undefined> {
-    const { manifests } = await keptDocuments(this.content, this.records, id);
+    const { manifests, indexes } = await keptDocuments(this.content, this.records, id);
     for (const { descriptor, bytes, manifest } of manifests) {
       const layers = manifest.layers.map(({ digest }) => digest);
       holds.use(await this.sweeper.hold({ blobs: layers }));
@@ -137,7 +118,8 @@ export class Saver {
         const found = blobs.get(layer.digest) ?? (await this.#intact(layer));
         if (found) blobs.set(layer.digest, found);
       }
-      if (layers.every((digest) => blobs.has(digest))) return { ...parts, manifest: descriptor, layers, blobs };
+      if (layers.every((digest) => blobs.has(digest)))
+        return { ...parts, manifest: descriptor, indexes, layers, blobs };
     }
     return undefined;
   }
@@ -185,41 +167,8 @@ export class Saver {
     });
     const descriptor = { mediaType: ociManifest, digest: digestOf(manifest), size: manifest.byteLength };
     blobs.set(descriptor.digest, manifest);
-    return { ...parts, manifest: descriptor, layers: layers.map(({ digest }) => digest), blobs };
+    return { ...parts, manifest: descriptor, indexes: [], layers: layers.map(({ digest }) => digest), blobs };
   }
-}
-
-/** What index.json lists: an entry for every tag, or one without a name. */
-const indexEntries = ({ tags }: Saved, { manifest, platform }: Layout): readonly Descriptor[] =>
-  tags.length === 0
-    ? [{ ...manifest, platform }]
-    : tags.map((tag) => ({
-        ...manifest,
-        annotations: {
-          "io.containerd.image.name": formatReference(tag),
-          "org.opencontainers.image.ref.name": tag.tag ?? "latest",
-        },
-        platform,
-      }));
-
-const dockerEntry = ({ tags }: Saved, { config, layers }: Layout) => ({
-  Config: blobPath(config),
-  RepoTags: tags.length === 0 ? null : tags.map(familiarReference),
-  Layers: layers.map(blobPath),
-});
-
-/** The archive's files, in order: blobs first, so that a reader has met all when it reads what they mean. */
-function filesOf(layouts: readonly (readonly [Saved, Layout])[]): readonly (readonly [name: string, Content])[] {
-  const blobs = new Map<Digest, Content>();
-  for (const [, layout] of layouts) for (const [digest, content] of layout.blobs) blobs.set(digest, content);
-  const sorted = [...blobs].sort(([one], [other]) => (one < other ? -1 : 1));
-  const manifests = layouts.flatMap(([saved, layout]) => indexEntries(saved, layout));
-  return [
-    ...sorted.map(([digest, content]) => [blobPath(digest), content] as const),
-    ["index.json", jsonBytes({ schemaVersion: 2, mediaType: ociIndex, manifests })],
-    ["manifest.json", jsonBytes(layouts.map(([saved, layout]) => dockerEntry(saved, layout)))],
-    ["oci-layout", jsonBytes({ imageLayoutVersion: "1.0.0" })],
-  ];
 }
 
 /** @throws corrupt at the end when a file is not what it should be */

@@ -87,13 +87,17 @@ e2e("archives", (engine) => {
     const names = await run("tar", "-tf", both);
     for (const { descriptor } of [host.manifest, foreign.manifest, ...host.layers, ...foreign.layers])
       expect(names).toContain(descriptor.digest.slice(7));
-    expect(names).not.toContain(index.descriptor.digest.slice(7));
+    expect(names).toContain(index.descriptor.digest.slice(7));
+    if (skopeo)
+      expect(JSON.parse(await inSkopeo("inspect", "--raw", `oci-archive:${both}:1`)).manifests).toHaveLength(2);
     const one = engine.daemon.path("one.tar");
     await ok("save", "--platform", "linux/s390x", "-o", one, name);
     expect(await run("tar", "-tf", one)).not.toContain(host.manifest.descriptor.digest.slice(7));
     await ok("rmi", name);
     expect(await ok("load", "-i", both)).toBe(`Loaded image: ${name}`);
     expect(await idOf(name)).toBe(host.config.descriptor.digest);
+    const digests = await ok("image", "inspect", "--format", "{{json .RepoDigests}}", name);
+    expect(JSON.parse(digests)).toEqual([`${registry.host}/multi@${index.descriptor.digest}`]);
     const wanted = await ok("image", "inspect", "--platform", "linux/s390x", "--format", "{{.Id}}", name);
     expect(wanted).toBe(foreign.config.descriptor.digest);
     const missing = await docker("save", "--platform", "linux/mips64le", "-o", one, name);

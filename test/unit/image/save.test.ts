@@ -4,6 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { rm, truncate, writeFile } from "node:fs/promises";
 import { imageOf, indexOf } from "../../../fixture/image.ts";
 import { type Digest, hexOf } from "../../../src/base/digest.ts";
+import type { Descriptor } from "../../../src/base/oci.ts";
 import { parseReference } from "../../../src/base/reference.ts";
 import { collect } from "../../../src/base/streams.ts";
 import { readTar } from "../../../src/image/tar.ts";
@@ -140,17 +141,44 @@ describe("save()", () => {
     const armPlatform = { os: "linux", architecture: "arm64" };
     await room.images.pull(parseReference(name));
     await room.images.pull(parseReference(name), { platform: armPlatform });
-    const platforms = async (archive: Uint8Array) =>
-      (await documentIn(archive, "index.json")).manifests.map(
-        ({ platform }: { platform: { architecture: string } }) => platform.architecture,
-      );
-    expect(await platforms(await save(room, name))).toEqual(["amd64", "arm64"]);
+    const listed = async (archive: Uint8Array) =>
+      (await documentIn(archive, "index.json")).manifests.map(({ digest }: Descriptor) => digest);
+    const archive = await save(room, name);
+    expect(await listed(archive)).toEqual([index.descriptor.digest]);
+    expect((await filesIn(archive)).get(blobPath(index.descriptor.digest))).toEqual(Buffer.from(index.bytes));
+    const [docker, ...others] = await documentIn(archive, "manifest.json");
+    expect([docker.Config, docker.RepoTags, others]).toEqual([blobPath(id), [name], []]);
     const one = await collect(await room.images.save([name], [armPlatform]), 1 << 24);
-    expect(await platforms(one)).toEqual(["arm64"]);
+    expect(await listed(one)).toEqual([arm.manifest.descriptor.digest]);
     await using fresh = await ImageRoom.open();
-    await fresh.images.load(streamOf(await save(room, name)));
-    expect((await fresh.images.get(name)).id).toBe(id);
+    await fresh.images.load(streamOf(archive));
+    const { id: own, repoDigests } = await fresh.images.inspect(name);
+    expect([own, repoDigests]).toEqual([id, [`${room.registry.host}/app@${index.descriptor.digest}`]]);
     expect((await fresh.images.get(name, armPlatform)).id).toBe(arm.config.descriptor.digest);
+    expect(await save(fresh, name)).toEqual(archive);
+  });
+
+  test("lists the index that a single platform came in, and another one once the name has moved", async () => {
+    const arm = imageOf({ platform: { architecture: "arm64" }, layers: [[{ name: "arm", content: "arm" }]] });
+    await using room = await ImageRoom.open();
+    const absent = { os: "linux", architecture: "s390x" };
+    const [ofImage, ofArm] = [image, arm].map((one, at) =>
+      indexOf([
+        { image: one, platform: { os: "linux", architecture: at === 0 ? "amd64" : "arm64" } },
+        { image: other, platform: absent },
+      ]),
+    );
+    if (!ofImage || !ofArm) throw new Error("no index");
+    const name = `${room.registry.host}/app:v1`;
+    const listed = async () =>
+      (await documentIn(await save(room, name), "index.json")).manifests.map(({ digest }: Descriptor) => digest);
+    for (const one of [image, arm]) room.registry.push("app", "any", one);
+    room.registry.pushDocument("app", "v1", ofImage);
+    await room.images.pull(parseReference(name));
+    expect(await listed()).toEqual([ofImage.descriptor.digest]);
+    room.registry.pushDocument("app", "v1", ofArm); // the name moves on, and one platform stays behind
+    await room.images.pull(parseReference(name), { platform: { os: "linux", architecture: "arm64" } });
+    expect(await listed()).toEqual([ofArm.descriptor.digest]);
   });
 
   test("fails at its end when a raw tar is damaged, and before its beginning when the configuration is", async () => {
