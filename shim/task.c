@@ -41,7 +41,7 @@ op_io_priority (struct run *, int, char **argv)
   uint64_t class, level;
   if (parse_number (argv[0], IOPRIO_CLASS_IDLE, &class) < 0 || parse_number (argv[1], 7, &level) < 0)
     return -EINVAL;
-  return checked ((int) syscall (SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE (class, level)));
+  return checked ((int) syscall (SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE ((int) class, (int) level)));
 }
 
 /* As the kernel has it; its header and the C library's define struct sched_param both. Source: sched_setattr(2). */
