@@ -23,27 +23,34 @@ queue_trim (struct queue *queue)
 }
 
 int
-queue_add (struct queue *queue, const void *data, size_t size)
+queue_reserve (struct queue *queue, size_t size)
 {
-  if (size == 0)
+  if (queue->end + size <= queue->room)
     return 0;
-  if (queue->end + size > queue->room && queue->start > 0)
+  if (queue->start > 0)
     {
       memmove (queue->data, queue->data + queue->start, queue_size (queue));
       queue->end -= queue->start;
       queue->start = 0;
     }
-  if (queue->end + size > queue->room)
-    {
-      size_t room = queue->room == 0 ? 512 : queue->room;
-      while (room < queue->end + size)
-        room *= 2;
-      char *grown = realloc (queue->data, room);
-      if (grown == NULL)
-        return -ENOMEM;
-      queue->data = grown;
-      queue->room = room;
-    }
+  size_t room = queue->room == 0 ? 512 : queue->room;
+  while (room < queue->end + size)
+    room *= 2;
+  char *grown = room == queue->room ? queue->data : realloc (queue->data, room);
+  if (grown == NULL)
+    return -ENOMEM;
+  queue->data = grown;
+  queue->room = room;
+  return 0;
+}
+
+int
+queue_add (struct queue *queue, const void *data, size_t size)
+{
+  if (size == 0)
+    return 0;
+  if (queue_reserve (queue, size) < 0)
+    return -ENOMEM;
   memcpy (queue->data + queue->end, data, size);
   queue->end += size;
   return 0;

@@ -3,7 +3,7 @@
 #include "shim.h"
 #include <time.h>
 
-enum { PART_LIMIT = 16 << 10, BATCH_SIZE = 64 << 10 };
+enum { PART_LIMIT = 16 << 10, BATCH_SIZE = 256 << 10, PAGE = 4096 };
 
 struct line
 {
@@ -18,6 +18,7 @@ struct log
   int fd;
   char *path;
   char *attributes; /* goes into every entry, as `"attrs":{…},`; may be empty */
+  size_t attributes_size;
   uint64_t max_size, size;
   int max_file;
   bool numbered;
@@ -25,6 +26,9 @@ struct log
   unsigned int changes; /* since the last flush */
   struct line lines[2]; /* stdout, stderr */
   struct queue out;     /* entries not yet written */
+  struct timespec time_of;
+  char time[64]; /* time_of, as text */
+  size_t time_bytes;
 };
 
 static int
@@ -43,6 +47,7 @@ log_open (const char *path, uint64_t max_size, int max_file, const char *attribu
   *error = -ENOMEM;
   if (log == NULL || (log->path = strdup (path)) == NULL || (log->attributes = strdup (attributes)) == NULL)
     return NULL;
+  log->attributes_size = strlen (attributes);
   log->max_size = max_size;
   log->max_file = max_file;
   log->numbered = numbered;
@@ -57,6 +62,16 @@ mend (struct log *log, size_t torn)
   struct stat info;
   if (torn > 0 && fstat (log->fd, &info) == 0 && ftruncate (log->fd, info.st_size - (off_t) torn) == 0)
     log->size -= torn;
+}
+
+/* Gathers from where bytes lie in their pages as they will in the file's: between places that differ in that some processors copy at a third of
+ * the speed. */
+static void
+align (const struct log *log, struct queue *empty)
+{
+  size_t start = (log->size - (uintptr_t) empty->data) % PAGE;
+  if (start < empty->room)
+    empty->start = empty->end = start;
 }
 
 /* A disk that takes no more loses entries, always whole ones; it must not stop the container. */
@@ -84,6 +99,7 @@ write_out (struct log *log)
       log->size += (size_t) done;
       queue_take (&log->out, (size_t) done);
     }
+  align (log, &log->out);
 }
 
 /* With one file the old text is dropped. A disk that is full may keep us from a new file: see write_out. */
@@ -97,75 +113,6 @@ rotate (struct log *log)
     close (log->fd);
   open_file (log, O_TRUNC);
   log->changes |= LOG_GROWN | LOG_ROTATED;
-}
-
-/* @return the length of the UTF-8 sequence at TEXT, 0 when it is none. Source: RFC 3629, section 4. */
-static size_t
-utf8_length (const unsigned char *text, size_t size)
-{
-  unsigned char first = text[0];
-  size_t length = first >= 0xc2 && first <= 0xdf ? 2 : (first & 0xf0) == 0xe0 ? 3 : first >= 0xf0 && first <= 0xf4 ? 4 : 0;
-  if (length == 0 || size < length)
-    return 0;
-  unsigned char low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
-  unsigned char high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
-  if (text[1] < low || text[1] > high)
-    return 0;
-  for (size_t i = 2; i < length; i++)
-    if ((text[i] & 0xc0) != 0x80)
-      return 0;
-  return length;
-}
-
-/* How many bytes at TEXT stand for themselves in JSON. */
-static size_t
-plain_length (const unsigned char *text, size_t size)
-{
-  size_t at = 0;
-  while (at < size)
-    {
-      unsigned char c = text[at];
-      if (c < 0x20 || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&')
-        break;
-      size_t length = c < 0x80 ? 1 : utf8_length (text + at, size - at);
-      /* U+2028 and U+2029 end lines in JavaScript */
-      if (length == 0 || (c == 0xe2 && text[at + 1] == 0x80 && (text[at + 2] | 1) == 0xa9))
-        break;
-      at += length;
-    }
-  return at;
-}
-
-static void
-add_json (struct queue *out, const unsigned char *text, size_t size)
-{
-  while (size > 0)
-    {
-      char escape[8];
-      size_t length = plain_length (text, size);
-      queue_add (out, text, length);
-      text += length;
-      size -= length;
-      if (size == 0)
-        return;
-      length = 1;
-      if (*text == '"' || *text == '\\')
-        snprintf (escape, sizeof escape, "\\%c", *text);
-      else if (*text == '\n' || *text == '\r')
-        snprintf (escape, sizeof escape, "\\%c", *text == '\n' ? 'n' : 'r');
-      else if (*text < 0x80)
-        snprintf (escape, sizeof escape, "\\u%04x", *text);
-      else if (utf8_length (text, size) == 3)
-        {
-          snprintf (escape, sizeof escape, "\\u20%02x", text[2] & 0x3f);
-          length = 3;
-        }
-      else
-        snprintf (escape, sizeof escape, "\\ufffd");
-      queue_add (out, escape, strlen (escape));
-      text += length;
-      size -= length;
-    }
 }
 
 /* As Go's RFC3339Nano: no zeros at the end of the fraction, and no fraction of zero. */
@@ -184,26 +131,50 @@ format_time (char *text, size_t size, const struct timespec *at)
   return length + snprintf (text + length, size - (size_t) length, "Z");
 }
 
+/* The time of an entry, which most share with the one before: all that came with one read. */
+static void
+set_time (struct log *log, const struct timespec *at)
+{
+  if (log->time_bytes > 0 && at->tv_sec == log->time_of.tv_sec && at->tv_nsec == log->time_of.tv_nsec)
+    return;
+  log->time_of = *at;
+  log->time_bytes = (size_t) format_time (log->time, sizeof log->time, at);
+}
+
+static char *
+put (char *out, const char *text, size_t size)
+{
+  memcpy (out, text, size);
+  return out + size;
+}
+
+/* The parts of an entry that are not its own, and its number. */
+enum { FRAME_SIZE = 128 };
+
+/* Without memory it is lost, whole. */
 static void
 add_entry (struct log *log, int stream, const char *text, size_t size, bool newline, const struct timespec *at)
 {
-  char tail[128], time[64];
-  format_time (time, sizeof time, at);
+  static const char begin[] = "{\"log\":\"", out_key[] = "\",\"stream\":\"stdout\",", err_key[] = "\",\"stream\":\"stderr\",",
+                    time_key[] = "\"time\":\"", end[] = "\"}\n";
   if (log->max_size > 0 && log->size + queue_size (&log->out) >= log->max_size)
     rotate (log);
-  queue_add (&log->out, "{\"log\":\"", 8);
-  add_json (&log->out, (const unsigned char *) text, size);
-  int length = snprintf (tail, sizeof tail, "%s\",\"stream\":\"%s\",", newline ? "\\n" : "", stream == 1 ? "stdout" : "stderr");
-  queue_add (&log->out, tail, (size_t) length);
-  queue_add (&log->out, log->attributes, strlen (log->attributes));
+  set_time (log, at);
   log->entries++;
+  if (queue_reserve (&log->out, JSON_EXPANSION * size + JSON_SLACK + log->attributes_size + FRAME_SIZE + sizeof log->time) < 0)
+    return;
+  char *to = log->out.data + log->out.end;
+  to = put (to, begin, sizeof begin - 1);
+  to = json_text (to, text, size);
+  to = put (to, "\\n", newline ? 2 : 0);
+  to = put (to, stream == 1 ? out_key : err_key, sizeof out_key - 1);
+  to = put (to, log->attributes, log->attributes_size);
   if (log->numbered)
-    {
-      length = snprintf (tail, sizeof tail, "\"n\":%llu,", (unsigned long long) log->entries);
-      queue_add (&log->out, tail, (size_t) length);
-    }
-  length = snprintf (tail, sizeof tail, "\"time\":\"%s\"}\n", time);
-  queue_add (&log->out, tail, (size_t) length);
+    to += sprintf (to, "\"n\":%llu,", (unsigned long long) log->entries);
+  to = put (to, time_key, sizeof time_key - 1);
+  to = put (to, log->time, log->time_bytes);
+  to = put (to, end, sizeof end - 1);
+  log->out.end = (size_t) (to - log->out.data);
   if (queue_size (&log->out) >= BATCH_SIZE)
     write_out (log);
 }

@@ -14,6 +14,7 @@
  *   runtime.c a process that an OCI runtime makes
  *   copy.c    a directory's content       task.c    scheduling, labels, mappings
  *   log.c     the json-file log           rotate.c  its older files
+ *   json.c    text in JSON
  *   init.c    docker-init
  */
 #pragma once
@@ -152,6 +153,13 @@ enum { LOG_GROWN = 1, LOG_ROTATED = 2 };
 unsigned int log_flush (struct log *log);
 void log_trim (struct log *log);
 
+/* --- json.c --- */
+
+/* One byte becomes JSON_EXPANSION at most, and so many more may be written and mean nothing. */
+enum { JSON_EXPANSION = 6, JSON_SLACK = 16 };
+/* Writes TEXT for a place between quotes at OUT. @return its end */
+char *json_text (char *out, const char *text, size_t size);
+
 /* --- rotate.c --- */
 
 int rotate_files (const char *path, int count);
@@ -162,6 +170,8 @@ int rotate_files (const char *path, int count);
 struct queue { char *data; size_t start, end, room; };
 /* Gives the memory of an empty queue back. */
 void queue_trim (struct queue *queue);
+/* Makes room for SIZE more bytes at the end. */
+int queue_reserve (struct queue *queue, size_t size);
 int queue_add (struct queue *queue, const void *data, size_t size);
 void queue_take (struct queue *queue, size_t size);
 static inline size_t queue_size (const struct queue *queue) { return queue->end - queue->start; }

@@ -11,6 +11,35 @@ is_blocked (const struct watch *watch)
   return false;
 }
 
+bool
+is_gathering (const struct watch *watch)
+{
+  return watch->phase != EXITED && watch->flow.resume > 0 && now_us () < watch->flow.resume;
+}
+
+/* A program that prints line by line would wake us, the daemon and the client for each. When it prints so fast that nobody can be waiting for
+ * one of them, they come together. What a terminal holds is too little for that. */
+static void
+pace (struct watch *watch, int stream, size_t size)
+{
+  struct flow *flow = &watch->flow;
+  int64_t now = now_us ();
+  if (size == CHUNK_SIZE || is_pty (watch))
+    return;
+  if (now - flow->since > HASTE_US)
+    {
+      flow->since = now;
+      flow->pieces = 0;
+    }
+  if (now >= flow->flood_until && ++flow->pieces == PIECES)
+    {
+      flow->flood_until = now + FLOOD_US;
+      fcntl (watch->out[stream], F_SETPIPE_SZ, PIPE_SIZE);
+    }
+  if (now < flow->flood_until)
+    flow->resume = now + GATHER_US;
+}
+
 static void
 end_output (struct watch *watch, int stream)
 {
@@ -37,6 +66,7 @@ read_output (struct watch *watch, int stream)
   for (struct client *client = watch->clients; client != NULL; client = client->next)
     if (client->role == ROLE_ATTACH && !client->gone)
       client_output (client, stream, !is_pty (watch), watch->chunk, (size_t) size);
+  pace (watch, stream, (size_t) size);
 }
 
 void

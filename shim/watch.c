@@ -5,11 +5,11 @@
 #include <sys/wait.h>
 
 int64_t
-now_ms (void)
+now_us (void)
 {
   struct timespec now;
   clock_gettime (CLOCK_MONOTONIC, &now);
-  return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+  return now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
 /* --- the daemon, until `started` --- */
@@ -136,15 +136,15 @@ enum { AT_DAEMON, AT_CHANNEL, AT_PIDFD, AT_LISTENER, AT_STDOUT, AT_STDERR, AT_ST
 static nfds_t
 fill_table (const struct watch *watch, struct pollfd *table)
 {
-  bool blocked = is_blocked (watch);
+  bool closed = is_blocked (watch) || is_gathering (watch);
   bool pending = queue_size (&watch->input) > 0 || watch->in_ending;
   nfds_t count = FIXED;
   table[AT_DAEMON] = (struct pollfd){ .fd = watch->phase < STARTED && !watch->released ? 0 : -1, .events = POLLIN };
   table[AT_CHANNEL] = (struct pollfd){ .fd = watch->channel, .events = POLLIN };
   table[AT_PIDFD] = (struct pollfd){ .fd = watch->pidfd, .events = POLLIN };
   table[AT_LISTENER] = (struct pollfd){ .fd = watch->listener, .events = POLLIN };
-  table[AT_STDOUT] = (struct pollfd){ .fd = blocked ? -1 : watch->out[1], .events = POLLIN };
-  table[AT_STDERR] = (struct pollfd){ .fd = blocked ? -1 : watch->out[2], .events = POLLIN };
+  table[AT_STDOUT] = (struct pollfd){ .fd = closed ? -1 : watch->out[1], .events = POLLIN };
+  table[AT_STDERR] = (struct pollfd){ .fd = closed ? -1 : watch->out[2], .events = POLLIN };
   table[AT_STDIN] = (struct pollfd){ .fd = pending ? watch->in : -1, .events = POLLOUT };
   for (const struct client *client = watch->clients; client != NULL && count < FIXED + CLIENTS_LIMIT; client = client->next)
     {
@@ -194,13 +194,25 @@ trim (struct watch *watch)
     queue_trim (&client->out);
 }
 
-static int
+/* @return microseconds; -1 for ever */
+static int64_t
 timeout_of (const struct watch *watch)
 {
-  if (watch->phase != EXITED)
-    return watch->chunk == NULL ? -1 : IDLE_MS;
-  int64_t left = watch->deadline - now_ms ();
-  return left > 0 ? (int) left : 0;
+  int64_t left = watch->chunk == NULL ? -1 : IDLE_MS * 1000;
+  if (watch->phase == EXITED)
+    left = watch->deadline * 1000 - now_us ();
+  else if (is_gathering (watch))
+    left = watch->flow.resume - now_us ();
+  else
+    return left;
+  return left > 0 ? left : 0;
+}
+
+static int
+wait_for (struct pollfd *table, nfds_t count, int64_t timeout_us)
+{
+  struct timespec timeout = { timeout_us / 1000000, timeout_us % 1000000 * 1000 };
+  return ppoll (table, count, timeout_us < 0 ? NULL : &timeout, NULL);
 }
 
 static bool
@@ -215,10 +227,11 @@ turn (struct watch *watch)
 {
   struct pollfd table[FIXED + CLIENTS_LIMIT];
   nfds_t count = fill_table (watch, table);
-  int ready = poll (table, count, timeout_of (watch));
+  int64_t timeout = timeout_of (watch);
+  int ready = wait_for (table, count, timeout);
   if (ready < 0)
     return 0; /* EINTR */
-  if (ready == 0)
+  if (ready == 0 && timeout >= IDLE_MS * 1000)
     trim (watch);
   int code = table[AT_CHANNEL].revents != 0 ? hear_child (watch) : 0;
   if (code != 0)

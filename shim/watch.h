@@ -5,17 +5,31 @@
 
 enum
 {
-  CHUNK_SIZE = 64 << 10,  /* read at once: what a pipe holds */
+  CHUNK_SIZE = 128 << 10,  /* read at once: what a pipe holds */
   STDIN_LIMIT = 64 << 10, /* of input that the container has not taken */
   CLIENT_LIMIT = 1 << 20, /* of output that a client has not taken; past it the container waits */
-  GRACE_SIZE = 256 << 10, /* more than that at the end, for what lies in the pipes already */
   GRACE_MS = 2000,        /* for output after the exit, when someone outside holds a pipe open. As Docker. */
   FLUSH_MS = 600 * 1000,  /* for a client that takes nothing of its last output */
   IDLE_MS = 500,          /* then memory goes back */
+  PIECES = 8,             /* reads of less than a chunk … */
+  HASTE_US = 1000,        /* … in so short a time: it is a flood, for now … */
+  FLOOD_US = 10 * 1000,   /* … that is, for so long, and its output is gathered … */
+  GATHER_US = 1000,        /* … for so long before each read … */
+  PIPE_SIZE = 256 << 10,  /* … in pipes of this size, so that the container need not stop meanwhile */
+  GRACE_SIZE = 2 * PIPE_SIZE + CHUNK_SIZE, /* more than CLIENT_LIMIT at the end, for what lies in the pipes already */
   CLIENTS_LIMIT = 256,
 };
 
 enum phase { BUILDING, READY, STARTED, EXITED };
+
+/* How output comes. Monotonic microseconds. */
+struct flow
+{
+  int64_t since; /* pieces are counted from then on */
+  int pieces;
+  int64_t flood_until;
+  int64_t resume; /* nothing is read before */
+};
 
 struct watch
 {
@@ -36,6 +50,7 @@ struct watch
   struct queue input;
   struct client *clients;
   char *chunk;
+  struct flow flow;
   siginfo_t ended;
   struct timespec ended_at;
   int64_t deadline; /* monotonic ms */
@@ -55,7 +70,8 @@ close_fd (int *fd)
   *fd = -1;
 }
 
-int64_t now_ms (void);
+int64_t now_us (void);
+static inline int64_t now_ms (void) { return now_us () / 1000; }
 
 /* --- rundir.c --- */
 
@@ -67,6 +83,7 @@ int listen_at (const struct rundir *dir, const char *name);
 /* --- stdio.c --- */
 
 bool is_blocked (const struct watch *watch);
+bool is_gathering (const struct watch *watch);
 void read_output (struct watch *watch, int stream);
 void write_input (struct watch *watch);
 

@@ -81,6 +81,18 @@ test.each([
   expect(readFileSync(path, "utf8")).toStartWith(`{"log":"${want}","stream":"stdout",`);
 });
 
+test("entries escape what has to be at any place of a line, and nothing else", async () => {
+  await using box = await makeBox();
+  const odd = ['"', "\\", "<", ">", "&", "\x00", "\x1f", "\x7f", "ä", "€", "\u2028", "\u{10ffff}", "\ufffd"];
+  const lines = odd.flatMap((one) =>
+    Array.from({ length: 36 }, (_, at) => `${"p".repeat(at)}${one}${"s".repeat((at * 7) % 36)}\n`),
+  );
+  const path = await logged(box, "busybox cat /in", {}, Buffer.from(lines.join("")));
+  expect(entriesOf(path).map(({ log }) => log)).toEqual(lines);
+  const escaped = readFileSync(path, "utf8").match(/\\(u[0-9a-f]{4}|["\\])/g) ?? [];
+  expect(escaped.length).toBe(36 * 8); // of the odd ones, those that Go escapes
+});
+
 test("entries of random bytes say what a UTF-8 decoder says", async () => {
   await using box = await makeBox();
   const input = Buffer.from(crypto.getRandomValues(new Uint8Array(60_000)));

@@ -64,6 +64,17 @@ test("stdout and stderr keep their bytes apart when both flow", async () => {
   expect(result.stderr).toBe(numbers(20000));
 });
 
+test("a flood of lines comes in few frames", async () => {
+  await using box = await makeBox();
+  const task = await create(box, "i=0; while [ $i -lt 30000 ]; do i=$((i+1)); echo $i; done"); // a write for each
+  const output = readAll(await task.attach(OUTPUT));
+  await task.go();
+  const bytes = await output;
+  const { stdout } = unframe(bytes);
+  expect(stdout.toString()).toBe(numbers(30000));
+  expect((bytes.length - stdout.length) / 8).toBeLessThan(3000);
+});
+
 test("every client gets all output", async () => {
   await using box = await makeBox();
   const task = await create(box, "busybox seq 50000");
