@@ -74,14 +74,32 @@ export const failed = ({ method, url }: Pick<Request, "method" | "url">, reason:
 
 const portOf = (url: URL): string => url.port || (url.protocol === "https:" ? "443" : "80");
 
+/** Why a certificate does not do. Source of the codes: OpenSSL, verify(1), and Node's tls.checkServerIdentity. */
+const DISTRUST: readonly { readonly codes: readonly string[]; readonly why: (url: URL) => string }[] = [
+  {
+    codes: [
+      ...["DEPTH_ZERO_SELF_SIGNED_CERT", "SELF_SIGNED_CERT_IN_CHAIN", "UNABLE_TO_VERIFY_LEAF_SIGNATURE"],
+      ...["UNABLE_TO_GET_ISSUER_CERT", "UNABLE_TO_GET_ISSUER_CERT_LOCALLY"],
+    ],
+    why: () => "certificate signed by unknown authority",
+  },
+  { codes: ["ERR_TLS_CERT_ALTNAME_INVALID"], why: ({ hostname }) => `certificate is not valid for ${hostname}` },
+  {
+    codes: ["CERT_HAS_EXPIRED", "CERT_NOT_YET_VALID"],
+    why: () => "certificate has expired or is not yet valid",
+  },
+];
+
 function reasonOf(error: unknown, url: URL): string {
   if (hasCode(error, "ECONNREFUSED", "ConnectionRefused"))
     return `dial tcp ${url.hostname}:${portOf(url)}: connect: connection refused`;
   if (hasCode(error, "ENOTFOUND", "EAI_AGAIN")) return `dial tcp: lookup ${url.hostname}: no such host`;
   if (hasCode(error, "ECONNRESET", "EPIPE", "ConnectionClosed")) return "EOF";
-  if (hasCode(error, "EPROTO")) return "tls: first record does not look like a TLS handshake";
-  if (hasCode(error, "DEPTH_ZERO_SELF_SIGNED_CERT", "SELF_SIGNED_CERT_IN_CHAIN", "UNABLE_TO_VERIFY_LEAF_SIGNATURE"))
-    return "tls: failed to verify certificate: x509: certificate signed by unknown authority";
+  // Bun tells no more of what the other side said.
+  if (hasCode(error, "EPROTO"))
+    return "tls: first record does not look like a TLS handshake, or the registry wants another client certificate";
+  const distrust = DISTRUST.find(({ codes }) => hasCode(error, ...codes));
+  if (distrust) return `tls: failed to verify certificate: x509: ${distrust.why(url)}`;
   return messageOf(error);
 }
 

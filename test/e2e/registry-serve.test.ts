@@ -1,9 +1,12 @@
 /** This engine as a registry: judged by the docker command, by skopeo, and by another engine that pulls from it. */
 
 import { describe, expect, test } from "bun:test";
-import { mkdir } from "node:fs/promises";
+import { randomBytes } from "node:crypto";
+import { copyFile, mkdir } from "node:fs/promises";
 import { imageOf, indexOf } from "../../fixture/image.ts";
 import { FakeRegistry } from "../fake/registry.ts";
+import { dockerArchive } from "../support/archive.ts";
+import { makeCertificate } from "../support/authority.ts";
 import { busyboxImage } from "../support/busybox.ts";
 import { TestDaemon } from "../support/daemon.ts";
 import { e2e } from "../support/e2e.ts";
@@ -79,6 +82,25 @@ e2e("registry serve", (engine) => {
 
   describe.skipIf(!skopeo)("with skopeo", () => {
     const tool = (...args: readonly string[]) => run(skopeo ?? "skopeo", "--insecure-policy", ...args);
+
+    test("TLS is spoken with whoever trusts its certificate, in both directions", async () => {
+      const [{ path: folder }, trusted] = [engine.daemon.folder, engine.daemon.path("trusted")];
+      const authority = await makeCertificate(folder, "authority");
+      const { cert, key } = await makeCertificate(folder, "served", ["IP:127.0.0.1"], authority);
+      await mkdir(trusted);
+      await copyFile(authority.cert, engine.daemon.path("trusted/ca.crt"));
+      await using registry = await serve("--tls-cert", cert, "--tls-key", key);
+      const image = imageOf({ layers: [[{ name: "large", content: randomBytes(8 << 20) }]] }); // more than a pipe or two
+      const archive = engine.daemon.path("large.tar");
+      await Bun.write(archive, dockerArchive([{ image, tags: ["large:1"] }]));
+      const target = `docker://${registry.host}/large:1`;
+      await expect(tool("copy", `docker-archive:${archive}`, target)).rejects.toThrow("unknown authority");
+      await tool("copy", `--dest-cert-dir=${trusted}`, `docker-archive:${archive}`, target);
+      expect(await ok("image", "inspect", "--format", "{{.Id}}", "large:1")).toBe(image.config.descriptor.digest);
+      await mkdir(engine.daemon.path("back"));
+      await tool("copy", `--src-cert-dir=${trusted}`, target, `dir:${engine.daemon.path("back")}`);
+      await ok("pull", "-q", `${registry.host}/large:1`); // loopback may show any certificate
+    });
 
     test("copies go in and out by digest, in every form, indexes whole", async () => {
       await using registry = await serve();

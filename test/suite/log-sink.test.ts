@@ -9,6 +9,7 @@ import { fluentdLog } from "../../src/log/sink-fluentd.ts";
 import { gelfLog } from "../../src/log/sink-gelf.ts";
 import { journaldLog } from "../../src/log/sink-journald.ts";
 import { syslogLog } from "../../src/log/sink-syslog.ts";
+import { makeCertificate } from "../support/authority.ts";
 import { StreamCollector, type StreamOptions } from "../support/collectors.ts";
 import { type Folder, makeFolder } from "../support/folder.ts";
 import { entryOf, range, SUBJECT } from "../support/log-entries.ts";
@@ -34,24 +35,21 @@ const path = (name: string): string => join(folder?.path ?? "", name);
 
 beforeAll(async () => {
   folder = await makeFolder();
-  const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "1"];
-  const files = ["-keyout", path("key.pem"), "-out", path("cert.pem")];
-  const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-  await Bun.spawn(["openssl", "req", "-x509", ...curve, ...subject, ...files], { stderr: "ignore" }).exited;
+  await makeCertificate(folder.path, "localhost", ["IP:127.0.0.1"]);
 });
 afterAll(() => folder?.[Symbol.asyncDispose]());
 
 async function collectorFor({ transport }: Case, options: StreamOptions = {}): Promise<StreamCollector> {
   if (transport === "unix") return new StreamCollector({ ...options, unix: path(`${crypto.randomUUID()}.sock`) });
   if (transport === "tcp") return new StreamCollector(options);
-  const [cert, key] = await Promise.all(["cert.pem", "key.pem"].map((name) => Bun.file(path(name)).text()));
+  const [cert, key] = await Promise.all(["localhost.crt", "localhost.key"].map((name) => Bun.file(path(name)).text()));
   return new StreamCollector({ ...options, tls: { cert: cert ?? "", key: key ?? "" } });
 }
 
 function sinkFor({ driver, transport }: Case, collector: StreamCollector, more: LogOptions = {}): LogSink {
   const scheme = transport === "tls" && driver === "syslog" ? "tcp+tls" : transport;
   const address = collector.unix ? `unix://${collector.unix}` : `${scheme}://127.0.0.1:${collector.port}`;
-  const trust = transport === "tls" ? { [`${driver}-tls-ca-cert`]: path("cert.pem") } : {};
+  const trust = transport === "tls" ? { [`${driver}-tls-ca-cert`]: path("localhost.crt") } : {};
   const sink = DRIVERS[driver].sink?.({ [`${driver}-address`]: address, ...trust, ...more }, SUBJECT);
   if (!sink) throw new Error(`${driver} sends nothing`);
   return sink;

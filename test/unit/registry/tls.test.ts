@@ -1,28 +1,20 @@
 import { expect, test } from "bun:test";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { imageOf } from "../../../fixture/image.ts";
 import { parseReference } from "../../../src/base/reference.ts";
 import { DistributionRegistry } from "../../../src/registry/distribution.ts";
 import { Proxies } from "../../../src/registry/proxies.ts";
 import { defaultLimits, Transport } from "../../../src/registry/transport.ts";
+import { makeCertificate } from "../../support/authority.ts";
 import { failureOf } from "../../support/errors.ts";
+import { makeFolder } from "../../support/folder.ts";
 import { impatient } from "../../support/images.ts";
 
 const image = imageOf();
 
 /** A registry of one manifest that shows a certificate nobody signed. */
-async function selfSigned(): Promise<{ port: number } & AsyncDisposable> {
-  const folder = await mkdtemp(join(tmpdir(), "bosun-tls-"));
-  const [key, cert] = [join(folder, "key.pem"), join(folder, "cert.pem")];
-  const subject = ["-subj", "/CN=localhost", "-days", "1", "-keyout", key, "-out", cert];
-  await Bun.spawn(
-    ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", ...subject],
-    {
-      stderr: "ignore",
-    },
-  ).exited;
+async function selfSigned(): Promise<{ port: number; cert: string } & AsyncDisposable> {
+  const folder = await makeFolder();
+  const { cert, key } = await makeCertificate(folder.path, "localhost", ["DNS:localhost"]);
   const server = Bun.serve({
     port: 0,
     hostname: "127.0.0.1",
@@ -36,9 +28,10 @@ async function selfSigned(): Promise<{ port: number } & AsyncDisposable> {
   });
   return {
     port: server.port ?? 0,
+    cert: await Bun.file(cert).text(),
     [Symbol.asyncDispose]: async () => {
       await server.stop(true);
-      await rm(folder, { recursive: true, force: true });
+      await folder[Symbol.asyncDispose]();
     },
   };
 }
@@ -50,12 +43,15 @@ test("a registry on loopback may speak TLS with a certificate that nobody signed
   expect(descriptor.digest).toBe(image.manifest.descriptor.digest);
 });
 
-test("such a certificate is refused where the host is not declared insecure", async () => {
+const transport = new Transport({ ...defaultLimits, ...impatient }, "Bosun/test", new Proxies());
+
+test.each<[trust: string, name: string, why: string]>([
+  ["nobody", "localhost", "certificate signed by unknown authority"],
+  ["its own signer", "127.0.0.1", "certificate is not valid for 127.0.0.1"],
+])("who trusts %s refuses it at %s: %s", async (trusted, name, why) => {
   await using server = await selfSigned();
-  const transport = new Transport({ ...defaultLimits, ...impatient }, "Bosun/test", new Proxies());
-  const url = new URL(`https://127.0.0.1:${server.port}/v2/`);
-  const call = () => transport.send({ method: "GET", url, trust: { insecure: false, direct: true } });
-  expect(await failureOf(call)).toBe(
-    `unavailable: Get "${url.href}": tls: failed to verify certificate: x509: certificate signed by unknown authority`,
-  );
+  const url = new URL(`https://${name}:${server.port}/v2/`);
+  const certificates = trusted === "nobody" ? undefined : { ca: [server.cert] };
+  const call = () => transport.send({ method: "GET", url, trust: { insecure: false, direct: true, certificates } });
+  expect(await failureOf(call)).toBe(`unavailable: Get "${url.href}": tls: failed to verify certificate: x509: ${why}`);
 });
