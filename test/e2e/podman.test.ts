@@ -18,7 +18,8 @@ describe.skipIf(!hasPodman)("podman --runtime bosun-runtime", () => {
   const podman = async (...words: readonly string[]): Promise<Ran> => {
     const places = ["root", "runroot", "tmpdir"].flatMap((name) => [`--${name}`, join(folder.path, name)]);
     const settings = ["--cgroup-manager", "cgroupfs", "--events-backend", "none", "--storage-driver", "vfs"];
-    const command = ["podman", ...places, ...settings, "--runtime", OWN_RUNTIME, ...words];
+    const runtime = ["--runtime", OWN_RUNTIME, "--runtime-flag", `root=${join(folder.path, "state")}`];
+    const command = ["podman", ...places, ...settings, ...runtime, ...words];
     const child = Bun.spawn(command, { stdin: Buffer.from("typed\n"), stdout: "pipe", stderr: "pipe" });
     const [stdout, stderr, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
     return { code, stdout, stderr };
