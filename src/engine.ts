@@ -57,6 +57,7 @@ import { gelfLog } from "./log/sink-gelf.ts";
 import { journaldLog } from "./log/sink-journald.ts";
 import { syslogLog } from "./log/sink-syslog.ts";
 import { Metrics } from "./metrics.ts";
+import { Flows } from "./network/conntrack.ts";
 import { defaultBridge } from "./network/default-bridge.ts";
 import { BridgeDriver } from "./network/driver-bridge.ts";
 import { HostDriver } from "./network/driver-host.ts";
@@ -187,6 +188,7 @@ function openNetworks(config: Config, { database, events, records, hostResolv, l
     hairpin: !config.userlandProxy,
     stops: () => forwarding.closed,
     exchange,
+    flows: new Flows(exchange, log),
     hostFilter: new HostFilter({ chain, table, exchange, log }),
   });
   const pools = [...config.addressPools, uniqueLocalPool(engineId(database))];

@@ -4,6 +4,7 @@ import { hasCode, unavailable } from "../base/errors.ts";
 import { Locks } from "../base/lock.ts";
 import { parseCidr } from "./addresses.ts";
 import { bridgeSettings } from "./bridge-options.ts";
+import type { Flows } from "./conntrack.ts";
 import type { Network } from "./driver.ts";
 import {
   type BridgeRules,
@@ -59,6 +60,8 @@ export interface FirewallOptions {
   readonly stops: () => readonly (4 | 6)[];
   /** Netlink's protocol of netfilter. */
   readonly exchange: Exchange;
+  /** Told of what is published; absent where no rules are to be set. */
+  readonly flows?: Pick<Flows, "follow">;
   /** What others have set; absent where no rules are to be set. */
   readonly hostFilter?: HostFilter;
 }
@@ -144,8 +147,10 @@ export class Firewall {
     if (!this.#options.enabled) return [];
     await using _ = await this.#locks.acquire("table");
     const missing = this.missing();
-    if (missing.length > 0) await this.#restore();
-    else await this.#options.hostFilter?.let([...this.#bridges.values()].map(({ bridge }) => bridge));
+    if (missing.length > 0) {
+      await this.#restore();
+      this.#follow([...this.#ports.values()].flat(), []); // what came meanwhile went elsewhere
+    } else await this.#options.hostFilter?.let([...this.#bridges.values()].map(({ bridge }) => bridge));
     return missing;
   }
 
@@ -188,16 +193,20 @@ export class Firewall {
 
   /** Leads packets to a container's ports, to these only from now on. @param owner  names them for `unpublish` */
   async publish(owner: string, rules: readonly PortRule[]): Promise<void> {
-    const before = elementsOf(this.#ports.get(owner) ?? []);
+    const known = this.#ports.get(owner) ?? [];
+    const before = elementsOf(known);
     const after = elementsOf(rules);
     const without = (some: readonly Element[], others: readonly Element[]) => {
-      const known = new Set(others.map(nameOf));
-      return some.filter((one) => !known.has(nameOf(one)));
+      const names = new Set(others.map(nameOf));
+      return some.filter((one) => !names.has(nameOf(one)));
     };
     await this.#change(() => this.#ports.set(owner, rules), {
       remove: without(before, after),
       add: without(after, before),
     });
+    const others = (some: readonly PortRule[], than: readonly PortRule[]) =>
+      some.filter((rule) => !than.some((one) => Bun.deepEquals(one, rule)));
+    this.#follow(others(rules, known), others(known, rules));
   }
 
   /** After a restart of the daemon: what is published is so still, and belongs to what is restored. */
@@ -208,7 +217,13 @@ export class Firewall {
   /** Idempotent. */
   async unpublish(owner: string): Promise<void> {
     const rules = this.#ports.get(owner) ?? [];
-    if (rules.length > 0) await this.#change(() => this.#ports.delete(owner), { remove: elementsOf(rules) });
+    if (rules.length === 0) return;
+    await this.#change(() => this.#ports.delete(owner), { remove: elementsOf(rules) });
+    this.#follow([], rules);
+  }
+
+  #follow(set: readonly PortRule[], gone: readonly PortRule[]): void {
+    if (this.#options.enabled) this.#options.flows?.follow(set, gone);
   }
 
   /** After a restart of the daemon: a container is connected by it still, and it belongs to what is restored. */
