@@ -3,6 +3,7 @@
 import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { toldOf } from "../base/errors.ts";
+import { together } from "../base/together.ts";
 import type { Endpoint } from "../network/driver.ts";
 import type { HostConfig } from "./config.ts";
 import {
@@ -57,13 +58,15 @@ export class Etc {
       "resolv.conf": this.#resolv(host, this.options.isNamed(id)),
     };
     await mkdir(this.options.folderOf(id), { recursive: true });
-    for (const [name, text] of Object.entries(files)) {
-      const path = this.#path(id, name);
-      await writeFile(path, text).catch((error) => {
-        throw toldOf(path, error);
-      });
-      await chmod(path, 0o644);
-    }
+    await together(
+      ...Object.entries(files).map(async ([name, text]) => {
+        const path = this.#path(id, name);
+        await writeFile(path, text).catch((error) => {
+          throw toldOf(path, error);
+        });
+        await chmod(path, 0o644);
+      }),
+    );
   }
 
   #resolv({ dns, dnsSearch, dnsOptions, namespaces }: HostConfig, isNamed: boolean): string {

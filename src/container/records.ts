@@ -5,6 +5,7 @@ import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Digest } from "../base/digest.ts";
 import { conflict, ifMissing, invalid, notFound, toldOf } from "../base/errors.ts";
+import { together } from "../base/together.ts";
 import { type Attachment, plainAttachment } from "../network/attachment.ts";
 import { BARE, type Endpoint } from "../network/driver.ts";
 import type { Publication } from "../network/published-ports.ts";
@@ -210,13 +211,15 @@ export class Records {
   async writeFiles(id: string, documents: Readonly<Record<string, unknown>>): Promise<void> {
     const folder = this.folder(id);
     await mkdir(folder, { recursive: true, mode: 0o710 });
-    for (const [name, document] of Object.entries(documents)) {
-      const unfinished = join(folder, `new-${name}`);
-      await writeFile(unfinished, `${JSON.stringify(document)}\n`, { mode: 0o600 }).catch((error) => {
-        throw toldOf(unfinished, error);
-      });
-      await rename(unfinished, join(folder, name));
-    }
+    await together(
+      ...Object.entries(documents).map(async ([name, document]) => {
+        const unfinished = join(folder, `new-${name}`);
+        await writeFile(unfinished, `${JSON.stringify(document)}\n`, { mode: 0o600 }).catch((error) => {
+          throw toldOf(unfinished, error);
+        });
+        await rename(unfinished, join(folder, name));
+      }),
+    );
   }
 
   /** The row first: a folder without a row is a leftover, which `sweep` removes. */

@@ -1,6 +1,11 @@
-/** What both generations of cgroups have in common: directories, files of one value, and processes that end. */
+/**
+ * What both generations of cgroups have in common: directories, files of one value, and processes that end. All of it is memory of the kernel's,
+ * so most of it is asked for then and there: to hand it to a thread and back takes several times as long, forty times for a container. Only what
+ * may make the kernel work for longer goes to a thread: writing limits that running processes have to be brought under.
+ */
 
-import { mkdir, readdir, readFile, rmdir, writeFile } from "node:fs/promises";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { hasCode, ifMissing, internal, invalid, messageOf, notFound } from "../base/errors.ts";
 
@@ -34,10 +39,11 @@ export function ownPlaces(text: string): ReadonlyMap<string, string> {
 export const directoryIn = (mount: string, own: string, path: string): string =>
   checkPath(path).startsWith("/") ? join(mount, path) : join(mount, own, path);
 
-/** Makes one directory. @returns whether it was missing */
-export async function makeDirectory(path: string): Promise<boolean> {
+/** Makes one directory. @returns whether it was missing. @throws internal */
+export function makeDirectory(path: string): boolean {
+  if (existsSync(path)) return false;
   try {
-    await mkdir(path);
+    mkdirSync(path);
     return true;
   } catch (error) {
     if (hasCode(error, "EEXIST")) return false;
@@ -46,8 +52,13 @@ export async function makeDirectory(path: string): Promise<boolean> {
 }
 
 /** @returns the text without the newline at its end; undefined when there is no such file, or it has nothing to say */
-export const readValue = (directory: string, name: string): Promise<string | undefined> =>
-  readFile(join(directory, name), "utf8").then((text) => text.trimEnd(), ifMissing(undefined, "ENODEV", "EOPNOTSUPP"));
+export async function readValue(directory: string, name: string): Promise<string | undefined> {
+  try {
+    return readFileSync(join(directory, name), "utf8").trimEnd();
+  } catch (error) {
+    return ifMissing(undefined, "ENODEV", "EOPNOTSUPP")(error);
+  }
+}
 
 /** @returns 0 when there is none; undefined means no limit: `max`, `-1` or a number that cannot be met */
 export async function readNumber(directory: string, name: string): Promise<number> {
@@ -73,37 +84,49 @@ export async function readTable(directory: string, name: string): Promise<Record
   );
 }
 
-/** @throws invalid when the kernel refuses the value, notFound when the cgroup is gone */
-export async function writeValue(directory: string, name: string, value: string): Promise<void> {
-  try {
-    await writeFile(join(directory, name), value);
-  } catch (error) {
-    if (hasCode(error, "ENOENT", "ENODEV") && !(await exists(directory)))
-      throw notFound(`no cgroup ${directory}`, { cause: error });
-    const text = `Cannot set ${name} to ${JSON.stringify(value)} in ${directory}: ${messageOf(error)}`;
-    throw invalid(text, { cause: error });
-  }
+function notWritten(directory: string, name: string, value: string, error: unknown): Error {
+  if (hasCode(error, "ENOENT", "ENODEV") && !existsSync(directory))
+    return notFound(`no cgroup ${directory}`, { cause: error });
+  const text = `Cannot set ${name} to ${JSON.stringify(value)} in ${directory}: ${messageOf(error)}`;
+  return invalid(text, { cause: error });
 }
+
+/** Sets a value. @throws invalid when the kernel refuses the value, notFound when the cgroup is gone */
+export type WriteValue = (directory: string, name: string, value: string) => Promise<void>;
+
+/** Of a cgroup that has processes, which may take as long as the kernel needs to bring them under it. */
+export const writeValue: WriteValue = async (directory, name, value) => {
+  await writeFile(join(directory, name), value).catch((error) => {
+    throw notWritten(directory, name, value, error);
+  });
+};
+
+/** Of a cgroup that nothing is in. */
+export const writeNewValue: WriteValue = async (directory, name, value) => {
+  try {
+    writeFileSync(join(directory, name), value);
+  } catch (error) {
+    throw notWritten(directory, name, value, error);
+  }
+};
 
 /** A process moves from one subordinate cgroup to the next while they are listed; a second look costs nothing. */
 export async function processesBelow(directory: string): Promise<number[]> {
   const pids = new Set<number>();
-  for (const inner of [directory, ...(await descendants(directory))])
+  for (const inner of [directory, ...descendants(directory)])
     for (const line of ((await readValue(inner, "cgroup.procs")) ?? "").split("\n")) if (line) pids.add(Number(line));
   return [...pids];
 }
 
-export const exists = (directory: string): Promise<boolean> =>
-  readdir(directory).then(
-    () => true,
-    () => false,
-  );
-
 /** Subordinate cgroups, the outer ones first. */
-async function descendants(directory: string): Promise<string[]> {
-  const entries = await readdir(directory, { withFileTypes: true }).catch(ifMissing([], "ENODEV"));
-  const inner = entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(directory, name));
-  return (await Promise.all(inner.map(async (path) => [path, ...(await descendants(path))]))).flat();
+function descendants(directory: string): string[] {
+  try {
+    const entries = readdirSync(directory, { withFileTypes: true });
+    const inner = entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(directory, name));
+    return inner.flatMap((path) => [path, ...descendants(path)]);
+  } catch (error) {
+    return ifMissing([], "ENODEV")(error);
+  }
 }
 
 /** Sends SIGKILL to all that are in `directory` and below. @returns how many there were */
@@ -118,25 +141,27 @@ export async function killBelow(directory: string): Promise<number> {
   return pids.length;
 }
 
-async function tryRemove(directory: string): Promise<boolean> {
-  for (const path of [...(await descendants(directory)).reverse(), directory])
-    try {
-      await rmdir(path);
-    } catch (error) {
-      if (hasCode(error, "EBUSY", "ENOTEMPTY")) return false;
-      if (!hasCode(error, "ENOENT")) throw error;
-    }
+/** @returns whether it is gone; a process that was killed counts until it is reaped, one below it until it is removed */
+export function removeEmpty(directory: string): boolean {
+  try {
+    rmdirSync(directory);
+  } catch (error) {
+    if (hasCode(error, "EBUSY", "ENOTEMPTY")) return false;
+    if (!hasCode(error, "ENOENT")) throw error;
+  }
   return true;
 }
 
+const removeWithInner = (directory: string): boolean =>
+  [...descendants(directory).reverse(), directory].every(removeEmpty);
+
 /**
- * Removes a cgroup and those below it. A process that was killed counts until it is reaped: v1 has no event for that, so it is asked
- * again until a deadline.
+ * Removes a cgroup and those below it. v1 has no event for the end of the last process, so it is asked again until a deadline.
  * @throws internal
  */
 export async function removeTree(directory: string): Promise<void> {
   const deadline = Date.now() + REMOVE_TIMEOUT_MS;
-  while (!(await tryRemove(directory))) {
+  while (!removeWithInner(directory)) {
     if (Date.now() > deadline) throw internal(`Cannot remove cgroup ${directory}: it does not become empty`);
     await killBelow(directory);
     await Bun.sleep(REMOVE_PAUSE_MS);

@@ -1,6 +1,6 @@
 /** cgroups of the first generation: a tree per controller. A container gets a cgroup of the same path in every tree. */
 
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { internal, invalid, kindOf, notFound } from "../base/errors.ts";
 import { watchExhaustion } from "../base/exhaustion.ts";
@@ -8,7 +8,6 @@ import type { CgroupFeatures, CgroupLayout, CgroupLimits, CgroupStats, Cgroups, 
 import {
   checkPath,
   directoryIn,
-  exists,
   killBelow,
   lineage,
   makeDirectory,
@@ -18,7 +17,10 @@ import {
   readNumber,
   readTable,
   readValue,
+  removeEmpty,
   removeTree,
+  type WriteValue,
+  writeNewValue,
   writeValue,
 } from "./cgroup-files.ts";
 import { blockFeatures, blockSettings, blockStats, type Has, type Weights, weightsOf } from "./cgroup-v1-disks.ts";
@@ -108,12 +110,12 @@ export class CgroupsV1 implements Cgroups {
     for (const { mount, own } of this.#places)
       for (const each of lineage(checkPath(path))) {
         const directory = directoryIn(mount, own, each);
-        const isNew = await makeDirectory(directory);
+        const isNew = makeDirectory(directory);
         if (isNew && each === path) undo.defer(() => removeTree(directory));
       }
     const cpuset = this.#directory("cpuset", path);
     if (cpuset !== undefined) await this.#inheritCpuset(cpuset);
-    await this.update(path, limits);
+    await this.#set(path, limits, writeNewValue);
     for (const rule of limits.devices ?? []) await this.#setDevice(path, rule);
     undo.move();
     return this.entrances(path);
@@ -126,22 +128,26 @@ export class CgroupsV1 implements Cgroups {
     for (const name of ["cpuset.cpus", "cpuset.mems"]) {
       if (await readValue(directory, name)) continue;
       if (!(await readValue(above, name))) await this.#inheritCpuset(above);
-      await writeValue(directory, name, (await readValue(above, name)) ?? "");
+      await writeNewValue(directory, name, (await readValue(above, name)) ?? "");
     }
   }
 
   async #setDevice(path: string, rule: DeviceRule): Promise<void> {
     const directory = this.#directory("devices", path);
     if (directory !== undefined)
-      await writeValue(directory, rule.allow ? "devices.allow" : "devices.deny", ruleText(rule));
+      await writeNewValue(directory, rule.allow ? "devices.allow" : "devices.deny", ruleText(rule));
   }
 
-  async update(path: string, limits: CgroupLimits): Promise<void> {
+  update(path: string, limits: CgroupLimits): Promise<void> {
+    return this.#set(path, limits, writeValue);
+  }
+
+  async #set(path: string, limits: CgroupLimits, write: WriteValue): Promise<void> {
     const set = async (controller: string, name: string, value: number | string | undefined) => {
       const directory = this.#directory(controller, path);
-      if (value !== undefined && directory !== undefined) await writeValue(directory, name, String(value));
+      if (value !== undefined && directory !== undefined) await write(directory, name, String(value));
     };
-    await this.#setMemory(path, limits);
+    await this.#setMemory(path, limits, write);
     await set("memory", "memory.soft_limit_in_bytes", limits.memoryReservation);
     await set("memory", "memory.swappiness", limits.memorySwappiness);
     await set(
@@ -160,11 +166,11 @@ export class CgroupsV1 implements Cgroups {
     const { pidsLimit } = limits;
     await set("pids", "pids.max", pidsLimit !== undefined && pidsLimit <= 0 ? "max" : pidsLimit);
     for (const { controller, name, value } of limits.files ?? [])
-      await writeValue(this.#mounted(controller, path), name, value);
+      await write(this.#mounted(controller, path), name, value);
   }
 
   /** Memory never exceeds memory with swap, so what grows is set from the outside in, what shrinks from the inside out. */
-  async #setMemory(path: string, { memory, memorySwap }: CgroupLimits): Promise<void> {
+  async #setMemory(path: string, { memory, memorySwap }: CgroupLimits, write: WriteValue): Promise<void> {
     const directory = this.#directory("memory", path);
     if (directory === undefined) return;
     const files: [string, number | undefined][] = [
@@ -174,7 +180,7 @@ export class CgroupsV1 implements Cgroups {
     const now = (await readLimit(directory, "memory.memsw.limit_in_bytes")) ?? Number.POSITIVE_INFINITY;
     const wanted = memorySwap === undefined || memorySwap < 0 ? Number.POSITIVE_INFINITY : memorySwap;
     if (memorySwap !== undefined && wanted > now) files.reverse();
-    for (const [name, value] of files) if (value !== undefined) await writeValue(directory, name, String(value));
+    for (const [name, value] of files) if (value !== undefined) await write(directory, name, String(value));
   }
 
   async entrances(path: string): Promise<readonly string[]> {
@@ -227,7 +233,7 @@ export class CgroupsV1 implements Cgroups {
   }
 
   async stats(path: string): Promise<CgroupStats> {
-    if (!(await exists(this.#anyDirectory(path)))) throw notFound(`no cgroup ${path}`);
+    if (!existsSync(this.#anyDirectory(path))) throw notFound(`no cgroup ${path}`);
     const at = (controller: string) => this.#directory(controller, path) ?? "/nonexistent";
     const ticks = await readTable(at("cpuacct"), "cpuacct.stat");
     const throttling = await readTable(at("cpu"), "cpu.stat");
@@ -262,12 +268,15 @@ export class CgroupsV1 implements Cgroups {
   watchMemory(path: string, onExhausted: () => void): Disposable {
     const directory = this.#directory("memory", path);
     if (directory === undefined) return { [Symbol.dispose]: () => {} };
-    return watchExhaustion(directory, () => void exists(directory).then((isThere) => isThere && onExhausted()));
+    return watchExhaustion(directory, () => {
+      if (existsSync(directory)) onExhausted();
+    });
   }
 
   async remove(path: string): Promise<void> {
-    const directories = this.#directories(path);
-    if (await exists(this.#anyDirectory(path))) await this.kill(path);
-    await Promise.all(directories.map(removeTree));
+    const inUse = this.#directories(path).filter((directory) => !removeEmpty(directory));
+    if (inUse.length === 0) return;
+    await this.kill(path);
+    await Promise.all(inUse.map(removeTree));
   }
 }

@@ -3,7 +3,7 @@
  * device-filter.ts.
  */
 
-import { readdirSync, readFileSync, watch } from "node:fs";
+import { existsSync, readdirSync, readFileSync, watch } from "node:fs";
 import { join } from "node:path";
 import { hasCode, internal, kindOf, notFound } from "../base/errors.ts";
 import { attachDeviceFilter } from "../base/processes.ts";
@@ -11,7 +11,6 @@ import type { BlockLimit, BlockStats, CgroupFeatures, CgroupLimits, CgroupStats,
 import {
   checkPath,
   directoryIn,
-  exists,
   killBelow,
   lineage,
   makeDirectory,
@@ -21,7 +20,10 @@ import {
   readNumber,
   readTable,
   readValue,
+  removeEmpty,
   removeTree,
+  type WriteValue,
+  writeNewValue,
   writeValue,
 } from "./cgroup-files.ts";
 import { deviceFilter } from "./device-filter.ts";
@@ -163,7 +165,7 @@ export class CgroupsV2 implements Cgroups {
     const here = ((await readValue(directory, "cgroup.controllers")) ?? "").split(" ");
     const passed = ((await readValue(directory, "cgroup.subtree_control")) ?? "").split(" ");
     for (const controller of WANTED.filter((name) => here.includes(name) && !passed.includes(name)))
-      await writeValue(directory, "cgroup.subtree_control", `+${controller}`);
+      await writeNewValue(directory, "cgroup.subtree_control", `+${controller}`);
   }
 
   async create(path: string, limits: CgroupLimits): Promise<readonly string[]> {
@@ -171,22 +173,26 @@ export class CgroupsV2 implements Cgroups {
     const directory = this.#directory(path);
     await this.#passOn(this.#mount);
     for (const each of lineage(checkPath(path))) {
-      const isNew = await makeDirectory(this.#directory(each));
+      const isNew = makeDirectory(this.#directory(each));
       if (isNew && each === path) undo.defer(() => removeTree(directory));
       if (each !== path) await this.#passOn(this.#directory(each));
     }
-    await this.update(path, limits);
+    await this.#set(path, limits, writeNewValue);
     if (limits.devices) attachDeviceFilter(directory, deviceFilter(limits.devices));
     undo.move();
     return this.entrances(path);
   }
 
-  async update(path: string, limits: CgroupLimits): Promise<void> {
+  update(path: string, limits: CgroupLimits): Promise<void> {
+    return this.#set(path, limits, writeValue);
+  }
+
+  async #set(path: string, limits: CgroupLimits, write: WriteValue): Promise<void> {
     const directory = this.#directory(path);
     const memoryNow = await readLimit(directory, "memory.max");
     const bfq = (await readValue(directory, "io.bfq.weight")) !== undefined;
-    for (const [name, value] of settings(limits, memoryNow, bfq)) await writeValue(directory, name, value);
-    for (const { name, value } of limits.files ?? []) await writeValue(directory, name, value);
+    for (const [name, value] of settings(limits, memoryNow, bfq)) await write(directory, name, value);
+    for (const { name, value } of limits.files ?? []) await write(directory, name, value);
   }
 
   async entrances(path: string): Promise<readonly string[]> {
@@ -234,7 +240,7 @@ export class CgroupsV2 implements Cgroups {
 
   async stats(path: string): Promise<CgroupStats> {
     const directory = this.#directory(path);
-    if (!(await exists(directory))) throw notFound(`no cgroup ${path}`);
+    if (!existsSync(directory)) throw notFound(`no cgroup ${path}`);
     const cpu = await readTable(directory, "cpu.stat");
     const events = await readTable(directory, "memory.events");
     const ns = (name: string) => (cpu[name] ?? 0) * 1000;
@@ -298,7 +304,9 @@ export class CgroupsV2 implements Cgroups {
   }
 
   async remove(path: string): Promise<void> {
+    const directory = this.#directory(path);
+    if (removeEmpty(directory)) return;
     await this.kill(path);
-    await removeTree(this.#directory(path));
+    await removeTree(directory);
   }
 }

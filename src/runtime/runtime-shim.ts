@@ -3,8 +3,8 @@
  * The program is run from a sealed copy in memory, which all shims share and no container can overwrite.
  */
 
-import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Duplex } from "node:stream";
 import { conflict, hasCode, ifMissing, internal, invalid, kindOf, messageOf, notFound } from "../base/errors.ts";
@@ -17,15 +17,21 @@ import { ask, RequestError, readToEnd } from "./shim-socket.ts";
 
 const SIGKILL = 9;
 
-const textOf = (path: string): Promise<string | undefined> =>
-  readFile(path, "utf8").catch(ifMissing(undefined, "ENOTDIR", "ESRCH"));
+/** Run directories are in memory: what is in them is asked for then and there, for a trip to a thread and back takes several times as long. */
+function textOf(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    return ifMissing(undefined, "ENOTDIR", "ESRCH")(error);
+  }
+}
 
 const REMOVAL_ATTEMPTS = 100;
 
 /** Execs go at the same time as their container, and to Bun's rm a part that vanishes under it means that all is gone. */
-async function removeDirectory(directory: string): Promise<void> {
+function removeDirectory(directory: string): void {
   for (let attempt = 0; attempt < REMOVAL_ATTEMPTS; attempt++) {
-    await rm(directory, { recursive: true, force: true });
+    rmSync(directory, { recursive: true, force: true });
     if (!existsSync(directory)) return;
   }
   throw internal(`Cannot remove ${directory}: something is made in it again and again`);
@@ -37,8 +43,7 @@ type Known = NonNullable<ReturnType<typeof parsePid>>;
 /** Of a task whose shim never got as far as making a process. */
 const NOBODY: Known = { pid: 0, start: "" };
 
-const knownIn = async (directory: string): Promise<Known> =>
-  parsePid((await textOf(join(directory, "pid"))) ?? "") ?? NOBODY;
+const knownIn = (directory: string): Known => parsePid(textOf(join(directory, "pid")) ?? "") ?? NOBODY;
 
 /** Whether a process is the one that was started then. */
 const isRunning = ({ pid, start }: Known): boolean => processStart(pid) === start;
@@ -51,8 +56,8 @@ const isGone = (error: unknown): boolean =>
   (error instanceof RequestError && error.code === "ESRCH");
 
 /** The exit of a task whose shim has ended: as it wrote it down, or, when it vanished, by killing what it left. */
-async function exitOf(directory: string, known: Known): Promise<Exit> {
-  const exit = parseExit((await textOf(join(directory, "exit"))) ?? "");
+function exitOf(directory: string, known: Known): Exit {
+  const exit = parseExit(textOf(join(directory, "exit")) ?? "");
   if (exit) return exit;
   signalKnown(known, SIGKILL);
   return { code: 128 + SIGKILL, signal: SIGKILL, at: new Date() };
@@ -68,7 +73,7 @@ async function awaitExit(directory: string, known: () => Known): Promise<Exit> {
   for (let pause = 1; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
     try {
       const text = await readToEnd(await ask(directory, "wait"));
-      return parseExit(text.replace(/^exit /, "")) ?? (await exitOf(directory, known()));
+      return parseExit(text.replace(/^exit /, "")) ?? exitOf(directory, known());
     } catch (error) {
       if (isGone(error)) return exitOf(directory, known());
       await Bun.sleep(pause);
@@ -99,7 +104,7 @@ class ShimTask implements Task {
     delete this.shim;
     try {
       await shim.go();
-      const now = await knownIn(this.directory);
+      const now = knownIn(this.directory);
       if (now.pid !== NOBODY.pid) this.known = now; // what another runtime has made
     } catch (error) {
       await shim.abandon();
@@ -166,7 +171,7 @@ class ShimTask implements Task {
     const { shim } = this;
     delete this.shim;
     await shim?.abandon();
-    await removeDirectory(this.directory);
+    removeDirectory(this.directory);
   }
 }
 
@@ -197,33 +202,35 @@ export class ShimRuntime implements Runtime {
 
   async create(id: string, plan: Plan): Promise<Task> {
     const directory = this.#directory(id);
-    await this.#makeDirectory(id, directory);
+    this.#makeDirectory(id, directory);
     try {
       const shim = await ShimProcess.start(this.#program, ["run", directory], plan);
       const report = await shim.report();
       if (report.type !== "ready") throw invalid(`Cannot create task ${id}: its plan has no wait`);
-      return new ShimTask(id, await knownIn(directory), directory, shim);
+      return new ShimTask(id, knownIn(directory), directory, shim);
     } catch (error) {
-      await removeDirectory(directory);
+      removeDirectory(directory);
       throw error;
     }
   }
 
   /** The directory of a task that ended and was not deleted is taken over. */
-  async #makeDirectory(id: string, directory: string): Promise<void> {
+  #makeDirectory(id: string, directory: string): void {
     // A task's directory is never made for what joins it: it would be left behind when the task has just ended.
-    if (!id.includes("/")) await mkdir(this.#runRoot, { recursive: true, mode: 0o711 });
-    if ((await textOf(join(directory, "exit"))) !== undefined) await removeDirectory(directory);
-    await mkdir(directory, { mode: 0o700 }).catch((error) => {
+    if (!id.includes("/")) mkdirSync(this.#runRoot, { recursive: true, mode: 0o711 });
+    if (textOf(join(directory, "exit")) !== undefined) removeDirectory(directory);
+    try {
+      mkdirSync(directory, { mode: 0o700 });
+    } catch (error) {
       if (hasCode(error, "EEXIST")) throw conflict(`task ${id} exists already`, { cause: error });
       if (hasCode(error, "ENOENT")) throw notFound(`task ${dirname(id)} has ended`, { cause: error });
       throw error;
-    });
+    }
   }
 
   async find(id: string): Promise<Task | undefined> {
     const directory = this.#directory(id);
-    return existsSync(directory) ? new ShimTask(id, await knownIn(directory), directory) : undefined;
+    return existsSync(directory) ? new ShimTask(id, knownIn(directory), directory) : undefined;
   }
 
   async list(): Promise<readonly string[]> {

@@ -1,6 +1,6 @@
 /** Requests to a running shim: one line on a connection of its own to `<rundir>/shim.sock`. */
 
-import { open } from "node:fs/promises";
+import { closeSync, openSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { constants } from "node:os";
 import { internal } from "../base/errors.ts";
@@ -15,9 +15,11 @@ const { ESRCH } = constants.errno;
 
 /** A path of any length: the socket is named through a descriptor of its directory, since its address holds 107 bytes. */
 async function connectIn(directory: string): Promise<Socket> {
-  await using handle = await open(directory, "r");
-  const socket = connect({ path: `/proc/self/fd/${handle.fd}/shim.sock`, allowHalfOpen: true });
-  await new Promise<void>((resolve, reject) => socket.once("connect", resolve).once("error", reject));
+  const fd = openSync(directory, "r");
+  const socket = connect({ path: `/proc/self/fd/${fd}/shim.sock`, allowHalfOpen: true });
+  await new Promise<void>((resolve, reject) => socket.once("connect", resolve).once("error", reject)).finally(() =>
+    closeSync(fd),
+  );
   socket.removeAllListeners("error");
   socket.on("error", () => socket.destroy()); // a connection that breaks is one that ends
   return socket;

@@ -1,15 +1,12 @@
 /** Directories that come and go whole, and the mounts in them. A name that starts `new-` or `rm-` is unfinished or half gone. */
 
-import { constants, rmdirSync } from "node:fs";
-import { access, readdir, rename } from "node:fs/promises";
+import { rmdirSync } from "node:fs";
+import { readdir, rename } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { hasCode, ifMissing } from "../base/errors.ts";
 import { detachMount } from "../base/mounts.ts";
 import { removeBriefly } from "../base/removal.ts";
 import type { Workers } from "../wasm/workers.ts";
-
-export const exists = (path: string): Promise<boolean> =>
-  access(path, constants.F_OK).then(() => true, ifMissing(false, "ENOTDIR"));
 
 /** @returns names in a directory; none when it is missing */
 export const namesIn = (directory: string): Promise<string[]> => readdir(directory).catch(ifMissing([]));

@@ -8,6 +8,7 @@
  * A directory that starts `new-` or `rm-` is unfinished or half gone, and swept at start.
  */
 
+import { existsSync } from "node:fs";
 import { mkdir, rename, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type Digest, hexOf, isDigest } from "../base/digest.ts";
@@ -16,7 +17,7 @@ import { Locks } from "../base/lock.ts";
 import { mountsBelow } from "../base/mountinfo.ts";
 import type { LayerFormat, UnpackJob } from "../wasm/unpack.ts";
 import type { Workers } from "../wasm/workers.ts";
-import { exists, namesIn, removeTree, removeWhole, sweepUnfinished, unmount } from "./directories.ts";
+import { namesIn, removeTree, removeWhole, sweepUnfinished, unmount } from "./directories.ts";
 import { type LayerFault, layerFault } from "./layer-check.ts";
 import type { Layers, StagedLayer, StageOptions, UnpackOptions } from "./layers.ts";
 import { SETTLED, Settling } from "./settling.ts";
@@ -74,8 +75,8 @@ export class LayerFiles implements Omit<Layers, "removeLayer"> {
     });
   }
 
-  has(diffId: Digest): Promise<boolean> {
-    return exists(this.#layer(diffId));
+  async has(diffId: Digest): Promise<boolean> {
+    return existsSync(this.#layer(diffId));
   }
 
   #layer(diffId: Digest): string {
@@ -159,10 +160,8 @@ export class LayerFiles implements Omit<Layers, "removeLayer"> {
   async directories(diffIds: readonly Digest[]): Promise<readonly string[] | undefined> {
     const mounted = new Set(await this.mountedLayers());
     const layers = await Promise.all(diffIds.map((diffId) => this.layerMount(diffId)));
-    const isThere = await Promise.all(
-      layers.map(({ lower, mount }) => (mount === undefined ? exists(lower) : mounted.has(lower))),
-    );
-    return isThere.every(Boolean) ? layers.map(({ lower }) => lower) : undefined;
+    const areThere = layers.every(({ lower, mount }) => (mount === undefined ? existsSync(lower) : mounted.has(lower)));
+    return areThere ? layers.map(({ lower }) => lower) : undefined;
   }
 
   async layerBytes(diffId: Digest): Promise<number> {
@@ -194,7 +193,7 @@ export class LayerFiles implements Omit<Layers, "removeLayer"> {
   protected async layerMount(diffId: Digest): Promise<{ lower: string; mount?: Mount }> {
     const directory = this.#layer(diffId);
     const index = join(directory, "erofs");
-    if (!(await exists(index))) return { lower: join(directory, "fs") };
+    if (!existsSync(index)) return { lower: join(directory, "fs") };
     const target = join(this.#mounts, hexOf(diffId));
     return { lower: target, mount: { type: "layer", index, device: join(directory, "tar"), target } };
   }
@@ -228,7 +227,7 @@ export class LayerFiles implements Omit<Layers, "removeLayer"> {
     await sweepUnfinished(this.options.workers, this.#layers);
     const unsettled: Digest[] = [];
     for await (const diffId of this.listLayers())
-      if (!(await exists(join(this.#layer(diffId), SETTLED)))) unsettled.push(diffId);
+      if (!existsSync(join(this.#layer(diffId), SETTLED))) unsettled.push(diffId);
     await this.#settling.resume(unsettled.map(hexOf), (hex) => this.#doubt(hex));
   }
 

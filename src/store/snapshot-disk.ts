@@ -7,6 +7,7 @@
  * A directory that starts `new-` or `rm-` is unfinished or half gone, and swept at start.
  */
 
+import { existsSync } from "node:fs";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Digest, isDigest } from "../base/digest.ts";
@@ -15,7 +16,7 @@ import { isObject } from "../base/objects.ts";
 import type { PackOptions } from "../wasm/packer.ts";
 import type { LayerFormat } from "../wasm/unpack.ts";
 import { changesOf } from "./changes.ts";
-import { exists, namesIn, removeTree, removeWhole, sweepUnfinished, unmount } from "./directories.ts";
+import { namesIn, removeTree, removeWhole, sweepUnfinished, unmount } from "./directories.ts";
 import { LayerFiles, type SnapshotterOptions } from "./layer-files.ts";
 import type { MakeOptions, StagedLayer } from "./layers.ts";
 import type { ExceptOptions, Mount, SnapshotOptions, Snapshotter, Tree } from "./snapshot.ts";
@@ -73,14 +74,15 @@ export class DiskSnapshotter extends LayerFiles implements Snapshotter {
   async #require(key: string, layers: readonly Digest[]): Promise<void> {
     for (const diffId of layers)
       if (!(await this.has(diffId))) throw notFound(`Cannot make snapshot ${key}: there is no layer ${diffId}`);
-    if (await exists(this.#snapshot(key))) throw conflict(`Cannot make snapshot ${key}: it exists`);
+    if (existsSync(this.#snapshot(key))) throw conflict(`Cannot make snapshot ${key}: it exists`);
   }
 
   /** From here on its layers stay. */
-  async #publish(key: string, { layers }: Snapshot, directory: string): Promise<void> {
+  async #publish(key: string, snapshot: Snapshot, directory: string): Promise<void> {
     await using _ = await this.locks.acquire("");
-    await this.#require(key, layers);
+    await this.#require(key, snapshot.layers);
     await rename(directory, this.#snapshot(key));
+    this.#known.set(key, snapshot);
   }
 
   #snapshot(key: string): string {

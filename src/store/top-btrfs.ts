@@ -5,6 +5,7 @@
  *   <root>/subvolumes/<chainId>/{fs, layers.json}
  */
 
+import { existsSync } from "node:fs";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { chainIds, type Digest, hexOf } from "../base/digest.ts";
@@ -12,7 +13,7 @@ import { ifMissing } from "../base/errors.ts";
 import { checked, cString, library } from "../base/library.ts";
 import { Locks } from "../base/lock.ts";
 import { createSubvolume, limitSubvolume } from "../base/quota.ts";
-import { exists, namesIn, type RemovalWorkers, removeTree, removeWhole, sweepUnfinished } from "./directories.ts";
+import { namesIn, type RemovalWorkers, removeTree, removeWhole, sweepUnfinished } from "./directories.ts";
 import type { Mount } from "./snapshot.ts";
 import type { Ground, Tops } from "./top.ts";
 import { copyTree } from "./top-copy.ts";
@@ -43,7 +44,7 @@ export class BtrfsTops implements Tops {
     const name = top === undefined ? EMPTY : hexOf(top);
     await using _ = await this.#locks.acquire(name);
     const base = join(this.#subvolumes, name);
-    if (!(await exists(base))) await this.#makeBase(name, ground);
+    if (!existsSync(base)) await this.#makeBase(name, ground);
     snapshotSubvolume(join(base, "fs"), directory, "fs");
     if (ground.sizeBytes !== undefined) limitSubvolume(join(directory, "fs"), ground.sizeBytes);
   }

@@ -11,8 +11,10 @@ export class OverlayTops implements Tops {
 
   async make(directory: string, { sizeBytes }: Ground): Promise<void> {
     if (sizeBytes !== undefined) limitSize(directory, sizeBytes);
-    await mkdir(join(directory, "diff"), { mode: 0o755 });
-    await mkdir(join(directory, "work"), { mode: 0o700 });
+    await Promise.all([
+      mkdir(join(directory, "diff"), { mode: 0o755 }),
+      mkdir(join(directory, "work"), { mode: 0o700 }),
+    ]);
   }
 
   mounts(directory: string, lower: readonly string[], target: string, readonly: boolean): readonly Mount[] {
