@@ -104,6 +104,7 @@ export class DiskSnapshotter extends LayerFiles implements Snapshotter {
 
   async mounts(key: string, target: string): Promise<readonly Mount[]> {
     const { layers, readonly } = await this.#read(key);
+    if (!existsSync(this.#snapshot(key))) throw notFound(`There is no snapshot ${key}`); // gone behind our back
     const parts = this.#tops.needsLayers ? await Promise.all(layers.map((diffId) => this.layerMount(diffId))) : [];
     const lower = parts.map((part) => part.lower).reverse();
     const shared = parts.flatMap(({ mount }) => (mount === undefined ? [] : [mount]));

@@ -50,7 +50,11 @@ withDaemon("kill -9 of the daemon", (api) => {
   });
   afterAll(() => registry?.[Symbol.asyncDispose]());
   const pulled = () => `${registry?.host}/some/thing:1`;
-  const running = () => api.run("it", TRAPPED, BRIDGED);
+  /** Told to stop before its trap stands, it would have to be killed in the end. */
+  async function running(): Promise<void> {
+    await api.run("it", TRAPPED, BRIDGED);
+    await api.says("it", /up/);
+  }
   const remove = () => api.remove("it");
   const load = () => api.load(archive);
   const rmi = () => api.removeImage("loaded:1");
