@@ -87,3 +87,6 @@ export function joinedBy({ pid, ipc }: Namespaces, records: Records): Joined {
   const ipcs = pidOf("IPC", ipc, records, checkShareable);
   return { ...(pids !== undefined && { pid: pids }), ...(ipcs !== undefined && { ipc: ipcs }) };
 }
+
+/** The file of a process's namespace, on the host. */
+export const namespaceOf = (pid: number, name: string): string => `/proc/${pid}/ns/${name}`;

@@ -1,12 +1,12 @@
 /**
- * From configuration to a plan: every decision about a container's isolation, as a flat list of operations. Pure, so that all of it can be
- * tested without root. Source: runtime-spec config-linux.md; Moby's default spec.
+ * From configuration to a plan: every decision about a container's isolation, as a flat list of operations (plan-mounts.ts has what it mounts). Pure,
+ * so that all of it can be tested without root. Source: runtime-spec config-linux.md; Moby's default spec.
  */
 
 import type { LogTarget } from "../log/driver.ts";
 import type { DeviceRule } from "../runtime/cgroup.ts";
 import * as op from "../runtime/ops.ts";
-import { CLONE, MS, type Op, type Plan, S_IF, UNLIMITED } from "../runtime/ops.ts";
+import { CLONE, MS, type Op, type Plan, UNLIMITED } from "../runtime/ops.ts";
 import * as oci from "../runtime/ops-oci.ts";
 import type { SeccompFilter } from "../runtime/seccomp.ts";
 import type { Mount } from "../store/snapshot.ts";
@@ -22,17 +22,9 @@ import {
   rlimitNumber,
   type Ulimit,
 } from "./config.ts";
-import {
-  DEFAULT_SYSCTLS,
-  DEVICE_LINKS,
-  DEVICE_NODES,
-  type DeviceNode,
-  ETC_FILES,
-  INIT_PATH,
-  MASKED_PATHS,
-  READONLY_PATHS,
-} from "./isolation.ts";
-import { isOwn } from "./namespaces.ts";
+import { DEFAULT_SYSCTLS, type DeviceNode, INIT_PATH, MASKED_PATHS, READONLY_PATHS } from "./isolation.ts";
+import { isOwn, namespaceOf } from "./namespaces.ts";
+import { bindOps, etcMounts, mountOps, rootOp } from "./plan-mounts.ts";
 
 /** A cgroup tree of the host, and the container's place in it. */
 export interface CgroupPlace {
@@ -89,13 +81,8 @@ export interface PlanInput {
   readonly init: string | undefined;
 }
 
-const SYSTEM_FLAGS = MS.nosuid | MS.noexec | MS.nodev;
-
 const stdioOf = ({ tty, openStdin, stdinOnce }: ProcessConfig): Op =>
   op.stdio(tty ? "pty" : "pipe", { stdin: openStdin, once: stdinOnce });
-
-/** The file of a process's namespace, on the host. */
-const namespaceOf = (pid: number, name: string): string => `/proc/${pid}/ns/${name}`;
 
 const cloneFlags = ({ namespaces }: HostConfig): number =>
   CLONE.newNs |
@@ -105,159 +92,6 @@ const cloneFlags = ({ namespaces }: HostConfig): number =>
   (namespaces.network === "own" ? CLONE.newNet : 0);
 
 const entrancesOf = (places: readonly CgroupPlace[]): readonly string[] => places.map(({ entrance }) => entrance);
-
-function rootOp(mount: Mount): Op {
-  switch (mount.type) {
-    case "layer":
-      return op.layer(mount.index, mount.device, mount.target);
-    case "overlay": {
-      const { target, lower, upper, work } = mount;
-      return op.overlay(target, { lower, ...(upper && { upper }), ...(work && { work }) });
-    }
-    case "bind":
-      return op.bind(mount.source, mount.target, { recursive: mount.readonly ? MS.rdonly : 0 });
-  }
-}
-
-/** The file systems that every container has, by their target, in order. */
-function systemMounts({ host, config, cgroups, joined }: PlanInput): Map<string, readonly Op[]> {
-  const { namespaces, privileged, shmSize } = host;
-  const mounts = new Map<string, readonly Op[]>([
-    ["/proc", [op.mount("proc", "proc", "/proc", SYSTEM_FLAGS)]],
-    ["/dev", [op.mount("tmpfs", "tmpfs", "/dev", MS.nosuid | MS.strictatime, "mode=755,size=65536k")]],
-    [
-      "/dev/pts",
-      [
-        op.mkdir("/dev/pts"),
-        op.mount("devpts", "devpts", "/dev/pts", MS.nosuid | MS.noexec, "newinstance,ptmxmode=0666,mode=0620,gid=5"),
-      ],
-    ],
-    ["/sys", [op.mount("sysfs", "sysfs", "/sys", SYSTEM_FLAGS | (privileged ? 0 : MS.rdonly))]],
-    ["/sys/fs/cgroup", cgroupMounts(cgroups, host)],
-    // of the namespace that the process is in, be it the host's
-    ["/dev/mqueue", [op.mkdir("/dev/mqueue"), op.mount("mqueue", "mqueue", "/dev/mqueue", SYSTEM_FLAGS)]],
-  ]);
-  if (namespaces.ipc !== "none")
-    mounts.set("/dev/shm", [op.mkdir("/dev/shm", 0o1777), sharedMemory(namespaces.ipc, shmSize, joined.ipc)]);
-  if (config.tty) mounts.set("/dev/console", [op.console(true)]);
-  return mounts;
-}
-
-/** Shared memory belongs to the namespace: who joins one gets its files, too. */
-const sharedMemory = (ipc: string, size: number, joined: number | undefined): Op => {
-  if (ipc === "host") return op.bind("/dev/shm", "/dev/shm");
-  return joined !== undefined
-    ? op.share(namespaceOf(joined, "mnt"), "/dev/shm", "/dev/shm")
-    : op.mount("tmpfs", "shm", "/dev/shm", SYSTEM_FLAGS, `mode=1777,size=${size}`);
-};
-
-/** Version 2 is mounted as it is in the container's namespace; of version 1 it sees its own place in each tree. */
-function cgroupMounts(places: readonly CgroupPlace[], { privileged }: HostConfig): readonly Op[] {
-  const readonly = privileged ? 0 : MS.rdonly;
-  const trees = places.filter(({ name }) => name !== "");
-  if (trees.length === 0) return [op.mount("cgroup2", "cgroup", "/sys/fs/cgroup", SYSTEM_FLAGS | readonly)];
-  // read-only before the trees are bound below it: bound onto itself afterwards, it would bring all of them a second time
-  return [
-    op.mount("tmpfs", "tmpfs", "/sys/fs/cgroup", SYSTEM_FLAGS, "mode=755"),
-    ...trees.map(({ name }) => op.mkdir(`/sys/fs/cgroup/${name}`)),
-    ...(privileged ? [] : [op.readonly("/sys/fs/cgroup")]),
-    ...trees.map(({ directory, name }) =>
-      op.bind(directory, `/sys/fs/cgroup/${name}`, { flags: SYSTEM_FLAGS | readonly | MS.private, create: false }),
-    ),
-  ];
-}
-
-const nodeOp = ({ path, type, mode, ...rest }: DeviceNode): Op =>
-  op.mknod(path, { ...rest, mode: (type === "c" ? S_IF.chr : S_IF.blk) | mode });
-
-const PROPAGATION_FLAGS = { private: MS.private, slave: MS.slave, shared: MS.shared } as const;
-
-const lessOf = (less: Bind["less"] = []): number => less.reduce((mask, name) => mask | MS[name], 0);
-
-function bindOp(bind: Bind): Op {
-  const { source, target, readonly, propagation, nonRecursive, readonlyShallow, below, less, idMaps } = bind;
-  const deep = propagation.startsWith("r");
-  const name = propagation.replace(/^r(?=private|slave|shared)/, "");
-  const flag =
-    name === "slave"
-      ? PROPAGATION_FLAGS.slave
-      : name === "shared"
-        ? PROPAGATION_FLAGS.shared
-        : PROPAGATION_FLAGS.private;
-  return op.bind(source, target, {
-    flags:
-      (nonRecursive ? 0 : MS.rec) | (deep ? 0 : flag) | (readonly && readonlyShallow ? MS.rdonly : 0) | lessOf(less),
-    recursive: (readonly && !readonlyShallow ? MS.rdonly : 0) | (deep ? flag : 0),
-    create: true,
-    ...(below !== undefined && { below }),
-    ...(idMaps && { idMaps }),
-  });
-}
-
-const TMPFS_FLAGS: Readonly<Record<string, { readonly set?: number; readonly clear?: number }>> = {
-  ro: { set: MS.rdonly },
-  rw: { clear: MS.rdonly },
-  nosuid: { set: MS.nosuid },
-  suid: { clear: MS.nosuid },
-  nodev: { set: MS.nodev },
-  dev: { clear: MS.nodev },
-  noexec: { set: MS.noexec },
-  exec: { clear: MS.noexec },
-  noatime: { set: MS.noatime },
-  relatime: { set: MS.relatime },
-  strictatime: { set: MS.strictatime },
-};
-
-/** `size=64m,exec` → flags and the file system's own options; without any, a tmpfs is nosuid, nodev and noexec. */
-function tmpfsOp(target: string, options: string): Op {
-  const words = options.split(",").filter((word) => word !== "");
-  const flags = words.reduce((mask, word) => {
-    const { set = 0, clear = 0 } = TMPFS_FLAGS[word] ?? {};
-    return (mask & ~clear) | set;
-  }, SYSTEM_FLAGS);
-  const data = words.filter((word) => !Object.hasOwn(TMPFS_FLAGS, word)).join(",");
-  return op.mount("tmpfs", "tmpfs", target, flags, data);
-}
-
-const depth = (path: string): number => path.split("/").length;
-
-/** The user's own mounts, parents before children. */
-function userMounts({ host, binds }: PlanInput): Map<string, readonly Op[]> {
-  const mounts: [string, readonly Op[]][] = [
-    ...binds.map((bind): [string, readonly Op[]] => [bind.target, [bindOp(bind)]]),
-    ...Object.entries(host.tmpfs).map(([target, options]): [string, readonly Op[]] => [
-      target,
-      [op.mkdir(target), tmpfsOp(target, options)],
-    ]),
-  ];
-  return new Map(mounts.toSorted(([one], [other]) => depth(one) - depth(other)));
-}
-
-function etcMounts({ folder, host }: Pick<PlanInput, "folder" | "host">): Map<string, readonly Op[]> {
-  const recursive = MS.private | (host.readonlyRootfs ? MS.rdonly : 0);
-  return new Map(
-    ETC_FILES.map((name) => [
-      `/etc/${name}`,
-      [op.bind(`${folder}/${name}`, `/etc/${name}`, { recursive, create: true })],
-    ]),
-  );
-}
-
-function mountOps(input: PlanInput): readonly Op[] {
-  const users = userMounts(input);
-  const kept = (mounts: Map<string, readonly Op[]>) =>
-    [...mounts].flatMap(([target, ops]) => (users.has(target) ? [] : ops));
-  return [
-    ...kept(systemMounts(input)),
-    ...[...DEVICE_NODES, ...input.devices].map(nodeOp),
-    ...DEVICE_LINKS.map(([target, path]) => op.symlink(target, path)),
-    ...kept(etcMounts(input)),
-    ...(input.init === undefined
-      ? []
-      : [op.bind(input.init, INIT_PATH, { recursive: MS.private | MS.rdonly, create: true })]),
-    ...[...users.values()].flat(),
-  ];
-}
 
 function sysctlOps({ host }: PlanInput): readonly Op[] {
   const defaults = host.namespaces.network === "own" ? DEFAULT_SYSCTLS : {};
@@ -378,7 +212,7 @@ export function holdPlan({ host, binds, rootMounts, rootfs, folder, hasEtc }: Ho
     ...rootMounts.filter(({ type }) => type !== "layer").map(rootOp),
     op.root(rootfs),
     ...(hasEtc ? [...etcMounts({ folder, host }).values()].flat() : []),
-    ...binds.toSorted((one, other) => depth(one.target) - depth(other.target)).map(bindOp),
+    ...bindOps(binds),
     op.pivot(),
     ...(host.readonlyRootfs ? [op.remountReadonlyRoot()] : []),
     op.wait(),

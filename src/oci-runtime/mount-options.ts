@@ -1,38 +1,11 @@
 /** The words of a mount's `options`. Pure. Source: runtime-spec config.md, "Linux mount options". */
 
 import { invalid, notImplemented } from "../base/errors.ts";
+import { type FlagEffect, MOUNT_FLAGS } from "../runtime/mount-flags.ts";
 import { MS } from "../runtime/ops.ts";
 
-interface Effect {
-  readonly set?: number;
-  readonly clear?: number;
-}
-
-/** Of a mount or, where it is none of a mount's, of its file system. */
-const FLAGS: Readonly<Record<string, Effect>> = {
-  ro: { set: MS.rdonly },
-  rw: { clear: MS.rdonly },
-  nosuid: { set: MS.nosuid },
-  suid: { clear: MS.nosuid },
-  nodev: { set: MS.nodev },
-  dev: { clear: MS.nodev },
-  noexec: { set: MS.noexec },
-  exec: { clear: MS.noexec },
-  nosymfollow: { set: MS.nosymfollow },
-  symfollow: { clear: MS.nosymfollow },
-  noatime: { set: MS.noatime },
-  atime: { clear: MS.noatime },
-  nodiratime: { set: MS.nodiratime },
-  diratime: { clear: MS.nodiratime },
-  relatime: { set: MS.relatime },
-  norelatime: { clear: MS.relatime },
-  strictatime: { set: MS.strictatime },
-  nostrictatime: { clear: MS.strictatime },
-  sync: { set: MS.synchronous },
-  async: { clear: MS.synchronous },
-  dirsync: { set: MS.dirsync },
-  lazytime: { set: MS.lazytime },
-  nolazytime: { clear: MS.lazytime },
+const FLAGS: Readonly<Record<string, FlagEffect>> = {
+  ...MOUNT_FLAGS,
   // what is so anyway, or that the kernel has given up (mandatory locks, 5.15)
   defaults: {},
   loud: {},
@@ -95,7 +68,7 @@ const NONE: MountOptions = {
 
 const withEffect = (
   [set, clear]: readonly [number, number],
-  { set: more = 0, clear: less = 0 }: Effect,
+  { set: more = 0, clear: less = 0 }: FlagEffect,
 ): [set: number, clear: number] => [(set & ~less) | more, (clear & ~more) | less];
 
 /** A word that decides more than flags. @returns undefined for others */

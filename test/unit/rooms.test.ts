@@ -128,13 +128,23 @@ test.each<[folder: string, allowed: readonly string[]]>([
 
 /** What decides about isolation and meaning: testable without root, a disk or a clock of the host's. */
 const PURE = [
-  ...["config", "plan", "isolation", "capabilities", "state", "names", "etc-files", "security", "failure"].map(
-    (name) => `container/${name}.ts`,
-  ),
+  ...[
+    "config",
+    "plan",
+    "plan-mounts",
+    "isolation",
+    "capabilities",
+    "state",
+    "names",
+    "etc-files",
+    "security",
+    "failure",
+  ].map((name) => `container/${name}.ts`),
   ...["addresses"].map((name) => `network/${name}.ts`),
   ...["create-request", "document", "filters", "frames", "errors", "progress"].map((name) => `api/${name}.ts`),
   ...[
     "ops",
+    "mount-flags",
     "ops-oci",
     "oci-bundle",
     "capability-names",
