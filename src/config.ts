@@ -107,7 +107,7 @@ export interface TlsConfig {
 
 /** What the `data-root` of an engine without flags is. */
 export const DEFAULT_HOST = "unix:///run/bosun.sock";
-export const DEFAULT_CONFIG_FILE = "/etc/bosun/daemon.json";
+const DEFAULT_CONFIG_FILE = "/etc/bosun/daemon.json";
 
 function toTls(values: Values): TlsConfig | undefined {
   const verify = values.flag("tlsverify", false);

@@ -11,7 +11,7 @@ import { apiVersion } from "./context.ts";
 import { frame, SYSTEM_ERROR } from "./frames.ts";
 
 export const RAW = "application/vnd.docker.raw-stream";
-export const MULTIPLEXED = "application/vnd.docker.multiplexed-stream";
+const MULTIPLEXED = "application/vnd.docker.multiplexed-stream";
 
 /** @returns the content type of a stream: framed ones are called so from API 1.42 on. */
 export const streamType = (c: Ctx, tty: boolean): string =>

@@ -13,6 +13,7 @@ import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { hasCode, invalid, messageOf, unavailable } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
+import { drained } from "../base/streams.ts";
 import { acceptOn } from "./activation.ts";
 import type { Bindings, Upgrade } from "./context.ts";
 
@@ -67,16 +68,6 @@ function toRequest(incoming: http.IncomingMessage, signal: AbortSignal): Request
     ...(hasBody && { body: bodyOf(incoming), duplex: "half" }),
   });
 }
-
-/** Resolves when more may be written, or when nobody will read it. */
-const drained = (outgoing: http.ServerResponse): Promise<void> =>
-  new Promise((resolve) => {
-    const done = () => {
-      outgoing.off("drain", done).off("close", done);
-      resolve();
-    };
-    outgoing.once("drain", done).once("close", done);
-  });
 
 async function send(response: Response, outgoing: http.ServerResponse, signal: AbortSignal): Promise<void> {
   outgoing.writeHead(response.status, Object.fromEntries(response.headers));

@@ -13,7 +13,7 @@ export type Part =
   | { readonly kind: "close"; readonly bytes: Buffer };
 
 /** What a client must not send. */
-export class FrameError extends Error {
+class FrameError extends Error {
   override readonly name = "FrameError";
 }
 

@@ -3,7 +3,7 @@
 import { readFile } from "node:fs/promises";
 
 /** @param text  in which space, tab, newline and backslash are three octal digits, as `\040` */
-export const unescapedPath = (text: string): string =>
+const unescapedPath = (text: string): string =>
   text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
 
 /** @param line  of mountinfo. @returns where it is mounted; undefined for an empty line */

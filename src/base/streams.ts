@@ -1,5 +1,6 @@
 /** Byte streams: the one currency in which rooms hand bytes to each other. Decorators do one thing each. */
 
+import type { Writable } from "node:stream";
 import type { Digest } from "./digest.ts";
 import { corrupt } from "./errors.ts";
 
@@ -80,3 +81,13 @@ export function finished(bytes: Bytes, end: () => void): Bytes {
     { highWaterMark: 0 },
   );
 }
+
+/** Resolves when more may be written, or when nobody will read it. */
+export const drained = (outgoing: Writable): Promise<void> =>
+  new Promise((resolve) => {
+    const done = () => {
+      outgoing.off("drain", done).off("close", done);
+      resolve();
+    };
+    outgoing.once("drain", done).once("close", done);
+  });

@@ -47,17 +47,14 @@ interface Stats {
 }
 
 /** Of one processor; 200% are two. */
-export function cpuPercent({
-  cpu_stats: now,
-  precpu_stats: before,
-}: Pick<Stats, "cpu_stats" | "precpu_stats">): number {
+function cpuPercent({ cpu_stats: now, precpu_stats: before }: Pick<Stats, "cpu_stats" | "precpu_stats">): number {
   const own = now.cpu_usage.total_usage - before.cpu_usage.total_usage;
   const all = (now.system_cpu_usage ?? 0) - (before.system_cpu_usage ?? 0);
   return own > 0 && all > 0 ? (own / all) * (now.online_cpus ?? 1) * 100 : 0;
 }
 
 /** Without what the kernel can take back at once: pages of files that nobody has read lately. */
-export function memoryUsed({ usage = 0, stats = {} }: Stats["memory_stats"]): number {
+function memoryUsed({ usage = 0, stats = {} }: Stats["memory_stats"]): number {
   const cache = stats.total_inactive_file ?? stats.inactive_file ?? 0;
   return cache < usage ? usage - cache : usage;
 }

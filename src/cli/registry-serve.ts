@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import http from "node:http";
 import https from "node:https";
 import { Readable } from "node:stream";
+import { drained } from "../base/streams.ts";
 import { type Client, parseHost } from "./client.ts";
 import type { Command } from "./command.ts";
 import { UsageError } from "./flags.ts";
@@ -43,15 +44,6 @@ function headersOf(incoming: http.IncomingMessage): Headers {
       headers.set(name, Array.isArray(value) ? value.join(", ") : value);
   return headers;
 }
-
-const drained = (outgoing: http.ServerResponse): Promise<void> =>
-  new Promise((resolve) => {
-    const done = () => {
-      outgoing.off("drain", done).off("close", done);
-      resolve();
-    };
-    outgoing.once("drain", done).once("close", done);
-  });
 
 class Relay {
   readonly #base: string;
@@ -119,7 +111,7 @@ class Relay {
   }
 }
 
-export function relayServer(options: RelayOptions): http.Server | https.Server {
+function relayServer(options: RelayOptions): http.Server | https.Server {
   const relay = new Relay(options);
   const limits = { requestTimeout: 0, headersTimeout: 60_000 };
   const server = options.tls ? https.createServer({ ...limits, ...options.tls }) : http.createServer(limits);

@@ -138,7 +138,7 @@ const mountOf = (reader: Reader): CdiMount => ({
 });
 
 /** Options of a mount that a bind can have. */
-export const CDI_MOUNT_OPTIONS: readonly string[] = [
+const CDI_MOUNT_OPTIONS: readonly string[] = [
   ...["ro", "rw", "bind", "rbind", "nosuid", "nodev", "noexec", "suid", "dev", "exec"],
   ...["private", "rprivate", "slave", "rslave", "shared", "rshared"],
 ];

@@ -63,7 +63,7 @@ export interface Bind {
   readonly less?: readonly ("nosuid" | "nodev" | "noexec")[];
 }
 
-export const PROPAGATIONS = ["private", "rprivate", "shared", "rshared", "slave", "rslave"] as const;
+const PROPAGATIONS = ["private", "rprivate", "shared", "rshared", "slave", "rslave"] as const;
 export type Propagation = (typeof PROPAGATIONS)[number];
 
 export const isPropagation = (text: string): text is Propagation => PROPAGATIONS.some((one) => one === text);

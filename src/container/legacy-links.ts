@@ -32,7 +32,7 @@ interface Child extends Link {
 }
 
 /** Those that are there still. */
-export const childrenOf = ({ host }: Container, records: Records): readonly Child[] =>
+const childrenOf = ({ host }: Container, records: Records): readonly Child[] =>
   host.links.flatMap((text) => {
     const link = parseLink(text);
     const container = records.find(link.target);

@@ -27,7 +27,7 @@ const subjectOf = ({ id, name, imageId, created, config }: Container): LogSubjec
 };
 
 /** As Moby has it. @throws invalid */
-export function logDriverOf(drivers: readonly LogDriver[], name: string): LogDriver {
+function logDriverOf(drivers: readonly LogDriver[], name: string): LogDriver {
   const driver = drivers.find((one) => one.name === name);
   if (!driver) throw invalid(`logger: no log driver named '${name}' is registered`);
   return driver;

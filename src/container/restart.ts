@@ -6,7 +6,7 @@
 import { invalid } from "../base/errors.ts";
 import type { Container } from "./records.ts";
 
-export const RESTART_POLICIES = ["no", "always", "unless-stopped", "on-failure", "on-unhealthy"] as const;
+const RESTART_POLICIES = ["no", "always", "unless-stopped", "on-failure", "on-unhealthy"] as const;
 export type RestartPolicyName = (typeof RESTART_POLICIES)[number];
 
 export interface RestartPolicy {

@@ -10,7 +10,7 @@ import type { Intake } from "./intake.ts";
 import { hostPlatform } from "./platform.ts";
 import type { Sweeper } from "./sweep.ts";
 
-export const builtInName = "bosun/hello:latest";
+const builtInName = "bosun/hello:latest";
 
 /** The same program always makes the same image. */
 const created = "1970-01-01T00:00:00Z";

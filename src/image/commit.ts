@@ -30,7 +30,7 @@ export interface NewImage {
 export type MakeLayer = () => Promise<StagedLayer>;
 
 /** A tar of no entries: an unchanged container gives it, and an image does without it. */
-export const emptyLayer: Digest = digestOf(new Uint8Array(1024));
+const emptyLayer: Digest = digestOf(new Uint8Array(1024));
 
 const omitBlank = (config: RunConfig): RunConfig => {
   const isBlank = (value: unknown) =>
@@ -42,7 +42,7 @@ const omitBlank = (config: RunConfig): RunConfig => {
 };
 
 /** @returns the configuration's bytes, whose digest is the image's id */
-export function newConfig(image: NewImage, diffId: Digest, now: Date): Uint8Array {
+function newConfig(image: NewImage, diffId: Digest, now: Date): Uint8Array {
   const { platform, layers, history, config, author, comment, createdBy } = image;
   const created = now.toISOString();
   const isEmpty = diffId === emptyLayer && layers.length > 0;

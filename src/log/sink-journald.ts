@@ -9,9 +9,9 @@ import { type LogSink, type RetryPolicy, SteadyRetry } from "./sink.ts";
 import { Line } from "./wire.ts";
 import { isTooLong } from "./wire-datagram.ts";
 
-export const JOURNAL_SOCKET = "/run/systemd/journal/socket";
+const JOURNAL_SOCKET = "/run/systemd/journal/socket";
 
-export class JournalSink implements LogSink {
+class JournalSink implements LogSink {
   readonly retry: RetryPolicy = SteadyRetry;
   readonly #line: Line;
 

@@ -4,7 +4,7 @@ import { invalid } from "../base/errors.ts";
 import type { Network } from "./driver.ts";
 
 /** How a network is reached from outside, and reaches it. Source: Docker's documentation, "gateway modes". */
-export const GATEWAY_MODES = ["nat", "nat-unprotected", "routed", "isolated"] as const;
+const GATEWAY_MODES = ["nat", "nat-unprotected", "routed", "isolated"] as const;
 export type GatewayMode = (typeof GATEWAY_MODES)[number];
 
 export interface BridgeSettings {

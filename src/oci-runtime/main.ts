@@ -95,7 +95,7 @@ function told(command: string, error: unknown): string {
 const failureCode = (command: string): number => (command === "exec" ? 255 : 1);
 
 /** @param argv  without the program. @returns the exit code */
-export async function runtimeMain(argv: readonly string[]): Promise<number> {
+async function runtimeMain(argv: readonly string[]): Promise<number> {
   let log = openLog(undefined, "text", false);
   let command = "";
   try {

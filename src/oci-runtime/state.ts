@@ -42,7 +42,7 @@ export type Status = "creating" | "created" | "running" | "paused" | "stopped";
 const NAME = /^[\w+.-]+$/;
 
 /** @throws invalid in runc's words */
-export function checkId(id: string): string {
+function checkId(id: string): string {
   if (id === "") throw invalid("container id cannot be empty");
   if (!NAME.test(id) || id === "." || id === "..") throw invalid("invalid container ID format");
   return id;

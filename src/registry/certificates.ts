@@ -10,7 +10,7 @@ import { ifMissing, invalid } from "../base/errors.ts";
 import type { Certificates } from "./host.ts";
 
 /** Docker's folder, and ours, whose files count where both have some. */
-export const certificateFolders: readonly string[] = ["/etc/docker/certs.d", "/etc/bosun/certs.d"];
+const certificateFolders: readonly string[] = ["/etc/docker/certs.d", "/etc/bosun/certs.d"];
 
 /** A host's name as a folder: nothing that leads elsewhere. */
 const SAFE = /^[A-Za-z0-9.\-_:[\]]+$/;

@@ -32,7 +32,7 @@ export interface VolumesOptions {
 
 /** Docker's mark of a volume that nobody named. */
 export const ANONYMOUS = "com.docker.volume.anonymous";
-export const DEFAULT_DRIVER = "local";
+const DEFAULT_DRIVER = "local";
 
 /** How long a plugin is waited for that may have nothing to do with it. */
 const PATIENCE_MS = 2000;
