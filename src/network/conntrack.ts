@@ -89,29 +89,30 @@ function flowOf({ type, body }: Answer, family: Family): Flow | undefined {
   return { family, original, reply, name };
 }
 
-/** UDP's to a port, wherever that is; the kernel looks through all that there are. @throws SystemError */
-function flowsTo(exchange: Exchange, family: Family, port: number): readonly Flow[] {
+/**
+ * UDP's, to any of these ports, wherever that is. The kernel looks through all flows that there are, which takes it milliseconds.
+ * @throws SystemError ENOSPC for some ten thousand of them
+ */
+function flowsTo(exchange: Exchange, family: Family, ports: ReadonlySet<number>): readonly Flow[] {
+  const [port] = ports.size === 1 ? ports : [];
   const protocol = nested(
     TUPLE.protocol,
     attribute(PROTOCOL.number, Uint8Array.of(UDP)),
-    attribute(PROTOCOL.destination, portBytes(port)),
+    ...(port === undefined ? [] : [attribute(PROTOCOL.destination, portBytes(port))]),
   );
-  const filter = nested(
-    CTA.filter,
-    attribute(FILTER.original, u32(LOOKS_AT.number | LOOKS_AT.destinationPort)),
-    attribute(FILTER.reply, u32(0)),
-  );
+  const looksAt = LOOKS_AT.number | (port === undefined ? 0 : LOOKS_AT.destinationPort);
+  const filter = nested(CTA.filter, attribute(FILTER.original, u32(looksAt)), attribute(FILTER.reply, u32(0)));
   const request = message(MSG.get, NLM_F.dump, genmsg(family), nested(CTA.original, protocol), filter);
   return [...answers(exchange(request, 0))].flatMap((answer) => {
     const errno = errnoOf(answer);
     if (errno !== 0) throw new SystemError("list flows of UDP", errno);
     const flow = flowOf(answer, family);
-    return flow?.original.destinationPort === port ? [flow] : []; // kernels before 5.8 do not know the filter
+    return flow && ports.has(flow.original.destinationPort) ? [flow] : []; // kernels before 5.8 do not know the filter
   });
 }
 
 /** One that has just ended by itself is none the worse for it. */
-const forget = (exchange: Exchange, { family, name }: Flow): Uint8Array =>
+const remove = (exchange: Exchange, { family, name }: Flow): Uint8Array =>
   exchange(message(MSG.delete, NLM_F.ack, genmsg(family), ...name), 0);
 
 const same = (one: Address, other: Address): boolean => one.family === other.family && one.value === other.value;
@@ -136,39 +137,56 @@ const isUdp = ({ protocol }: PortRule): boolean => protocol === "udp";
 /** As packets have it that come: of the host, or of the container where that is reached itself. */
 const portOf = ({ hostPort, targetPort }: PortRule): number => hostPort ?? targetPort;
 
+/** Which flows of a rule's port are to be forgotten. */
+interface Step {
+  readonly rule: PortRule;
+  readonly isStale: (flow: Flow) => boolean;
+}
+
+/** Containers come and go in crowds: one look serves all of them. */
+const GATHER_MS = 10;
+
+const isTo = (rule: PortRule, { original }: Flow): boolean => original.destinationPort === portOf(rule);
+
 export class Flows {
+  #steps: Step[] = [];
+  #timer: Timer | undefined;
+
   /** @param exchange  over netlink's protocol of netfilter */
   constructor(
     readonly exchange: Exchange,
     readonly log: Logger,
   ) {}
 
-  /**
-   * Forgets, some time after it returns, where datagrams of ports went: rules of these ports are set, and no longer set. Looking for them takes the
-   * kernel a millisecond or so for each port, in which nobody has to wait for a container.
-   */
+  /** Forgets, some time after it returns, where datagrams of ports went: rules of these ports are set, and no longer set. */
   follow(set: readonly PortRule[], gone: readonly PortRule[]): void {
-    const steps = [
-      ...gone.filter(isUdp).map((rule) => ({ rule, isStale: (flow: Flow) => leadsTo(rule, flow) })),
-      ...set
-        .filter((rule) => isUdp(rule) && rule.hostPort !== undefined)
-        .map((rule) => ({
-          rule,
-          isStale: (flow: Flow) => !leadsTo(rule, flow) && cameTo(rule, flow, ownAddresses()),
-        })),
-    ];
-    if (steps.length > 0) void this.#forgetAll(steps);
+    for (const rule of gone.filter(isUdp))
+      this.#steps.push({ rule, isStale: (flow) => isTo(rule, flow) && leadsTo(rule, flow) });
+    const own = ownAddresses();
+    for (const rule of set.filter((one) => isUdp(one) && one.hostPort !== undefined))
+      this.#steps.push({
+        rule,
+        isStale: (flow) => isTo(rule, flow) && !leadsTo(rule, flow) && cameTo(rule, flow, own),
+      });
+    if (this.#steps.length > 0) this.#timer ??= setTimeout(() => this.forget(), GATHER_MS).unref();
   }
 
-  async #forgetAll(steps: readonly { rule: PortRule; isStale: (flow: Flow) => boolean }[]): Promise<void> {
-    for (const { rule, isStale } of steps) {
-      await Bun.sleep(0);
+  /** Does at once what `follow` has been told. Never throws. */
+  forget(): void {
+    clearTimeout(this.#timer);
+    const steps = this.#steps;
+    this.#steps = [];
+    this.#timer = undefined;
+    for (const family of [4, 6] as const) {
+      const concerned = steps.filter(({ rule }) => rule.target.family === family);
+      const ports = new Set(concerned.map(({ rule }) => portOf(rule)));
+      if (ports.size === 0) continue;
       try {
-        for (const flow of flowsTo(this.exchange, rule.target.family, portOf(rule)))
-          if (isStale(flow)) forget(this.exchange, flow);
+        for (const flow of flowsTo(this.exchange, family, ports))
+          if (concerned.some(({ isStale }) => isStale(flow))) remove(this.exchange, flow);
       } catch (error) {
         this.log.warn("clients of a UDP port may go on to send to where it led before", {
-          port: portOf(rule),
+          ports: [...ports].join(),
           error: messageOf(error),
         });
       }
