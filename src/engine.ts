@@ -375,6 +375,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
   const containers = new Containers({
     records,
     launcher,
+    cgroups: containerCgroups,
     snapshotter,
     volumes: containerVolumes,
     logs,
@@ -389,7 +390,7 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
   stack.use(containers);
   const commits = new Commits({
     containers,
-    launcher,
+    cgroups: containerCgroups,
     snapshotter,
     findImage: (id) => images.get(id),
     makeImage: (image, makeLayer) => images.commit(image, makeLayer),

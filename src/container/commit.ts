@@ -11,10 +11,10 @@ import { applyChanges } from "../image/changes.ts";
 import type { MakeLayer, NewImage } from "../image/commit.ts";
 import { hostPlatform } from "../image/platform.ts";
 import type { Snapshots } from "../store/snapshot.ts";
+import type { ContainerCgroups } from "./cgroups.ts";
 import { completed, runConfigOf } from "./committed-config.ts";
 import type { ContainerImage, Containers } from "./containers.ts";
 import { MOUNT_POINTS } from "./isolation.ts";
-import type { Launcher } from "./launch.ts";
 import type { Container } from "./records.ts";
 
 export interface CommitRequest {
@@ -31,7 +31,7 @@ export interface CommitRequest {
 
 export interface CommitsOptions {
   readonly containers: Containers;
-  readonly launcher: Pick<Launcher, "freeze" | "thaw">;
+  readonly cgroups: Pick<ContainerCgroups, "freeze" | "thaw">;
   readonly snapshotter: Pick<Snapshots, "commit" | "layersOf">;
   /** @throws notFound */
   readonly findImage: (id: Digest) => Promise<ContainerImage>;
@@ -95,13 +95,13 @@ export class Commits {
     const unlessGone = (error: unknown) => {
       if (kindOf(error) !== "notFound") throw error;
     };
-    const { launcher } = this.#options;
+    const { cgroups } = this.#options;
     if (wanted && state.phase === "running") {
       undo.defer(async () => {
         if (this.#options.containers.records.find(id)?.state.phase !== "paused")
-          await launcher.thaw(id).catch(unlessGone);
+          await cgroups.thaw(id).catch(unlessGone);
       });
-      await launcher.freeze(id).catch(unlessGone);
+      await cgroups.freeze(id).catch(unlessGone);
     }
     return undo.move();
   }

@@ -11,7 +11,7 @@ import type { Logger } from "../base/logger.ts";
 import { together } from "../base/together.ts";
 import type { Endpoint } from "../network/driver.ts";
 import type { Publication } from "../network/published-ports.ts";
-import type { CgroupStats, DeviceRule } from "../runtime/cgroup.ts";
+import type { DeviceRule } from "../runtime/cgroup.ts";
 import type { Runtime, Task } from "../runtime/runtime.ts";
 import type { SeccompFilter } from "../runtime/seccomp.ts";
 import type { Mount, Snapshots } from "../store/snapshot.ts";
@@ -36,7 +36,6 @@ import type { Networking } from "./networking.ts";
 import { containerPlan, execPlan, holdPlan, type Isolation } from "./plan.ts";
 import { privateMountFor } from "./propagation.ts";
 import type { Container, Records } from "./records.ts";
-import type { Resources } from "./resources.ts";
 import { parseSecurity, type Security } from "./security.ts";
 import type { Trace } from "./trace.ts";
 import type { ContainerVolumes } from "./volumes.ts";
@@ -285,61 +284,16 @@ export class Launcher {
 
   /** The process of a container that an earlier daemon started, and what it holds. @returns undefined when it left no trace */
   async adopt(container: Container): Promise<Task | undefined> {
-    const { runtime, networking } = this.#options;
+    const { runtime, networking, cgroups } = this.#options;
     const { id, state } = container;
     const task = await runtime.find(id);
     if (!task) return undefined;
     // A daemon that died while it held the processes still, as for a commit, let nobody go; or it had let go of what it was told to pause.
-    await (state.phase === "paused" ? this.freeze(id) : this.thaw(id)).catch(() => {}); // it has ended
+    await (state.phase === "paused" ? cgroups.freeze(id) : cgroups.thaw(id)).catch(() => {}); // it has ended
     this.#hold(container);
     const publication = await networking.adopt(container, task.pid);
     if (publication) this.#options.records.save({ ...container, publication });
     return task;
-  }
-
-  /** A running container's processes stand still until `thaw`. @throws notFound */
-  freeze(id: string): Promise<void> {
-    return this.#options.cgroups.freeze(id);
-  }
-
-  /** @throws notFound */
-  thaw(id: string): Promise<void> {
-    return this.#options.cgroups.thaw(id);
-  }
-
-  /** Of a running one. @throws invalid where the kernel refuses, notFound */
-  updateLimits(id: string, before: Resources, after: Resources): Promise<void> {
-    return this.#options.cgroups.update(id, before, after);
-  }
-
-  /** The part of these limits that this host can keep. @throws invalid where nothing less would do */
-  possibleLimits(resources: Resources): Resources {
-    return this.#options.cgroups.possible(resources);
-  }
-
-  /** Of a running one: tells when it has no memory left, until it is disposed of. */
-  watchMemory(id: string, onExhausted: () => void): Disposable {
-    return this.#options.cgroups.watchMemory(id, onExhausted);
-  }
-
-  /** What of these limits this host cannot keep. */
-  resourceWarnings(resources: Resources): readonly string[] {
-    return this.#options.cgroups.warnings(resources);
-  }
-
-  /** Of a running one. @throws notFound */
-  stats(id: string): Promise<CgroupStats> {
-    return this.#options.cgroups.stats(id);
-  }
-
-  /** Pids of all of its processes, as the host counts. */
-  processes(id: string): Promise<readonly number[]> {
-    return this.#options.cgroups.processes(id);
-  }
-
-  /** Whether the kernel has killed a process of it for want of memory; known until `cleanup`. */
-  oomKilled(id: string): Promise<boolean> {
-    return this.#options.cgroups.oomKilled(id);
   }
 
   /** Gives back all that a container holds while it runs. Idempotent. */

@@ -15,18 +15,18 @@ export class MemoryWatch implements Disposable {
 
   /** From a container's beginning, or from when it was found again. Without a watch its end still tells. */
   begin({ id, state }: Container): void {
-    const { launcher, log } = this.life.options;
+    const { cgroups, log } = this.life.options;
     const tell = () =>
       void this.#exhausted(id).catch((error) =>
         log.error("cannot tell that a container is out of memory", { id, error }),
       );
     try {
-      this.#watched.set(id, launcher.watchMemory(id, tell));
+      this.#watched.set(id, cgroups.watchMemory(id, tell));
     } catch (error) {
       log.debug("cannot watch a container's memory", { id, error: messageOf(error) }); // it has just ended
     }
     if (isLive(state) && !state.oomKilled)
-      void launcher.oomKilled(id).then(
+      void cgroups.oomKilled(id).then(
         (isKilled) => isKilled && tell(),
         () => {},
       ); // before anybody watched

@@ -31,9 +31,9 @@ export class Pauses {
     if (state.phase === "restarting") throw phaseRefusals.restarting(id);
     if (state.phase !== "running") throw phaseRefusals.notRunning(id);
     await using undo = new AsyncDisposableStack();
-    const { launcher } = this.#life.options;
-    undo.defer(() => launcher.thaw(id).catch(() => {})); // it has ended
-    await launcher.freeze(id);
+    const { cgroups } = this.#life.options;
+    undo.defer(() => cgroups.thaw(id).catch(() => {})); // it has ended
+    await cgroups.freeze(id);
     const paused = this.#life.change(container, { ...state, phase: "paused" });
     undo.move();
     this.#life.emit(paused, "pause");
@@ -59,7 +59,7 @@ export class Pauses {
   async #resume(container: Container): Promise<void> {
     const { state } = container;
     if (state.phase !== "paused") return;
-    await this.#life.options.launcher.thaw(container.id);
+    await this.#life.options.cgroups.thaw(container.id);
     this.#life.emit(this.#life.change(container, { ...state, phase: "running" }), "unpause");
     this.#life.onPhase(container.id);
   }

@@ -66,18 +66,18 @@ export class Updates {
     const { state, host } = container;
     if (state.phase === "removing" || state.phase === "dead")
       throw conflict(`Cannot update container ${id}: container is marked for removal and cannot be "update"`);
-    const { launcher, records } = this.#life.options;
+    const { cgroups, records } = this.#life.options;
     const asked = updatedHost(publishing(container, update.publish), update);
-    const updated = { ...asked, resources: launcher.possibleLimits(asked.resources) };
+    const updated = { ...asked, resources: cgroups.possible(asked.resources) };
     if (isLive(state))
-      await launcher.updateLimits(id, host.resources, updated.resources).catch((error: unknown) => {
+      await cgroups.update(id, host.resources, updated.resources).catch((error: unknown) => {
         if (kindOf(error) !== "notFound") throw error; // it has just ended
       });
     const published = await this.#republish(container, updated, update.publish);
     const changed = records.save({ ...container, ...published, host: updated });
     await records.writeFiles(id, { "hostconfig.json": updated });
     this.#life.emit(changed, "update");
-    return launcher.resourceWarnings(asked.resources);
+    return cgroups.warnings(asked.resources);
   }
 
   /** After all that may fail otherwise: a port that somebody has leaves limits that are set, and nothing written. */

@@ -169,11 +169,13 @@ export class House implements AsyncDisposable {
       copyUp: async (_, path) => void this.copiedUp.push(path),
     });
     this.#logs = new ContainerLogs({ records: this.records, drivers: [jsonFileLog, noLog], log: silent });
-    const launcher = this.#launcher();
+    const cgroups = new ContainerCgroups(this.cgroups, "/bosun", (id) => this.records.find(id)?.host.cgroupParent);
+    const launcher = this.#launcher(cgroups);
     this.containers = new Containers({
       ...options,
       records: this.records,
       launcher,
+      cgroups,
       snapshotter: this.snapshotter,
       volumes: this.#containerVolumes,
       logs: this.#logs,
@@ -197,11 +199,11 @@ export class House implements AsyncDisposable {
     return new House(await makeFolder(), options);
   }
 
-  #launcher(): Launcher {
+  #launcher(cgroups: ContainerCgroups): Launcher {
     return new Launcher({
       records: this.records,
       runtime: this.runtime,
-      cgroups: new ContainerCgroups(this.cgroups, "/bosun", (id) => this.records.find(id)?.host.cgroupParent),
+      cgroups,
       snapshotter: this.snapshotter,
       networking: this.networking,
       volumes: this.#containerVolumes,
