@@ -1,27 +1,26 @@
 /** The composition root: the only file that constructs implementations and hands them to each other. */
 
-import { closeSync, mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { commitRouter } from "./api/commit.ts";
-import type { ViewContext } from "./api/container-view.ts";
 import { containersRouter } from "./api/containers.ts";
+import type { HostDefaults } from "./api/create-request.ts";
 import { distributionRouter } from "./api/distribution.ts";
 import { execRouter } from "./api/exec.ts";
 import { filesRouter } from "./api/files.ts";
 import { fsckRouter } from "./api/fsck.ts";
 import { imagesRouter } from "./api/images.ts";
 import type { Handler } from "./api/listen.ts";
+import type { LogReader } from "./api/logs.ts";
 import { networkDoctorRouter } from "./api/network-doctor.ts";
 import { networksRouter } from "./api/networks.ts";
 import { registryRouter } from "./api/registry.ts";
 import { createApi } from "./api/server.ts";
 import { type SystemFacts, systemRouter } from "./api/system.ts";
 import { usageRouter } from "./api/usage.ts";
+import { viewContext } from "./api/view-sources.ts";
 import { volumesRouter } from "./api/volumes.ts";
 import { builtFile } from "./base/built.ts";
-import { unavailable } from "./base/errors.ts";
-import { lockFile } from "./base/files.ts";
-import { newId } from "./base/ids.ts";
 import type { Logger } from "./base/logger.ts";
 import { exchangeNetlink, NETLINK, NETLINK_GROUPS, watchNetlink } from "./base/netlink.ts";
 import { type Config, OWN_RUNTIMES } from "./config.ts";
@@ -37,8 +36,7 @@ import { ContainerChecker } from "./container/fsck.ts";
 import { HealthMonitor } from "./container/health-monitor.ts";
 import { HostResolv } from "./container/host-resolv.ts";
 import { snapshotsOf } from "./container/image-mounts.ts";
-import { Launcher, type LauncherOptions } from "./container/launch.ts";
-import { linkNames, linksView } from "./container/legacy-links.ts";
+import { Launcher } from "./container/launch.ts";
 import { ContainerLogs, checkLogDefaults } from "./container/logs.ts";
 import { Naming } from "./container/naming.ts";
 import { NetworkDoctor } from "./container/network-doctor.ts";
@@ -46,8 +44,8 @@ import { Networking } from "./container/networking.ts";
 import { containerMigrations, Records } from "./container/records.ts";
 import { ContainerVolumes } from "./container/volumes.ts";
 import { Events } from "./events.ts";
-import { collectFacts, hostFacts } from "./facts.ts";
-import { Images } from "./image/images.ts";
+import { collectFacts, hasOwnCgroups, hostFacts, ownCapabilities } from "./facts.ts";
+import { Images, type ImagesOptions } from "./image/images.ts";
 import { imageMigrations } from "./image/schema.ts";
 import { jsonFileLog } from "./log/driver-json-file.ts";
 import { localLog } from "./log/driver-local.ts";
@@ -76,16 +74,15 @@ import { PublishedPorts } from "./network/published-ports.ts";
 import { IPVLAN, MACVLAN } from "./network/wire-options.ts";
 import { certificatesFor } from "./registry/certificates.ts";
 import { DistributionRegistry } from "./registry/distribution.ts";
-import { openCgroups } from "./runtime/cgroup.ts";
+import { type Cgroups, openCgroups } from "./runtime/cgroup.ts";
 import type { Runtime } from "./runtime/runtime.ts";
 import { OciRuntime } from "./runtime/runtime-oci.ts";
 import { ShimRuntime } from "./runtime/runtime-shim.ts";
 import { Runtimes } from "./runtime/runtimes.ts";
-import { compileSeccomp, type SeccompFilter } from "./runtime/seccomp.ts";
-import seccompDefault from "./runtime/seccomp-default.json" with { type: "json" };
-import { parseSeccompProfile, type SeccompProfile } from "./runtime/seccomp-profile.ts";
+import { SeccompFilters } from "./runtime/seccomp-filters.ts";
 import { DiskContentStore } from "./store/content-disk.ts";
-import { Database, type Migration } from "./store/database.ts";
+import { engineId, engineMigrations, lockDataRoot } from "./store/data-root.ts";
+import { Database } from "./store/database.ts";
 import { openSnapshotter } from "./store/snapshotters.ts";
 import { VERSION } from "./version.ts";
 import { LocalDriver } from "./volume/driver-local.ts";
@@ -102,55 +99,44 @@ export interface Engine extends AsyncDisposable {
   readonly metrics: Handler;
 }
 
-/** One daemon for a data root; the kernel lets go of the lock when the process ends, however it ends. */
-function lockDataRoot(dataRoot: string): Disposable {
-  mkdirSync(dataRoot, { recursive: true, mode: 0o711 });
-  const fd = lockFile(join(dataRoot, "lock"));
-  if (fd === undefined) throw unavailable(`another daemon uses the data root ${dataRoot}`);
-  return { [Symbol.dispose]: () => closeSync(fd) };
+/** What the parts are opened with. */
+interface Opening {
+  readonly config: Config;
+  readonly log: Logger;
+  /** Closes them, the last one first. */
+  readonly stack: AsyncDisposableStack;
 }
 
-const defaultSeccompProfile = parseSeccompProfile(JSON.stringify(seccompDefault));
-
-const engineMigrations: readonly Migration[] = [
-  { name: "engine-1", sql: "CREATE TABLE engine (id TEXT PRIMARY KEY) STRICT" },
-];
-
-/** An identity that stays with the data root. */
-function engineId(database: Database): string {
-  const known = database.find<{ id: string }>("SELECT id FROM engine");
-  if (known) return known.id;
-  const id = newId();
-  database.run("INSERT INTO engine (id) VALUES (?)", id);
-  return id;
+/** @throws unavailable when another daemon has the data root */
+async function openStores({ config, log, stack }: Opening) {
+  stack.use(lockDataRoot(config.dataRoot));
+  const database = stack.adopt(
+    new Database(join(config.dataRoot, "bosun.db"), [
+      ...engineMigrations,
+      ...imageMigrations,
+      ...networkMigrations,
+      ...volumeMigrations,
+      ...containerMigrations,
+    ]),
+    (open) => open.close(),
+  );
+  const workers = stack.use(new Workers());
+  const content = new DiskContentStore(config.dataRoot);
+  const snapshotter = await openSnapshotter(config.storageDriver, {
+    root: config.dataRoot,
+    runRoot: config.execRoot,
+    workers,
+    warn: (message) => log.warn(message),
+  });
+  const records = new Records(database, join(config.dataRoot, "containers"));
+  return { database, workers, content, snapshotter, records, events: new Events(), id: engineId(database) };
 }
 
-/** What the engine may do, and so may give. Source: proc_pid_status(5), CapBnd. */
-function ownCapabilities(): bigint {
-  const status = readFileSync("/proc/self/status", "utf8");
-  return BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? "0"}`);
-}
+type Stores = Awaited<ReturnType<typeof openStores>>;
 
 function openRuntimes({ execRoot, runtimes: programs }: Config, cgroupMounts: readonly string[]): Runtime {
   const shims = new ShimRuntime({ runRoot: join(execRoot, "tasks"), program: builtFile("bosun-shim") });
   return new Runtimes(shims, new OciRuntime({ shims, root: join(execRoot, "oci"), programs, cgroupMounts }));
-}
-
-/** Compiling takes milliseconds and most containers ask for the same: results are kept, by profile and capabilities. */
-function seccompFor({ seccompProfile }: Config, host: SystemFacts["host"]): LauncherOptions["seccomp"] {
-  const file = seccompProfile === "builtin" || seccompProfile === "unconfined" ? undefined : seccompProfile;
-  const ofDaemon = file === undefined ? defaultSeccompProfile : parseSeccompProfile(readFileSync(file, "utf8"));
-  const ofDefault = new Map<string, SeccompFilter>();
-  return (profile, capabilities) => {
-    const compile = (parsed: SeccompProfile) =>
-      compileSeccomp(parsed, { architecture: host.architecture, kernel: host.kernel, capabilities });
-    if (profile !== undefined) return compile(parseSeccompProfile(profile));
-    if (seccompProfile === "unconfined") return undefined;
-    const key = capabilities.join();
-    const filter = ofDefault.get(key) ?? compile(ofDaemon);
-    ofDefault.set(key, filter);
-    return filter;
-  };
 }
 
 const resolverOf = ({ dns, dnsSearch, dnsOptions }: Config): Resolver => ({
@@ -162,15 +148,7 @@ const resolverOf = ({ dns, dnsSearch, dnsOptions }: Config): Resolver => ({
 /** Two engines on one host have bridges, and so tables, of different names. */
 const firewallTable = ({ bridge }: Config): string => `bosun-${bridge.name}`;
 
-interface Surroundings {
-  readonly database: Database;
-  readonly events: Events;
-  readonly records: Records;
-  readonly hostResolv: HostResolv;
-  readonly log: Logger;
-}
-
-function openNetworks(config: Config, { database, events, records, hostResolv, log }: Surroundings): Networking {
+function openNetworks({ config, log }: Opening, { database, events, records, id }: Stores, hostResolv: HostResolv) {
   const netlink = new Netlink((request, pid) => exchangeNetlink(NETLINK.route, request, pid));
   const table = firewallTable(config);
   const exchange: Exchange = (request, pid) => exchangeNetlink(NETLINK.netfilter, request, pid);
@@ -191,7 +169,7 @@ function openNetworks(config: Config, { database, events, records, hostResolv, l
     flows: new Flows(exchange, log),
     hostFilter: new HostFilter({ chain, table, exchange, log }),
   });
-  const pools = [...config.addressPools, uniqueLocalPool(engineId(database))];
+  const pools = [...config.addressPools, uniqueLocalPool(id)];
   const networks = new Networks({
     database,
     drivers: [
@@ -240,102 +218,60 @@ function guardNetworks({ endpoints, ports }: Networking, log: Logger): Guard {
   });
 }
 
-/** 0 for an image that was removed by force while a container still uses it. */
-const sizeOf = (images: Images, id: string): Promise<number> =>
-  images.inspect(id).then(
-    ({ size }) => size,
-    () => 0,
-  );
-
-/** Empty for one that is gone, which no container should name. */
-function volumePath(volumes: Volumes, name: string): string {
-  const volume = volumes.find(name);
-  return volume ? volumes.path(volume) : "";
-}
-
-/** An image descends from another when it begins with all of its layers and has more. */
-async function descendants(images: Images, ancestor: string): Promise<ReadonlySet<string>> {
-  const base = await images.get(ancestor).catch(() => undefined);
-  const family = new Set<string>();
-  if (!base) return family;
-  for (const { id } of await images.list()) {
-    const { layers } = await images.get(id);
-    if (layers.length > base.layers.length && base.layers.every((layer, at) => layers[at] === layer)) family.add(id);
-  }
-  return family.add(base.id);
-}
-
 const LOGS = [jsonFileLog, localLog, noLog, syslogLog, fluentdLog, gelfLog, journaldLog()];
 
-/**
- * Opens the stores, finds the containers that ran on, and answers the API.
- * @throws unavailable when another daemon has the data root, or the host lacks something
- */
-export async function openEngine(config: Config, log: Logger): Promise<Engine> {
-  await using stack = new AsyncDisposableStack();
-  stack.use(lockDataRoot(config.dataRoot));
-  const rootfs = join(config.execRoot, "rootfs");
-  mkdirSync(rootfs, { recursive: true, mode: 0o711 });
-  const database = stack.adopt(
-    new Database(join(config.dataRoot, "bosun.db"), [
-      ...engineMigrations,
-      ...imageMigrations,
-      ...networkMigrations,
-      ...volumeMigrations,
-      ...containerMigrations,
-    ]),
-    (open) => open.close(),
-  );
-  const events = new Events();
-  const metrics = new Metrics();
-  const workers = stack.use(new Workers());
-  const content = new DiskContentStore(config.dataRoot);
-  const snapshotter = await openSnapshotter(config.storageDriver, {
-    root: config.dataRoot,
-    runRoot: config.execRoot,
-    workers,
-    warn: (message) => log.warn(message),
-  });
+/** What containers are made of, beside their files. */
+function openHost(opening: Opening, stores: Stores) {
+  const { config, log, stack } = opening;
+  const { database, records, snapshotter, events, id } = stores;
   const cgroups = openCgroups();
-  const runtime = openRuntimes(config, cgroups.mounts);
-  const records = new Records(database, join(config.dataRoot, "containers"));
   const hostResolv = stack.use(new HostResolv());
-  const networking = openNetworks(config, { database, events, records, hostResolv, log });
-  const { networks, endpoints } = networking;
+  const networking = openNetworks(opening, stores, hostResolv);
   const volumeDrivers = new VolumeDrivers([new LocalDriver(join(config.dataRoot, "volumes"))], {
     folders: PLUGIN_FOLDERS,
     limits: PLUGIN_LIMITS,
-    engineId: engineId(database),
+    engineId: id,
   });
   const volumes = new Volumes({
     database,
     drivers: volumeDrivers,
     emit: (action, name, attributes) => events.emit("volume", action, name, attributes),
   });
-  const containerVolumes = new ContainerVolumes({
-    volumes,
-    records,
-    copyUp: (id, path, directory) => copyUp(snapshotter, id, path, directory),
-  });
-  const cdi = new CdiDevices(config.cdiSpecDirs);
-  const containerCgroups = new ContainerCgroups(
-    cgroups,
-    config.cgroupParent,
-    (id) => records.find(id)?.host.cgroupParent,
-    config.realtime,
-  );
   checkLogDefaults(LOGS, config.logDriver, config.logOptions);
-  const logs = stack.use(new ContainerLogs({ records, drivers: LOGS, log }));
-  const launcher = new Launcher({
-    records,
-    runtime,
-    cgroups: containerCgroups,
-    snapshotter,
+  return {
+    cgroups,
+    containerCgroups: new ContainerCgroups(
+      cgroups,
+      config.cgroupParent,
+      (container) => records.find(container)?.host.cgroupParent,
+      config.realtime,
+    ),
+    runtime: openRuntimes(config, cgroups.mounts),
+    hostResolv,
     networking,
+    volumeDrivers,
+    volumes,
+    containerVolumes: new ContainerVolumes({
+      volumes,
+      records,
+      copyUp: (container, path, directory) => copyUp(snapshotter, container, path, directory),
+    }),
+    cdi: new CdiDevices(config.cdiSpecDirs),
+    logs: stack.use(new ContainerLogs({ records, drivers: LOGS, log })),
+  };
+}
+
+type Host = ReturnType<typeof openHost>;
+
+function openLauncher({ config, log }: Opening, { records, snapshotter }: Stores, host: Host): Launcher {
+  const rootfs = join(config.execRoot, "rootfs");
+  mkdirSync(rootfs, { recursive: true, mode: 0o711 });
+  const seccomp = new SeccompFilters(config.seccompProfile, hostFacts());
+  const { runtime, containerCgroups, networking, containerVolumes, cdi, logs, hostResolv } = host;
+  return new Launcher({
+    ...{ records, runtime, snapshotter, networking, cdi, logs, log, hostResolv, rootfs },
+    cgroups: containerCgroups,
     volumes: containerVolumes,
-    cdi,
-    logs,
-    log,
     defaults: {
       init: config.init,
       noNewPrivileges: config.noNewPrivileges,
@@ -343,12 +279,14 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
       resolver: resolverOf(config),
       hostGateways: config.hostGateways,
     },
-    hostResolv,
-    rootfs,
     initPath: builtFile("bosun-shim"),
     capabilities: ownCapabilities(),
-    seccomp: seccompFor(config, hostFacts()),
+    seccomp: (profile, capabilities) => seccomp.filter(profile, capabilities),
   });
+}
+
+function openImages({ config, stack }: Opening, stores: Stores, inUse: ImagesOptions["inUse"]) {
+  const { database, content, snapshotter, events, workers } = stores;
   const registry = new DistributionRegistry({
     hubMirrors: config.registryMirrors,
     mirrors: config.mirrors,
@@ -358,12 +296,8 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     userAgent: `Bosun/${VERSION.engine}`,
   });
   const images = new Images({
-    database,
-    content,
-    snapshotter,
-    registry,
+    ...{ database, content, snapshotter, registry, inUse },
     emit: ({ action, id, name, labels }) => events.emit("image", action, id, { ...labels, name }),
-    inUse: (id) => containers.usersOf(id),
     scratch: join(config.dataRoot, "tmp"),
     proxies: config.proxies,
     compress: (job, options) => workers.compress(job, options),
@@ -372,15 +306,19 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     limits: { maxConcurrentDownloads: config.maxConcurrentDownloads, attempts: config.maxDownloadAttempts },
   });
   stack.use(images.uploads);
+  return { images, registry };
+}
+
+/** Images and containers, which need each other. */
+function openServices(opening: Opening, stores: Stores, host: Host, metrics: Metrics) {
+  const { config, log, stack } = opening;
+  const { records, snapshotter, events } = stores;
+  const launcher = openLauncher(opening, stores, host);
+  const { images, registry } = openImages(opening, stores, (id) => containers.usersOf(id));
   const containers = new Containers({
-    records,
-    launcher,
-    cgroups: containerCgroups,
-    snapshotter,
-    volumes: containerVolumes,
-    logs,
-    events,
-    log,
+    ...{ records, launcher, snapshotter, logs: host.logs, events, log },
+    cgroups: host.containerCgroups,
+    volumes: host.containerVolumes,
     findImage: (reference, platform) => images.get(reference, platform),
     released: (imageId) => images.released(imageId),
     layerLingerMs: config.layerLingerS * 1000,
@@ -389,31 +327,36 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
   stack.defer(() => launcher.releaseLayers());
   stack.use(containers);
   const commits = new Commits({
-    containers,
-    cgroups: containerCgroups,
-    snapshotter,
+    ...{ containers, cgroups: host.containerCgroups, snapshotter },
     findImage: (id) => images.get(id),
     makeImage: (image, makeLayer) => images.commit(image, makeLayer),
   });
-  const execs = new Execs(containers, launcher, runtime, log);
+  const execs = new Execs(containers, launcher, host.runtime, log);
   stack.use(new HealthMonitor(containers, execs, log, (isFailed) => metrics.checked(isFailed)));
+  return { launcher, images, registry, containers, commits, execs };
+}
 
+type Services = ReturnType<typeof openServices>;
+
+/** Removes what a crash has left, and finds what runs on. */
+async function recover({ log, stack }: Opening, stores: Stores, { networking }: Host, services: Services) {
+  const { records, content, snapshotter } = stores;
+  const { containers, execs, images } = services;
   const owned = new Set(records.all().flatMap(snapshotsOf));
   await Promise.all([content.sweep((digest) => images.wants(digest)), snapshotter.sweep(owned), records.sweep()]);
   await containers.restore();
-  await endpoints.ensureAll();
+  await networking.endpoints.ensureAll();
   stack.use(guardNetworks(networking, log));
   await execs.restore();
   await images.sweep();
   await images.addBuiltIn(await Bun.file(builtFile("hello")).bytes());
+}
 
-  const facts = collectFacts({
-    config,
-    id: engineId(database),
-    containers,
-    images,
-    cgroups,
-    cdi,
+function factsOf({ config }: Opening, { id, snapshotter, events }: Stores, host: Host, services: Services) {
+  const { containers, images } = services;
+  const { cgroups, cdi, volumeDrivers, networking } = host;
+  return collectFacts({
+    ...{ config, id, containers, images, cgroups, cdi },
     storageDriver: snapshotter.name,
     volumeDrivers: () => volumeDrivers.names(),
     logDrivers: LOGS.map(({ name }) => name),
@@ -421,70 +364,75 @@ export async function openEngine(config: Config, log: Logger): Promise<Engine> {
     listeners: () => events.watchers,
     networkWarnings: () => networking.ports.firewall.warnings(),
   });
-  const containerChecker = new ContainerChecker({
-    containers,
-    launcher,
-    runtime,
-    cgroups: containerCgroups,
-    snapshotter,
+}
+
+/** What containers get that ask for nothing else. */
+const hostDefaults = (config: Config, cgroups: Cgroups): HostDefaults => ({
+  shmSize: config.defaultShmSize,
+  log: { driver: config.logDriver, options: config.logOptions },
+  ipc: config.defaultIpcMode,
+  runtime: config.defaultRuntime,
+  ownRuntimes: OWN_RUNTIMES,
+  network: config.hasDefaultBridge ? "bridge" : "none",
+  runtimes: Object.keys(config.runtimes),
+  cgroupns: hasOwnCgroups(config, cgroups) ? "private" : "host",
+});
+
+function openApi({ config, log }: Opening, stores: Stores, host: Host, services: Services, facts: SystemFacts) {
+  const { records, snapshotter, events } = stores;
+  const { cgroups, runtime, networking, volumes, logs } = host;
+  const { networks, endpoints } = networking;
+  const { launcher, images, registry, containers, commits, execs } = services;
+  const view = viewContext({
+    ...{ records, networks, execs, logs, volumes, images, snapshotter },
+    canDisableOomKill: cgroups.features.oomKillDisable,
+  });
+  const logReader: LogReader = {
+    read: (container, options) => logs.read(container, options),
+    changes: (container, signal) => containers.logChanges(container, signal),
+  };
+  const checker = new ContainerChecker({
+    ...{ containers, launcher, runtime, cgroups: host.containerCgroups, snapshotter },
     volumeMounts: () => volumes.mountPoints(),
     mountRoots: { layers: join(config.execRoot, "layers"), data: config.dataRoot },
   });
-  const view: ViewContext = {
-    findNetwork: (reference) => networks.find(reference),
-    links: (container) => linksView(container, records),
-    linkNames: () => linkNames(records),
-    folder: (id) => records.folder(id),
-    logPath: (container) => logs.publicPath(container),
-    execIds: (id) => execs.of(id),
-    storageDriver: snapshotter.name,
-    canDisableOomKill: cgroups.features.oomKillDisable,
-    volumePath: (name) => volumePath(volumes, name),
-    usage: (id) => snapshotter.usage(id),
-    imageSize: (id) => sizeOf(images, id),
-    descendants: (ancestor) => descendants(images, ancestor),
-  };
-  const api = createApi(
-    [
-      systemRouter(facts, events),
-      containersRouter({
-        containers,
-        snapshotter,
-        view,
-        logReader: {
-          read: (container, options) => logs.read(container, options),
-          changes: (container, signal) => containers.logChanges(container, signal),
-        },
-        defaults: {
-          shmSize: config.defaultShmSize,
-          log: { driver: config.logDriver, options: config.logOptions },
-          ipc: config.defaultIpcMode,
-          runtime: config.defaultRuntime,
-          ownRuntimes: OWN_RUNTIMES,
-          network: config.hasDefaultBridge ? "bridge" : "none",
-          runtimes: Object.keys(config.runtimes),
-          cgroupns: config.defaultCgroupnsMode ?? (cgroups.version === 2 ? "private" : "host"),
-        },
-      }),
-      filesRouter(new Files(containers, join(config.dataRoot, "tmp"))),
-      commitRouter({ commits, containers, snapshotter }),
-      execRouter(containers, execs),
-      registryRouter(images, registry),
-      distributionRouter(images),
-      imagesRouter(images),
-      usageRouter({ images, records, volumes, view }),
-      volumesRouter(volumes),
-      fsckRouter([() => containerChecker.check(), (options) => images.check(options)]),
-      networksRouter({ networks, endpoints, containers }),
-      networkDoctorRouter(new NetworkDoctor(networking, records)),
-    ],
-    { version: VERSION.engine },
-    log,
-  );
+  const routers = [
+    systemRouter(facts, events),
+    containersRouter({ containers, snapshotter, view, logReader, defaults: hostDefaults(config, cgroups) }),
+    filesRouter(new Files(containers, join(config.dataRoot, "tmp"))),
+    commitRouter({ commits, containers, snapshotter }),
+    execRouter(containers, execs),
+    registryRouter(images, registry),
+    distributionRouter(images),
+    imagesRouter(images),
+    usageRouter({ images, records, volumes, view }),
+    volumesRouter(volumes),
+    fsckRouter([() => checker.check(), (options) => images.check(options)]),
+    networksRouter({ networks, endpoints, containers }),
+    networkDoctorRouter(new NetworkDoctor(networking, records)),
+  ];
+  return createApi(routers, { version: VERSION.engine }, log);
+}
+
+/**
+ * Opens the stores, finds the containers that ran on, and answers the API.
+ * @throws unavailable when another daemon has the data root, or the host lacks something
+ */
+export async function openEngine(config: Config, log: Logger): Promise<Engine> {
+  await using stack = new AsyncDisposableStack();
+  const opening = { config, log, stack };
+  const metrics = new Metrics();
+  const stores = await openStores(opening);
+  const host = openHost(opening, stores);
+  const services = openServices(opening, stores, host, metrics);
+  await recover(opening, stores, host, services);
+  const facts = factsOf(opening, stores, host, services);
+  const api = openApi(opening, stores, host, services, facts);
+  const { id, snapshotter, events } = stores;
   const open = stack.move();
   return {
     api: config.metricsAddress === undefined ? api : metrics.measured(api),
-    metrics: metrics.handler({ facts, id: engineId(database), storageDriver: snapshotter.name, containers, events }),
+    metrics: metrics.handler({ facts, id, storageDriver: snapshotter.name, containers: services.containers, events }),
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   };
 }

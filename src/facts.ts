@@ -53,6 +53,12 @@ export function hostFacts(): SystemFacts["host"] {
   };
 }
 
+/** What the engine may do, and so may give. Source: proc_pid_status(5), CapEff. */
+export function ownCapabilities(): bigint {
+  const status = readFileSync("/proc/self/status", "utf8");
+  return BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? "0"}`);
+}
+
 /** As Docker names them, by magic number. Source: statfs(2), linux/magic.h. */
 const FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
   [0xef53, "extfs"],
@@ -69,7 +75,7 @@ function backingFileSystem(path: string): string {
 }
 
 /** Whether containers are in cgroup namespaces of their own unless they ask for the host's. */
-const hasOwnCgroups = ({ defaultCgroupnsMode }: Config, { version }: Cgroups): boolean =>
+export const hasOwnCgroups = ({ defaultCgroupnsMode }: Config, { version }: Cgroups): boolean =>
   (defaultCgroupnsMode ?? (version === 2 ? "private" : "host")) === "private";
 
 const readFlag = (path: string): boolean => existsSync(path) && readFileSync(path, "utf8").trim() === "1";

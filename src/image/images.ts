@@ -250,6 +250,16 @@ export class Images {
     return this.#views.inspect(name, options);
   }
 
+  /** Bytes of an image's layers; 0 for one that was removed by force while a container still uses it. */
+  sizeOf(id: string): number {
+    return this.#views.sizeOf(id);
+  }
+
+  /** See Lookup.descendants. */
+  descendants(name: string): ReadonlySet<Digest> {
+    return this.#lookup.descendants(name);
+  }
+
   /** Newest first. @throws notFound, invalid */
   list(filters: ImageFilters = {}, options: ViewOptions = {}): Promise<readonly ImageSummary[]> {
     return this.#views.list(filters, options);
@@ -263,10 +273,8 @@ export class Images {
   /** What is wrong with images and their files. @param options.full  reads every byte */
   check(options: { readonly full: boolean }): AsyncIterable<Problem> {
     const { database, content, snapshotter } = this.#options;
-    const [records, sweeper] = [this.#records, this.#sweeper];
-    return new ImageChecker({ database, content, layers: snapshotter, snapshots: snapshotter, records, sweeper }).check(
-      options,
-    );
+    const stores = { database, content, layers: snapshotter, snapshots: snapshotter };
+    return new ImageChecker({ ...stores, records: this.#records, sweeper: this.#sweeper }).check(options);
   }
 
   /** Bytes of all layers and blobs. */

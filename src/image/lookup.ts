@@ -72,6 +72,23 @@ export class Lookup {
     throw notFound(`image with reference ${name} was found but does not provide the specified platform${wanted}`);
   }
 
+  /** @returns the ids of an image and of all that begin with its layers and have more; none when there is no such image */
+  descendants(name: string): ReadonlySet<Digest> {
+    const base = this.#ifThere(name);
+    if (!base) return new Set();
+    const isBelow = ({ layers }: ImageRecord) =>
+      layers.length > base.layers.length && base.layers.every(({ diffId }, at) => layers[at]?.diffId === diffId);
+    return new Set([base, ...this.records.all().filter(isBelow)].map(({ id }) => id));
+  }
+
+  #ifThere(name: string): ImageRecord | undefined {
+    try {
+      return this.find(name);
+    } catch {
+      return undefined; // or it is no name at all
+    }
+  }
+
   /** @returns every tag of a repository, sorted */
   tagsOf({ domain, path }: Reference): readonly Reference[] {
     const isTag = (one: Reference) => one.domain === domain && one.path === path && one.digest === undefined;

@@ -1,6 +1,6 @@
 /** Images as they are listed and inspected. Reads only. */
 
-import type { Digest } from "../base/digest.ts";
+import { type Digest, isDigest } from "../base/digest.ts";
 import type { Descriptor, HistoryEntry, Platform } from "../base/oci.ts";
 import { familiarReference, type Reference } from "../base/reference.ts";
 import type { ContentStore } from "../store/content.ts";
@@ -116,6 +116,11 @@ export class Views {
       descriptor: await this.#descriptorOf(record),
       manifests: manifests ? await this.#manifests.of(this.#family(record)) : undefined,
     };
+  }
+
+  sizeOf(id: string): number {
+    const record = isDigest(id) ? this.records.findById(id) : undefined;
+    return record ? sizesOf(this.records).of(record) : 0;
   }
 
   /** Newest first. @throws notFound for an unknown image in `before` or `since`, invalid for a malformed pattern */

@@ -10,6 +10,7 @@ import type { Handler } from "../../src/api/listen.ts";
 import { networksRouter } from "../../src/api/networks.ts";
 import { createApi } from "../../src/api/server.ts";
 import { type SystemFacts, systemRouter } from "../../src/api/system.ts";
+import { viewContext } from "../../src/api/view-sources.ts";
 import { volumesRouter } from "../../src/api/volumes.ts";
 import { digestOf } from "../../src/base/digest.ts";
 import { notFound } from "../../src/base/errors.ts";
@@ -21,7 +22,6 @@ import { type ContainerImage, Containers, type ContainersOptions } from "../../s
 import { Execs } from "../../src/container/exec.ts";
 import { HealthMonitor } from "../../src/container/health-monitor.ts";
 import { Launcher } from "../../src/container/launch.ts";
-import { linkNames, linksView } from "../../src/container/legacy-links.ts";
 import { ContainerLogs } from "../../src/container/logs.ts";
 import type { Networking } from "../../src/container/networking.ts";
 import { containerMigrations, Records } from "../../src/container/records.ts";
@@ -233,20 +233,14 @@ export class House implements AsyncDisposable {
         containersRouter({
           containers,
           snapshotter,
-          view: {
-            findNetwork: (reference) => networks.find(reference),
-            links: (container) => linksView(container, records),
-            linkNames: () => linkNames(records),
-            folder: (id) => records.folder(id),
-            logPath: (container) => this.#logs.publicPath(container),
-            execIds: (id) => execs.of(id),
-            storageDriver: snapshotter.name,
+          view: viewContext({
+            ...{ records, networks, execs, volumes, snapshotter, logs: this.#logs },
+            images: {
+              sizeOf: () => LAYER.byteLength,
+              descendants: (name) => new Set([IMAGES.get(name)].flatMap((image) => image?.id ?? [])),
+            },
             canDisableOomKill: true,
-            volumePath: (name) => volumes.path(volumes.get(name)),
-            usage: () => snapshotter.usage(),
-            imageSize: async () => LAYER.byteLength,
-            descendants: async (name) => new Set([IMAGES.get(name)?.id ?? ""]),
-          },
+          }),
           logReader: {
             read: (container, options) => this.#logs.read(container, options),
             changes: (container, signal) => containers.logChanges(container, signal),
