@@ -1,5 +1,6 @@
 /** Lists as docker prints them: a table, JSON, or a Go template of the user's. */
 
+import type { FlagSpec } from "./flags.ts";
 import { table } from "./table.ts";
 import { parseTemplate } from "./template.ts";
 
@@ -12,6 +13,11 @@ export interface Layout {
   /** Field → its heading. */
   readonly headings: Row;
 }
+
+export const LIST_FORMAT: FlagSpec = {
+  kind: "text",
+  help: "Format output: 'table', 'table TEMPLATE', 'json' or a Go template",
+};
 
 /** As it stands on a command line: `\t` and `\n` are meant. */
 const unescaped = (text: string): string => text.replaceAll("\\t", "\t").replaceAll("\\n", "\n");

@@ -1,7 +1,7 @@
 /** What is done with images one by one: `history`, `tag`, `rmi`; and what they are made of: `commit`, `diff`. */
 
 import { type Command, forEach } from "./command.ts";
-import { formatted, type Layout, printLines } from "./format.ts";
+import { formatted, type Layout, LIST_FORMAT, printLines } from "./format.ts";
 import { ago, humanSize, shortId, splitTag, truncated } from "./table.ts";
 
 /** Names have slashes, which stay. */
@@ -31,7 +31,7 @@ export const historyCommand: Command = {
   usage: "history [OPTIONS] IMAGE",
   summary: "Show the history of an image",
   flags: {
-    format: { kind: "text", help: "Format output: 'table', 'table TEMPLATE', 'json' or a Go template" },
+    format: LIST_FORMAT,
     human: { kind: "bool", short: "H", help: "Print sizes and dates in human readable format" },
     "no-trunc": { kind: "bool", help: "Don't truncate output" },
     platform: { kind: "text", help: "Show history for the given platform" },

@@ -3,7 +3,7 @@
 import type { Client } from "./client.ts";
 import type { Command } from "./command.ts";
 import { filterQuery } from "./filters.ts";
-import { formatted, type Layout, printLines, type Row } from "./format.ts";
+import { formatted, type Layout, LIST_FORMAT, printLines, type Row } from "./format.ts";
 import { imageTree } from "./image-tree.ts";
 import { ago, humanSize, localTime, shortId, splitTag } from "./table.ts";
 
@@ -79,7 +79,7 @@ export const imagesCommand: Command = {
     all: { kind: "bool", short: "a", help: "Show all images (default hides intermediate images)" },
     digests: { kind: "bool", help: "Show digests" },
     filter: { kind: "list", short: "f", help: "Filter output based on conditions provided" },
-    format: { kind: "text", help: "Format output: 'table', 'table TEMPLATE', 'json' or a Go template" },
+    format: LIST_FORMAT,
     "no-trunc": { kind: "bool", help: "Don't truncate output" },
     quiet: { kind: "bool", short: "q", help: "Only show image IDs" },
     tree: { kind: "bool", help: "Show images by the layers that they share, with what removing one would free" },

@@ -2,6 +2,7 @@
 
 import type { Client } from "./client.ts";
 import { type Command, describe } from "./command.ts";
+import type { FlagSpec } from "./flags.ts";
 import { imagePath } from "./image-commands.ts";
 import { parseTemplate } from "./template.ts";
 
@@ -55,13 +56,13 @@ export async function inspectAll(
   return failures.length > 0 ? 1 : 0;
 }
 
-const FORMAT = { kind: "text", short: "f", help: "Format output: 'json' or a Go template" } as const;
+export const INSPECT_FORMAT: FlagSpec = { kind: "text", short: "f", help: "Format output: 'json' or a Go template" };
 const SIZE = { kind: "bool", short: "s", help: "Display total file sizes if the type is container" } as const;
 
 export const inspectCommand: Command = {
   usage: "inspect [OPTIONS] NAME|ID [NAME|ID...]",
   summary: "Return low-level information on containers, images and volumes",
-  flags: { format: FORMAT, size: SIZE, type: { kind: "text", help: "Only inspect objects of the given type" } },
+  flags: { format: INSPECT_FORMAT, size: SIZE, type: { kind: "text", help: "Only inspect objects of the given type" } },
   args: [1, Number.POSITIVE_INFINITY],
   run(client, flags) {
     const type = flags.text("type");
@@ -76,7 +77,7 @@ export const inspectCommand: Command = {
 export const imageInspectCommand: Command = {
   usage: "image inspect [OPTIONS] IMAGE [IMAGE...]",
   summary: "Display detailed information on one or more images",
-  flags: { format: FORMAT, platform: { kind: "text", help: "Inspect a specific platform of the image" } },
+  flags: { format: INSPECT_FORMAT, platform: { kind: "text", help: "Inspect a specific platform of the image" } },
   args: [1, Number.POSITIVE_INFINITY],
   run(client, flags) {
     const asked = { size: false, platform: flags.text("platform") };
@@ -87,7 +88,7 @@ export const imageInspectCommand: Command = {
 export const containerInspectCommand: Command = {
   usage: "container inspect [OPTIONS] CONTAINER [CONTAINER...]",
   summary: "Display detailed information on one or more containers",
-  flags: { format: FORMAT, size: SIZE },
+  flags: { format: INSPECT_FORMAT, size: SIZE },
   args: [1, Number.POSITIVE_INFINITY],
   run(client, flags) {
     const asked = { size: flags.on("size"), platform: undefined };

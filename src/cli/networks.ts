@@ -5,8 +5,8 @@ import { type Command, forEach } from "./command.ts";
 import { path as containerPath } from "./containers.ts";
 import { filterQuery } from "./filters.ts";
 import { type Flags, UsageError } from "./flags.ts";
-import { formatted, type Layout, printLines, type Row } from "./format.ts";
-import { inspectAll } from "./inspect.ts";
+import { formatted, type Layout, LIST_FORMAT, printLines, type Row } from "./format.ts";
+import { INSPECT_FORMAT, inspectAll } from "./inspect.ts";
 import { doctorCommand } from "./network-doctor.ts";
 import { pairs } from "./pairs.ts";
 import type { HostPort } from "./publish.ts";
@@ -125,7 +125,7 @@ const lsCommand: Command = {
   summary: "List networks",
   flags: {
     filter: { kind: "list", short: "f", help: 'Provide filter values (e.g. "driver=bridge")' },
-    format: { kind: "text", help: "Format output: 'table', 'table TEMPLATE', 'json' or a Go template" },
+    format: LIST_FORMAT,
     "no-trunc": { kind: "bool", help: "Do not truncate the output" },
     quiet: { kind: "bool", short: "q", help: "Only display network IDs" },
   },
@@ -144,7 +144,7 @@ const lsCommand: Command = {
 const inspectCommand: Command = {
   usage: "network inspect [OPTIONS] NETWORK [NETWORK...]",
   summary: "Display detailed information on one or more networks",
-  flags: { format: { kind: "text", short: "f", help: "Format output: 'json' or a Go template" } },
+  flags: { format: INSPECT_FORMAT },
   args: [1, Number.POSITIVE_INFINITY],
   run: (client, flags) => inspectAll(flags.args, flags.text("format"), (name) => client.get(path(name))),
 };

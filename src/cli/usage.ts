@@ -2,7 +2,7 @@
 
 import type { Command } from "./command.ts";
 import { filterQuery } from "./filters.ts";
-import { formatted, type Layout, printLines, type Row } from "./format.ts";
+import { formatted, type Layout, LIST_FORMAT, printLines, type Row } from "./format.ts";
 import { rowsOf, type Summary } from "./image-list.ts";
 import { humanSize, shortId, table } from "./table.ts";
 import { parseTemplate } from "./template.ts";
@@ -84,7 +84,7 @@ export const dfCommand: Command = {
   usage: "system df [OPTIONS]",
   summary: "Show disk usage",
   flags: {
-    format: { kind: "text", help: "Format output: 'table', 'table TEMPLATE', 'json' or a Go template" },
+    format: LIST_FORMAT,
     verbose: { kind: "bool", short: "v", help: "Show detailed information on space usage" },
   },
   args: [0, 0],

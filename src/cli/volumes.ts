@@ -4,8 +4,8 @@ import type { Client } from "./client.ts";
 import { type Command, forEach } from "./command.ts";
 import { filterQuery } from "./filters.ts";
 import type { Flags } from "./flags.ts";
-import { formatted, type Layout, printLines, type Row } from "./format.ts";
-import { inspectAll } from "./inspect.ts";
+import { formatted, type Layout, LIST_FORMAT, printLines, type Row } from "./format.ts";
+import { INSPECT_FORMAT, inspectAll } from "./inspect.ts";
 import { pairs } from "./pairs.ts";
 import { isSure } from "./sure.ts";
 import { humanSize, table } from "./table.ts";
@@ -85,7 +85,7 @@ const lsCommand: Command = {
   summary: "List volumes",
   flags: {
     filter: { kind: "list", short: "f", help: 'Provide filter values (e.g. "dangling=true")' },
-    format: { kind: "text", help: "Format output: 'table', 'table TEMPLATE', 'json' or a Go template" },
+    format: LIST_FORMAT,
     quiet: { kind: "bool", short: "q", help: "Only display volume names" },
   },
   args: [0, 0],
@@ -107,7 +107,7 @@ const lsCommand: Command = {
 const inspectCommand: Command = {
   usage: "volume inspect [OPTIONS] VOLUME [VOLUME...]",
   summary: "Display detailed information on one or more volumes",
-  flags: { format: { kind: "text", short: "f", help: "Format output: 'json' or a Go template" } },
+  flags: { format: INSPECT_FORMAT },
   args: [1, Number.POSITIVE_INFINITY],
   run: (client, flags) => inspectAll(flags.args, flags.text("format"), (name) => client.get(path(name))),
 };

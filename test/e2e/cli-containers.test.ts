@@ -1,21 +1,15 @@
 /** Our own command for the life of containers, beside docker's where both can be asked the same. */
 
 import { expect, test } from "bun:test";
+import { bosunOf } from "../support/bosun.ts";
 import { e2e } from "../support/e2e.ts";
-
-const BOSUN = [process.execPath, new URL("../../src/main.ts", import.meta.url).pathname];
 
 e2e("bosun's commands for containers", (engine) => {
   const { ok: docker, sleeper, inspect } = engine;
 
+  const asked = bosunOf(engine);
   const bosun = async (...args: readonly string[]) => {
-    const child = Bun.spawn([...BOSUN, ...args], {
-      env: { ...process.env, ...engine.daemon.env },
-      stdin: "ignore",
-      stdout: "pipe",
-      stderr: "pipe",
-    });
-    const [stdout, stderr, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+    const { code, stdout, stderr } = await asked(...args);
     return { code, stdout: stdout.trimEnd(), stderr: stderr.trimEnd() };
   };
 

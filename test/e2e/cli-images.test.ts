@@ -4,26 +4,12 @@ import { describe, expect, test } from "bun:test";
 import { imageOf, indexOf } from "../../fixture/image.ts";
 import { FakeRegistry } from "../fake/registry.ts";
 import { dockerArchive } from "../support/archive.ts";
+import { bosunOf } from "../support/bosun.ts";
 import { e2e } from "../support/e2e.ts";
 
-const BOSUN = [process.execPath, new URL("../../src/main.ts", import.meta.url).pathname];
-
 e2e("bosun's commands for images", (engine) => {
-  const bosun = async (...args: readonly string[]) => {
-    const child = Bun.spawn([...BOSUN, ...args], {
-      env: { ...process.env, ...engine.daemon.env },
-      stdin: "ignore",
-      stdout: "pipe",
-      stderr: "pipe",
-    });
-    const [stdout, stderr, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
-    return { code, stdout, stderr };
-  };
-  const ok = async (...args: readonly string[]) => {
-    const { code, stdout, stderr } = await bosun(...args);
-    if (code !== 0) throw new Error(`bosun ${args.join(" ")}: exit code ${code}: ${stderr}`);
-    return stdout.replace(/\n$/, "");
-  };
+  const bosun = bosunOf(engine);
+  const { ok } = bosun;
   const load = (tag: string, ...names: string[]) =>
     engine.load(
       dockerArchive([

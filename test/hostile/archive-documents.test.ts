@@ -1,27 +1,14 @@
 /** Archives for `docker load` whose documents lie, disagree, or are made to keep a reader busy. */
 
 import { describe, expect, test } from "bun:test";
-import { readdir } from "node:fs/promises";
 import { imageOf, indexOf, json, type Piece, piece, type TestImage, tarOf } from "../../fixture/image.ts";
 import { hexOf } from "../../src/base/digest.ts";
 import { ociIndex, ociManifest } from "../../src/base/media-types.ts";
 import { dockerArchive, layoutArchive, piecesOf, streamOf } from "../support/archive.ts";
-import { failureOf } from "../support/errors.ts";
-import { ImageRoom } from "../support/images.ts";
+import { failureOfLoad, ImageRoom } from "../support/images.ts";
 
 const image = imageOf();
 const { manifest, config } = image;
-
-/** Fails to load; nothing may be left of it anywhere. */
-async function failureOfLoad(bytes: Uint8Array): Promise<string> {
-  await using room = await ImageRoom.open();
-  const failure = await failureOf(() => room.images.load(streamOf(bytes)));
-  expect(await readdir(room.scratch)).toEqual([]);
-  expect(room.content.digests()).toEqual([]);
-  expect(room.snapshotter.layers.size).toBe(0);
-  expect(await room.images.list()).toEqual([]);
-  return failure;
-}
 
 /** A layout with one document in place of a manifest, and the pieces of the image. */
 const layoutOf = (document: Piece, more: readonly Piece[] = []): Uint8Array =>

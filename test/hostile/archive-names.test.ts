@@ -1,12 +1,10 @@
 /** Archives for `docker load` that want out of their folder, or to be more than they are. */
 
 import { describe, expect, test } from "bun:test";
-import { readdir } from "node:fs/promises";
 import { gzipSync } from "node:zlib";
 import { imageOf, json, type TarEntry, tarOf } from "../../fixture/image.ts";
 import { dockerArchive, layoutArchive, piecesOf, streamOf } from "../support/archive.ts";
-import { failureOf } from "../support/errors.ts";
-import { ImageRoom } from "../support/images.ts";
+import { failureOfLoad, ImageRoom } from "../support/images.ts";
 
 const image = imageOf();
 const archive = dockerArchive([{ image, tags: ["app:v1"] }]);
@@ -15,17 +13,6 @@ const manifest = (Layers: string[], more: object = {}): TarEntry => ({
   name: "manifest.json",
   content: json([{ Config: "config.json", RepoTags: null, Layers, ...more }]),
 });
-
-/** Fails to load; nothing may be left of it anywhere. */
-async function failureOfLoad(bytes: Uint8Array): Promise<string> {
-  await using room = await ImageRoom.open();
-  const failure = await failureOf(() => room.images.load(streamOf(bytes)));
-  expect(await readdir(room.scratch)).toEqual([]);
-  expect(room.content.digests()).toEqual([]);
-  expect(room.snapshotter.layers.size).toBe(0);
-  expect(await room.images.list()).toEqual([]);
-  return failure;
-}
 
 describe("load() refuses", () => {
   test.each<[string, TarEntry[], string]>([

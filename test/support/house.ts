@@ -42,6 +42,7 @@ import { fakeNetworks, NO_RESOLV } from "../fake/networks.ts";
 import { FakeRuntime, type FakeTask } from "../fake/runtime.ts";
 import { FakeSnapshotter } from "../fake/snapshotter.ts";
 import { type Folder, makeFolder } from "./folder.ts";
+import { HOST_DEFAULTS } from "./plans.ts";
 
 const LAYER = new TextEncoder().encode("a layer");
 
@@ -245,18 +246,7 @@ export class House implements AsyncDisposable {
             read: (container, options) => this.#logs.read(container, options),
             changes: (container, signal) => containers.logChanges(container, signal),
           },
-          defaults: {
-            shmSize: 64 << 20,
-            log: { driver: "json-file", options: {} },
-            ...{
-              ipc: "private",
-              cgroupns: "private",
-              runtime: "bosun",
-              ownRuntimes: ["bosun", "runc"],
-              network: "bridge",
-              runtimes: ["other"],
-            },
-          },
+          defaults: HOST_DEFAULTS,
         }),
         execRouter(containers, execs),
         volumesRouter(volumes),

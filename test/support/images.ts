@@ -1,6 +1,7 @@
 /** The image room over fakes: everything a test of it needs, cleaned up at the end of the test's scope. */
 
-import { mkdtemp, rm } from "node:fs/promises";
+import { expect } from "bun:test";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ImageEvent, Images, type ImagesOptions } from "../../src/image/images.ts";
@@ -14,6 +15,8 @@ import { compress } from "../../src/wasm/compress.ts";
 import { FakeContent } from "../fake/content.ts";
 import { FakeRegistry } from "../fake/registry.ts";
 import { FakeSnapshotter } from "../fake/snapshotter.ts";
+import { streamOf } from "./archive.ts";
+import { failureOf } from "./errors.ts";
 
 /** Bounds that let a test of them end soon. */
 export const impatient: Partial<Limits> = { attempts: 2, backoffMs: 5, headersMs: 400, idleMs: 400, longestWaitMs: 50 };
@@ -69,4 +72,15 @@ export class ImageRoom implements AsyncDisposable {
     await this.snapshotter[Symbol.asyncDispose]();
     await rm(this.scratch, { recursive: true, force: true });
   }
+}
+
+/** An archive that fails to load, of which nothing may be left anywhere. @returns why */
+export async function failureOfLoad(bytes: Uint8Array): Promise<string> {
+  await using room = await ImageRoom.open();
+  const failure = await failureOf(() => room.images.load(streamOf(bytes)));
+  expect(await readdir(room.scratch)).toEqual([]);
+  expect(room.content.digests()).toEqual([]);
+  expect(room.snapshotter.layers.size).toBe(0);
+  expect(await room.images.list()).toEqual([]);
+  return failure;
 }

@@ -6,7 +6,8 @@ import { type ContainerConfig, type HostConfig, mergeConfig } from "../../src/co
 import { containerPlan, type PlanInput } from "../../src/container/plan.ts";
 import type { Op, Plan } from "../../src/runtime/ops.ts";
 
-const DEFAULTS = {
+/** What containers get that ask for nothing else. */
+export const HOST_DEFAULTS = {
   shmSize: 64 << 20,
   log: { driver: "json-file", options: {} },
   ipc: "private",
@@ -23,7 +24,7 @@ export function requested(body: Readonly<Record<string, unknown>> = {}): {
   host: HostConfig;
 } {
   const document = new Document({ Image: "busybox", ...body });
-  const host = toHostConfig(document.document("HostConfig"), DEFAULTS);
+  const host = toHostConfig(document.document("HostConfig"), HOST_DEFAULTS);
   const config = mergeConfig({ Cmd: ["sh"] }, toContainerRequest(document), "0123456789ab");
   return { config, host };
 }

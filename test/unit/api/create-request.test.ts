@@ -4,17 +4,9 @@ import { describe, expect, test } from "bun:test";
 import { toContainerRequest, toHostConfig } from "../../../src/api/create-request.ts";
 import { Document } from "../../../src/api/document.ts";
 import { kindOf } from "../../../src/base/errors.ts";
+import { HOST_DEFAULTS } from "../../support/plans.ts";
 
-const DEFAULTS = {
-  shmSize: 64 << 20,
-  log: { driver: "json-file", options: { "max-size": "1m" } },
-  ipc: "private",
-  cgroupns: "private",
-  runtime: "bosun",
-  ownRuntimes: ["bosun", "runc"],
-  network: "bridge",
-  runtimes: ["other"],
-} as const;
+const DEFAULTS = { ...HOST_DEFAULTS, log: { driver: "json-file", options: { "max-size": "1m" } } };
 const request = (body: object) => toContainerRequest(new Document({ Image: "x", ...body }));
 const host = (document: object) => toHostConfig(new Document(document, "HostConfig."), DEFAULTS);
 

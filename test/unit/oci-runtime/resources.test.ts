@@ -1,29 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { resourcesDecoder } from "../../../src/oci-runtime/config.ts";
 import { createLimits, limitsOf } from "../../../src/oci-runtime/resources.ts";
-import type { CgroupFeatures } from "../../../src/runtime/cgroup.ts";
+import { ALL } from "../../fake/cgroups.ts";
 import { failureOf } from "../../support/errors.ts";
 
-const ALL: CgroupFeatures = {
-  memory: true,
-  swap: true,
-  cpuShares: true,
-  cpuQuota: true,
-  cpuset: true,
-  pids: true,
-  devices: true,
-  freezer: true,
-  memoryReservation: true,
-  memorySwappiness: true,
-  oomKillDisable: true,
-  cpuRealtime: true,
-  blockWeight: true,
-  blockWeightDevice: true,
-  readBps: true,
-  writeBps: true,
-  readIops: true,
-  writeIops: true,
-};
 const limits = (document: object, version: 1 | 2 = 2, features = ALL) =>
   limitsOf(resourcesDecoder(document, ""), version, features);
 const textOf = (document: object, version: 1 | 2, features = ALL): Promise<string> =>
