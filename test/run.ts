@@ -30,6 +30,8 @@ const JUDGES: Readonly<Record<string, string>> = {
   setfattr: "attr",
   htpasswd: "apache2-utils",
   skopeo: "skopeo",
+  openssl: "openssl",
+  ip: "iproute2",
   busybox: "busybox-static",
   zstd: "zstd",
   xz: "xz-utils",
