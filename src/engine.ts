@@ -18,7 +18,7 @@ import { registryRouter } from "./api/registry.ts";
 import { createApi } from "./api/server.ts";
 import { type SystemFacts, systemRouter } from "./api/system.ts";
 import { usageRouter } from "./api/usage.ts";
-import { viewContext } from "./api/view-sources.ts";
+import { viewContext } from "./api/view-context.ts";
 import { volumesRouter } from "./api/volumes.ts";
 import { builtFile } from "./base/built.ts";
 import type { Logger } from "./base/logger.ts";

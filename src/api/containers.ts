@@ -10,7 +10,8 @@ import type { Container } from "../container/records.ts";
 import { parsePlatform } from "../image/platform.ts";
 import type { Snapshotter } from "../store/snapshot.ts";
 import { attach, attachWebSocket } from "./attach.ts";
-import { inspect, LIST_FILTERS, list, type ViewContext } from "./container-view.ts";
+import { LIST_FILTERS, list } from "./container-list.ts";
+import { inspect } from "./container-view.ts";
 import { apiVersion, type Ctx, type Env, empty, flag, integer, json, jsonBody, jsonText, param } from "./context.ts";
 import { type HostDefaults, restartOf, toContainerRequest, toHostConfig } from "./create-request.ts";
 import { Document } from "./document.ts";
@@ -21,6 +22,7 @@ import { checkNetworkMode, toAttachments } from "./networking-request.ts";
 import { toBindings } from "./ports.ts";
 import { toResourceChange } from "./resources.ts";
 import { stats } from "./stats.ts";
+import type { ViewContext } from "./view-context.ts";
 
 export interface ContainersApi {
   readonly containers: Containers;

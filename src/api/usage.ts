@@ -9,10 +9,11 @@ import { invalid } from "../base/errors.ts";
 import type { Records } from "../container/records.ts";
 import type { Images } from "../image/images.ts";
 import type { Volumes } from "../volume/volumes.ts";
-import { list, type ViewContext } from "./container-view.ts";
+import { list } from "./container-list.ts";
 import { apiVersion, type Ctx, type Env, json } from "./context.ts";
 import { Filters, parseFilters } from "./filters.ts";
 import { summary } from "./image-view.ts";
+import type { ViewContext } from "./view-context.ts";
 import { volumeUsage } from "./volumes.ts";
 
 export interface UsageApi {

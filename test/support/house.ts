@@ -10,7 +10,7 @@ import type { Handler } from "../../src/api/listen.ts";
 import { networksRouter } from "../../src/api/networks.ts";
 import { createApi } from "../../src/api/server.ts";
 import { type SystemFacts, systemRouter } from "../../src/api/system.ts";
-import { viewContext } from "../../src/api/view-sources.ts";
+import { viewContext } from "../../src/api/view-context.ts";
 import { volumesRouter } from "../../src/api/volumes.ts";
 import { digestOf } from "../../src/base/digest.ts";
 import { notFound } from "../../src/base/errors.ts";
