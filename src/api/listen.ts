@@ -119,25 +119,10 @@ async function refuse(response: Response, socket: Duplex): Promise<void> {
   socket.end(body);
 }
 
+type Server = http.Server | https.Server;
+
 /** @param closing  aborted when the daemon stops: what would never end by itself (events, attach, wait) ends then */
-function createServer(
-  handler: Handler,
-  tls: Tls | undefined,
-  log: Logger,
-  closing: AbortSignal,
-): http.Server | https.Server {
-  const options = { requestTimeout: 0, headersTimeout: 60_000, keepAliveTimeout: 0 };
-  const server = tls
-    ? https.createServer({
-        ...options,
-        cert: readFileSync(tls.certificate),
-        key: readFileSync(tls.key),
-        ...(tls.ca && { ca: readFileSync(tls.ca) }),
-        requestCert: tls.verify,
-        rejectUnauthorized: tls.verify,
-      })
-    : http.createServer(options);
-  server.timeout = 0;
+function answerRequests(server: Server, handler: Handler, log: Logger, closing: AbortSignal): void {
   // Not AbortSignal.any: what follows a signal that lives as long as the daemon is never forgotten.
   const underWay = new Set<AbortController>();
   closing.addEventListener("abort", () => {
@@ -163,6 +148,10 @@ function createServer(
       outgoing.destroy();
     }
   });
+}
+
+/** As `answerRequests`, for those that would take the connection over. */
+function answerUpgrades(server: Server, handler: Handler, log: Logger, closing: AbortSignal): void {
   server.on("upgrade", async (incoming: http.IncomingMessage, socket: Duplex, head: Buffer) => {
     const gone = new AbortController();
     const leave = () => socket.destroy();
@@ -181,6 +170,21 @@ function createServer(
       socket.destroy();
     }
   });
+}
+
+function createServer(tls: Tls | undefined): Server {
+  const options = { requestTimeout: 0, headersTimeout: 60_000, keepAliveTimeout: 0 };
+  const server = tls
+    ? https.createServer({
+        ...options,
+        cert: readFileSync(tls.certificate),
+        key: readFileSync(tls.key),
+        ...(tls.ca && { ca: readFileSync(tls.ca) }),
+        requestCert: tls.verify,
+        rejectUnauthorized: tls.verify,
+      })
+    : http.createServer(options);
+  server.timeout = 0;
   return server;
 }
 
@@ -199,7 +203,7 @@ async function clearSocket(path: string): Promise<void> {
   rmSync(path);
 }
 
-const ready = (server: http.Server | https.Server, bind: () => void): Promise<void> =>
+const ready = (server: Server, bind: () => void): Promise<void> =>
   new Promise((resolve, reject) => {
     server.once("listening", resolve).once("error", reject);
     bind();
@@ -226,7 +230,9 @@ export async function listen(host: string, handler: Handler, options: ListenOpti
   const [, scheme, rest = ""] = /^(unix|tcp|fd):\/\/(.*)$/s.exec(host) ?? [];
   if (!scheme) throw invalid(`invalid -H ${host}: want unix:///path, tcp://address:port or fd://`);
   const closing = new AbortController();
-  const server = createServer(handler, scheme === "tcp" ? options.tls : undefined, options.log, closing.signal);
+  const server = createServer(scheme === "tcp" ? options.tls : undefined);
+  answerRequests(server, handler, options.log, closing.signal);
+  answerUpgrades(server, handler, options.log, closing.signal);
   using stack = new DisposableStack();
   try {
     if (scheme === "unix") await listenUnix(server, rest, options.group);
@@ -250,7 +256,7 @@ export async function listen(host: string, handler: Handler, options: ListenOpti
   };
 }
 
-async function listenUnix(server: http.Server | https.Server, path: string, group: number): Promise<void> {
+async function listenUnix(server: Server, path: string, group: number): Promise<void> {
   if (!path.startsWith("/")) throw invalid(`invalid -H unix://${path}: want an absolute path`);
   await clearSocket(path);
   const mask = process.umask(0o177); // nobody else gets in between bind and chmod
@@ -263,7 +269,7 @@ async function listenUnix(server: http.Server | https.Server, path: string, grou
   chmodSync(path, 0o660);
 }
 
-async function listenTcp(server: http.Server | https.Server, address: string, secure: boolean): Promise<void> {
+async function listenTcp(server: Server, address: string, secure: boolean): Promise<void> {
   const url = URL.parse(`http://${address || "127.0.0.1"}`);
   if (url?.pathname !== "/") throw invalid(`invalid -H tcp://${address}: want address:port`);
   const port = Number(/:(\d+)$/.exec(address)?.[1] ?? (secure ? 2376 : 2375));
@@ -271,11 +277,7 @@ async function listenTcp(server: http.Server | https.Server, address: string, se
 }
 
 /** @returns what ends the accepting */
-async function listenPassed(
-  server: http.Server | https.Server,
-  which: string,
-  { scratch, log }: ListenOptions,
-): Promise<Disposable> {
+async function listenPassed(server: Server, which: string, { scratch, log }: ListenOptions): Promise<Disposable> {
   const count = passedSockets();
   if (count === 0) throw unavailable("cannot listen on fd://: no sockets were passed by the service manager");
   const fd = which === "" ? 3 : Number(which);

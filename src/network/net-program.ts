@@ -59,7 +59,6 @@ export async function startNetProgram(program: string, words: readonly string[])
   };
 }
 
-/** Whether one that is on record lives still. */
 /** Whether one on record lives still. */
 export const isAlive = ({ pid, start }: ProcessIdentity): boolean => isRunning(pid, start);
 
