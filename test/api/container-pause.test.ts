@@ -11,7 +11,7 @@ describe("POST /containers/{id}/pause and unpause", () => {
     expect([...house.cgroups.frozen]).toEqual([`/bosun/${id}`]);
     const { body } = await house.json(`GET /containers/${id}/json`);
     expect(body.State).toMatchObject({ Status: "paused", Running: true, Paused: true, Pid: house.task(id).pid });
-    expect((await house.ask("GET /containers/json")).response.json()).resolves.toMatchObject([
+    await expect((await house.ask("GET /containers/json")).response.json()).resolves.toMatchObject([
       { State: "paused", Status: expect.stringMatching(/^Up .+ \(Paused\)$/) },
     ]);
     expect((await house.json(`POST /containers/${id}/unpause`)).status).toBe(204);

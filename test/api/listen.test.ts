@@ -82,7 +82,7 @@ describe("requests", () => {
   });
 
   test("a handler that fails ends its connection only", async () => {
-    expect(fetch("http://x/broken", { unix: path })).rejects.toThrow();
+    await expect(fetch("http://x/broken", { unix: path })).rejects.toThrow();
     expect((await fetch("http://x/nowhere", { unix: path })).status).toBe(404);
   });
 
@@ -123,7 +123,7 @@ describe("listen()", () => {
   });
 
   test("a socket that is served is refused, one that nobody serves is replaced", async () => {
-    expect(listen(`unix://${path}`, handler, options())).rejects.toThrow(
+    await expect(listen(`unix://${path}`, handler, options())).rejects.toThrow(
       `cannot listen on unix://${path}: another process serves it`,
     );
     const stale = join(folder.path, "stale");
@@ -138,7 +138,7 @@ describe("listen()", () => {
     await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));
     const address = taken.address();
     const port = typeof address === "object" && address ? address.port : 0;
-    expect(listen(`tcp://127.0.0.1:${port}`, handler, options())).rejects.toThrow(
+    await expect(listen(`tcp://127.0.0.1:${port}`, handler, options())).rejects.toThrow(
       `cannot listen on tcp://127.0.0.1:${port}: address already in use`,
     );
     await new Promise((resolve) => taken.close(resolve));
@@ -154,7 +154,7 @@ describe("listen()", () => {
     ["tcp://a/b", "invalid -H tcp://a/b: want address:port"],
     ["fd://", "cannot listen on fd://: no sockets were passed by the service manager"],
   ])("listen(%p) is refused", async (host, words) => {
-    expect(listen(host, handler, options())).rejects.toThrow(words);
+    await expect(listen(host, handler, options())).rejects.toThrow(words);
   });
 
   test("a listener that is closed ends what would never end by itself", async () => {
@@ -164,6 +164,6 @@ describe("listen()", () => {
     const text = response.text().catch(() => "");
     await closing[Symbol.asyncDispose]();
     expect(await text).toBe("");
-    expect(fetch("http://x/open", { unix: own })).rejects.toThrow();
+    await expect(fetch("http://x/open", { unix: own })).rejects.toThrow();
   });
 });

@@ -91,7 +91,7 @@ test("the image's volumes are made, filled, and removed with the container when 
 
 test("a creation that fails leaves no anonymous volume", async () => {
   house.snapshotter.prepare = () => Promise.reject(new Error("no disk"));
-  expect(house.create([], { Image: "keeper" })).rejects.toThrow("500");
+  await expect(house.create([], { Image: "keeper" })).rejects.toThrow("500");
   expect(await namesOf()).toEqual([]);
 });
 

@@ -88,7 +88,7 @@ describe.skipIf(process.getuid?.() !== 0)("LocalDriver with a mount", () => {
     const driver = fresh();
     await driver.create("box", {});
     const options = { type: "none", device: "/nowhere/at/all", o: "bind" };
-    expect(driver.mount("box", options)).rejects.toThrow(
+    await expect(driver.mount("box", options)).rejects.toThrow(
       /^error while mounting volume '.*box\/_data': failed to mount local volume: .*ENOENT.*device \/nowhere\/at\/all/,
     );
   });

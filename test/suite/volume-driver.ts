@@ -58,7 +58,7 @@ export function volumeDriverSuite(subject: string, open: (place: string) => Volu
         await writeFile(join(directory, "half"), "");
         throw new Error("no more");
       };
-      expect(driver.fill(name, {}, false, failing)).rejects.toThrow("no more");
+      await expect(driver.fill(name, {}, false, failing)).rejects.toThrow("no more");
       await driver.fill(name, {}, false, (directory) => mkdir(join(directory, "whole")));
       await driver.mount(name, {});
       expect(await readdir(path)).toEqual(["whole"]);

@@ -114,7 +114,7 @@ describe("reported()", () => {
   });
 
   test("reported() throws itself what fails before the first report, and in the stream what fails later", async () => {
-    expect(reported(() => Promise.reject(new Error("at once")))).rejects.toThrow("at once");
+    await expect(reported(() => Promise.reject(new Error("at once")))).rejects.toThrow("at once");
     const items = await reported<number>(async (report) => {
       report(1);
       throw new Error("later");
@@ -123,7 +123,7 @@ describe("reported()", () => {
     const reading = (async () => {
       for await (const item of items) seen.push(item);
     })();
-    expect(reading).rejects.toThrow("later");
+    await expect(reading).rejects.toThrow("later");
     await reading.catch(() => {});
     expect(seen).toEqual([1]);
   });
