@@ -7,10 +7,11 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { imageOf } from "../../fixture/image.ts";
 import { FakeRegistry } from "../fake/registry.ts";
-import { Refusal, withDaemon } from "../support/api.ts";
+import { withDaemon } from "../support/api.ts";
 import { dockerArchive } from "../support/archive.ts";
-import { errorsIn, lastingContradictions, rowsOf } from "../support/audit.ts";
-import { INSTANTS, instantOf, pass } from "../support/instants.ts";
+import { rowsOf } from "../support/audit.ts";
+import { interrupted, killedAtInstants, type Operation } from "../support/crash.ts";
+import { INSTANTS } from "../support/instants.ts";
 
 const threeLayers = () =>
   imageOf({
@@ -18,23 +19,6 @@ const threeLayers = () =>
       { name: `file-${index}`, content: Buffer.concat([randomBytes(megabytes << 20), Buffer.from("end")]) },
     ]),
   });
-
-/** Lets pass what a client gets whose daemon is killed, or who comes too late. */
-function interrupted(error: unknown): void {
-  const isKilled = error instanceof Error && "code" in error && /^(ECONN|Connection|FailedTo)/.test(String(error.code));
-  if (!isKilled && !(error instanceof Refusal)) throw error;
-}
-
-interface Operation {
-  /** What has to be there before. */
-  readonly before?: () => Promise<unknown>;
-  /** What is interrupted. */
-  readonly act: () => Promise<unknown>;
-  /** Done by the next daemon, in any state that the first one left. Unless given: everything once more, from the beginning. */
-  readonly again?: () => Promise<unknown>;
-  /** What else has to hold then. */
-  readonly judge?: () => Promise<void>;
-}
 
 const TRAPPED = ["sh", "-c", "trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.02; done"];
 const SHORT = ["sh", "-c", "echo hi; exit 4"];
@@ -136,27 +120,6 @@ withDaemon("kill -9 of the daemon", (api) => {
     await api.remove("other");
   }
 
-  /** How long it takes, ms, when nobody is in its way. */
-  async function timed({ before, act, again }: Operation): Promise<number> {
-    await before?.();
-    const began = performance.now();
-    await act();
-    const took = performance.now() - began;
-    await tidy();
-    await again?.();
-    return took;
-  }
-
-  async function repeat({ before, act, again }: Operation): Promise<void> {
-    if (again) await again();
-    else {
-      await tidy();
-      await before?.();
-      await act();
-    }
-    await tidy();
-  }
-
   let witness = { id: "", pid: 0 };
   const script = "i=0; while [ ! -e /stop ]; do i=$((i+1)); echo line $i; sleep 0.005; done; exit 7";
 
@@ -168,23 +131,10 @@ withDaemon("kill -9 of the daemon", (api) => {
 
   test.each(Object.keys(operations))("at any instant of %s everything holds", async (name) => {
     const operation = operations[name] ?? { act: async () => {} };
-    const took = await timed(operation);
-    for (let round = 0; round < INSTANTS; round++) {
-      await operation.before?.();
-      const instant = instantOf(round, took);
-      const acting = operation.act().catch(interrupted);
-      await pass(instant);
-      await api.daemon.stop("SIGKILL");
-      await acting;
-      await api.daemon.launch();
-      const when = `killed after ${instant.toFixed(2)} of ${took.toFixed(2)} ms`;
-      expect([when, await lastingContradictions(api.daemon)]).toEqual([when, []]);
-      await operation.judge?.();
-      expect([when, (await api.inspect("witness")).State.Pid]).toEqual([when, witness.pid]);
-      await repeat(operation);
-      expect([when, await lastingContradictions(api.daemon)]).toEqual([when, []]);
-      expect([when, errorsIn(api.daemon.log)]).toEqual([when, []]);
-    }
+    await killedAtInstants(api, operation, {
+      tidy,
+      check: async (when) => expect([when, (await api.inspect("witness")).State.Pid]).toEqual([when, witness.pid]),
+    });
   });
 
   test("the container that counted has lost no line, and its exit code is known", async () => {
