@@ -126,7 +126,7 @@ follow (pid_t pid)
   return process.fd < 0 ? -errno : loop_watch (&process, EPOLLIN);
 }
 
-void
+static void
 let_go (void)
 {
   int null = open ("/dev/null", O_RDWR);
@@ -137,17 +137,34 @@ let_go (void)
   drop_privileges ();
 }
 
+/* The caller's word. Without one it has ended before it could write down that we are here: nobody would ever end us. */
+static void
+hear_caller (char *line, size_t room)
+{
+  size_t size = 0;
+  while (size < room - 1 && read (0, line + size, 1) == 1 && line[size] != '\n')
+    size++;
+  line[size] = '\0';
+  if (size == 0)
+    _exit (1);
+}
+
+void
+await_caller (void)
+{
+  char line[32];
+  hear_caller (line, sizeof line);
+  let_go ();
+}
+
 void
 follow_caller (void)
 {
   char line[32];
-  size_t size = 0;
   uint64_t pid;
-  while (size < sizeof line - 1 && read (0, line + size, 1) == 1 && line[size] != '\n')
-    size++;
-  line[size] = '\0';
+  hear_caller (line, sizeof line);
   if (parse_number (line, INT_MAX, &pid) < 0)
-    _exit (1); /* nobody wants it any more */
+    _exit (1);
   int error = follow ((pid_t) pid);
   if (error < 0)
     _exit (error == -ESRCH ? 0 : 1); /* it has ended already */

@@ -1,5 +1,6 @@
 /* bosun-net names PID FOLDER ID: the name service of container ID, whose first process is PID; see net-names.h. It is made in the host's network
- * namespace, serves in the container's, and ends with the process. Out: `ready`, or `fail WHAT ERRNO`. */
+ * namespace, serves in the container's, and ends with the process. Out: `ready`, or `fail WHAT ERRNO`. In: a line, whatever it says; without one
+ * it ends. */
 #include "net-names.h"
 #include <sys/timerfd.h>
 #include <time.h>
@@ -230,7 +231,7 @@ names_main (char **words)
   if ((error = loop_watch (&datagrams, EPOLLIN)) < 0 || (error = stream_listen (stream)) < 0)
     return fail ("loop", error);
   (void) !write (1, "ready\n", 6);
-  let_go ();
+  await_caller ();
   loop_run (NULL, 0);
   return 0;
 }

@@ -38,9 +38,10 @@ int64_t now_ms (void);
 
 /* From now on this process ends with process PID. */
 int follow (pid_t pid);
-/* What is left to do needs no privileges, and nothing of the caller. */
-void let_go (void);
-/* Reads the pid of the process with whose end this one ends; from then on nothing of the caller is left. Without one it ends now. */
+/* Reads a line: the caller has written down that this process is here. From then on nothing of it is left, and what is left to do needs no
+ * privileges. Without one it ends now. */
+void await_caller (void);
+/* The same; it reads the pid of the process with whose end this one ends; from then on nothing of the caller is left. Without one it ends now. */
 void follow_caller (void);
 
 int ports_main (char **argv);

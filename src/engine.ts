@@ -203,7 +203,7 @@ function openNetworks({ config, log }: Opening, { database, events, records, id 
   });
   const endpoints = new Endpoints(networks, netlink);
   const service = new NameService({ folder: join(config.execRoot, "names"), program, log });
-  const naming = new Naming({ records, endpoints, service, resolver: resolverOf(config), hostResolv });
+  const naming = new Naming({ records, endpoints, service, resolver: resolverOf(config), hostResolv, log });
   return new Networking(networks, endpoints, ports, naming);
 }
 

@@ -2,6 +2,7 @@
 
 import { forbidden, messageOf } from "../base/errors.ts";
 import type { Attachment } from "../network/attachment.ts";
+import type { Endpoint, Network } from "../network/driver.ts";
 import type { Place } from "../network/endpoints.ts";
 import { parentsOf, withoutLink } from "./legacy-links.ts";
 import type { Life } from "./life.ts";
@@ -37,16 +38,32 @@ export class Connections {
     const others = container.networks.filter((one) => one.network !== "none"); // which is left when there is another
     const wanted = { ...container, networks: [...others, attachment] };
     if (!isLive(container.state)) return void (await this.#save(wanted));
-    const way = networking.wayOut(id);
-    const { endpoint } = await networking.connect(container, attachment, container.state.pid);
-    const joined = { ...wanted, endpoints: [...container.endpoints, endpoint] };
-    const connected = await this.#followWay(container, joined, way, container.state.pid).catch(async (error) => {
-      if (isLive(container.state)) await networking.disconnect(container, network.id, container.state.pid);
-      throw error;
-    });
-    await this.#save(connected);
-    await this.#rewriteEtc(container, connected);
+    const connected = await this.#join(container, wanted, attachment, container.state.pid);
     this.#life.networkEvent(connected, "connect", network.id);
+  }
+
+  /** A running container: it is written what is to be taken away again, until all is there. */
+  async #join(container: Container, wanted: Container, attachment: Attachment, pid: number): Promise<Container> {
+    const { records, launcher } = this.#life.options;
+    const { networking } = launcher;
+    const way = networking.wayOut(container.id);
+    const note = (leaving: Endpoint) => void records.save({ ...container, leaving });
+    try {
+      const { endpoint, network } = await networking.connect(container, attachment, pid, note);
+      const joined = { ...wanted, endpoints: [...container.endpoints, endpoint] };
+      try {
+        const connected = await this.#followWay({ ...container, leaving: endpoint }, joined, way, pid);
+        await this.#save(connected);
+        await this.#rewriteEtc(container, connected);
+        return connected;
+      } catch (error) {
+        await networking.disconnect(container, network.id, pid);
+        throw error;
+      }
+    } catch (error) {
+      this.#life.settle({ ...records.get(container.id), leaving: undefined });
+      throw error;
+    }
   }
 
   /** @param force  also from a network that is gone. @throws notFound, forbidden */
@@ -62,24 +79,35 @@ export class Connections {
     if (!found) throw forbidden(`container ${id} is not connected to network ${network?.name ?? networkReference}`);
     const left = { ...container, networks: container.networks.filter((one) => one !== found) };
     if (!isLive(container.state) || !network) return void (await this.#save(left));
+    await this.#part(container, left, network, container.state.pid);
+    this.#life.networkEvent(container, "disconnect", network.id);
+  }
+
+  /** A running container: it is written that it has left before it does. */
+  async #part(container: Container, left: Container, network: Network, pid: number): Promise<void> {
+    const { records, launcher, log } = this.#life.options;
+    const { networking } = launcher;
+    const { id } = container;
     const way = networking.wayOut(id);
-    await networking.disconnect(container, network.id, container.state.pid);
-    const endpoints = container.endpoints.filter(({ networkId }) => networkId !== network.id);
-    const parted = { ...left, endpoints };
-    const disconnected = await this.#followWay(container, parted, way, container.state.pid).catch((error) => {
-      this.#life.options.log.error("a container has lost its ports", { id, error: messageOf(error) });
+    const leaving = container.endpoints.find(({ networkId }) => networkId === network.id);
+    const endpoints = container.endpoints.filter((one) => one !== leaving);
+    const parted = { ...left, endpoints, leaving };
+    records.save(parted);
+    await networking.disconnect(container, network.id, pid);
+    const disconnected = await this.#followWay(parted, parted, way, pid).catch((error) => {
+      log.error("a container has lost its ports", { id, error: messageOf(error) });
       return { ...parted, publication: undefined }; // it has left the network already
     });
-    await this.#save(disconnected);
     await this.#rewriteEtc(container, disconnected);
-    this.#life.networkEvent(container, "disconnect", network.id);
+    await this.#save({ ...disconnected, leaving: undefined });
   }
 
   /** Published ports are reached through the way out: when that is another now, they are led there. */
   async #followWay(before: Container, after: Container, way: Place | undefined, pid: number): Promise<Container> {
     const { networking } = this.#life.options.launcher;
     if (networking.wayOut(after.id)?.endpoint.id === way?.endpoint.id || bindingsOf(after).length === 0) return after;
-    return { ...after, publication: await networking.republish(before, after, pid, way) };
+    const save = (container: Container) => void this.#life.records.save(container);
+    return { ...after, publication: await networking.republish({ before, after, pid, through: way, save }) };
   }
 
   /** @param name  `parent/alias`. @throws conflict, notFound, internal */

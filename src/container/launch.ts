@@ -284,16 +284,30 @@ export class Launcher {
 
   /** The process of a container that an earlier daemon started, and what it holds. @returns undefined when it left no trace */
   async adopt(container: Container): Promise<Task | undefined> {
-    const { runtime, networking, cgroups } = this.#options;
+    const { runtime, cgroups } = this.#options;
     const { id, state } = container;
     const task = await runtime.find(id);
     if (!task) return undefined;
     // A daemon that died while it held the processes still, as for a commit, let nobody go; or it had let go of what it was told to pause.
     await (state.phase === "paused" ? cgroups.freeze(id) : cgroups.thaw(id)).catch(() => {}); // it has ended
     this.#hold(container);
-    const publication = await networking.adopt(container, task.pid);
-    if (publication) this.#options.records.save({ ...container, publication });
+    await this.#adoptNetworks(container, task.pid);
     return task;
+  }
+
+  /** What of them is lost must not take the container along. */
+  async #adoptNetworks(container: Container, pid: number): Promise<void> {
+    const { networking, records, log } = this.#options;
+    const { leaving } = container;
+    const settled = { ...container, leaving: undefined };
+    await networking
+      .adopt(container, pid, (one) => void records.save({ ...one, leaving: undefined }))
+      .catch((error) => log.error("a container has lost its ports", { id: container.id, error: messageOf(error) }));
+    if (!leaving) return;
+    await this.#etc
+      .rewriteHosts({ ...settled, endpoints: [...settled.endpoints, leaving] }, settled)
+      .catch((error) => log.warn("a container's hosts file is old", { id: container.id, error: messageOf(error) }));
+    records.save({ ...records.get(container.id), leaving: undefined });
   }
 
   /** Gives back all that a container holds while it runs. Idempotent. */

@@ -1,8 +1,10 @@
 /** By which names containers find each other, as the name service knows it: its files are written here whenever something of that changes. */
 
 import { networkInterfaces } from "node:os";
+import { messageOf } from "../base/errors.ts";
+import type { Logger } from "../base/logger.ts";
 import type { Attachment } from "../network/attachment.ts";
-import type { Endpoints, Place } from "../network/endpoints.ts";
+import { type Endpoints, gatewayOf, type Place } from "../network/endpoints.ts";
 import { containerFile, type NamedHost, type NameLink, networkFile, upstreamsOf } from "../network/name-files.ts";
 import type { NameService } from "../network/name-service.ts";
 import { isPredefined } from "../network/networks.ts";
@@ -22,6 +24,7 @@ export interface NamingOptions {
   /** What the daemon's configuration says where a request is silent. */
   readonly resolver: Resolver;
   readonly hostResolv: HostResolv;
+  readonly log: Logger;
 }
 
 /** What a container is known by in a network of users' own. Its own name comes first. */
@@ -36,8 +39,14 @@ const hasNames = ({ network }: Place): boolean => !isPredefined(network);
 const scopeOf = (name: string): number | undefined =>
   networkInterfaces()[name]?.find(({ family }) => family === "IPv6")?.scopeid;
 
+/** A disk may have room again. */
+const AGAIN_MS = 1000;
+
 export class Naming {
   readonly #options: NamingOptions;
+  /** What could not be written, by whose names it is. */
+  readonly #owed = new Map<string, () => void>();
+  #timer: Timer | undefined;
 
   constructor(options: NamingOptions) {
     this.#options = options;
@@ -78,11 +87,31 @@ export class Naming {
     const { endpoints, resolver, hostResolv } = this.#options;
     const asked = host.dns.length > 0 ? host.dns : resolver.servers;
     const places = endpoints.byPriority(id);
-    const ways = {
-      4: places.some(({ endpoint }) => endpoint.gateway !== ""),
-      6: places.some(({ endpoint }) => endpoint.gateway6 !== ""),
-    };
+    const leads = (family: 4 | 6) => places.some((place) => gatewayOf(place, family) !== undefined);
+    const ways = { 4: leads(4), 6: leads(6) };
     return upstreamsOf(asked, asked.length > 0 ? [] : hostResolv.resolver().servers, ways, scopeOf);
+  }
+
+  /** The same of what has happened already, and cannot be refused: where there is no room for a file, it is tried again until there is. */
+  refresh(container: Container): void {
+    this.#persistently(`container ${container.id}`, () => this.update(container));
+  }
+
+  #persistently(what: string, write: () => void): void {
+    try {
+      write();
+    } catch (error) {
+      this.#options.log.warn("names are not what they are to be", { of: what, error: messageOf(error) });
+      this.#owed.set(what, write);
+      this.#timer ??= setTimeout(() => this.#payOwed(), AGAIN_MS).unref();
+    }
+  }
+
+  #payOwed(): void {
+    const owed = [...this.#owed];
+    this.#owed.clear();
+    this.#timer = undefined;
+    for (const [what, write] of owed) this.#persistently(what, write);
   }
 
   /** Somebody has come or gone. */
@@ -111,7 +140,7 @@ export class Naming {
 
   /** It is in these networks no more. */
   left(networkIds: readonly string[]): void {
-    for (const id of networkIds) this.#updateNetwork(id);
+    for (const id of networkIds) this.#persistently(`network ${id}`, () => this.#updateNetwork(id));
   }
 
   /** It has ended. Idempotent. */
@@ -121,18 +150,23 @@ export class Naming {
 
   /** At start: containers that run on have their services, and what is left of others goes. From now on the host's servers are followed. */
   async restore(): Promise<void> {
-    const { records, service, hostResolv } = this.#options;
+    const { records, service, hostResolv, log } = this.#options;
     const running = records.all().filter(({ id, state }) => isLive(state) && this.isNamed(id));
     service.sweep(new Set(running.map(({ id }) => id)), new Set(running.flatMap(({ id }) => this.networksOf(id))));
     for (const container of running) {
-      this.update(container);
-      if (isLive(container.state)) await service.adopt(container.id, container.state.pid);
+      this.refresh(container);
+      if (isLive(container.state))
+        await service
+          .adopt(container.id, container.state.pid)
+          .catch((error) =>
+            log.error("a container has no name service", { id: container.id, error: messageOf(error) }),
+          );
     }
     hostResolv.follow(() => this.#followHost());
   }
 
   #followHost(): void {
-    for (const container of this.#options.records.all()) if (isLive(container.state)) this.update(container);
+    for (const container of this.#options.records.all()) if (isLive(container.state)) this.refresh(container);
   }
 }
 

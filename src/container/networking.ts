@@ -43,10 +43,24 @@ export class Networking {
     await together(this.naming.serve(id, pid), this.endpoints.connectAll(id, pid));
   }
 
-  /** One more network for a running container. After a throw, it has not got it. */
-  async connect(container: Container, attachment: Attachment, pid: number): Promise<Place> {
+  /**
+   * One more network for a running container. After a throw, it has not got it.
+   * @param note  writes down what it is about to get
+   */
+  async connect(
+    container: Container,
+    attachment: Attachment,
+    pid: number,
+    note: (endpoint: Endpoint) => void,
+  ): Promise<Place> {
     const { id } = container;
     const place = await this.endpoints.reserve(id, attachment);
+    try {
+      note(place.endpoint);
+    } catch (error) {
+      await this.endpoints.giveBack(id, place);
+      throw error;
+    }
     await this.endpoints.connect(id, place, pid);
     try {
       this.naming.update(container);
@@ -62,7 +76,7 @@ export class Networking {
     const before = this.naming.networksOf(container.id);
     await this.endpoints.disconnect(container.id, networkId, pid);
     this.naming.left(before.filter((id) => id === networkId));
-    this.naming.update(container);
+    this.naming.refresh(container);
   }
 
   /** Takes the ports of a container whose places are taken. @throws internal in Docker's words for one that somebody has */
@@ -81,30 +95,39 @@ export class Networking {
   /**
    * Publishes again what a running container is to publish, after its bindings or its way out have changed. What stays keeps its port of the host
    * and its connections.
-   * @param through  its way out before, when that is another now
    * @throws internal, invalid; then what was there before is there again
    */
-  async republish(before: Container, after: Container, pid: number, through?: Place): Promise<Publication> {
+  async republish({ before, after, pid, through, save }: Republishing): Promise<Publication> {
     const { id, name } = after;
     const [place, old] = [this.endpoints.wayOut(id), through ?? this.endpoints.wayOut(id)];
+    const noteFor = (container: Container) => (publication: Publication) => save({ ...container, publication });
     const bindings = settledBindings(after, before.publication);
     if (!place || bindings.length === 0) {
       await this.ports.close(id);
       return nothingOpened.publication;
     }
     const known = settledBindings(before, before.publication);
-    const previous = old && known.length > 0 ? { bindings: known, place: old } : undefined;
-    return this.ports.change(id, name, { bindings, place }, previous, pid);
+    const previous = old && known.length > 0 ? { bindings: known, place: old, note: noteFor(before) } : undefined;
+    return this.ports.change(id, name, { bindings, place, note: noteFor(after) }, previous, pid);
   }
 
-  /** A running container of the daemon before this one. @returns what it has published, when that had to be done again */
-  async adopt(container: Container, pid: number): Promise<Publication | undefined> {
-    const { id, networks, endpoints, publication } = container;
+  /**
+   * A running container of the daemon before this one, which may have died over a change of its networks.
+   * @param save  writes down what it has published, when that has to be done again
+   * @throws internal when its ports are gone
+   */
+  async adopt(container: Container, pid: number, save: Republishing["save"]): Promise<void> {
+    const { id, networks, endpoints, publication, leaving } = container;
+    if (leaving) await this.endpoints.takeAway(leaving, pid);
     await this.endpoints.adopt(id, networks, endpoints, pid);
+    if (leaving) this.endpoints.route(id, pid);
+    if (!publication) return;
     const place = this.endpoints.wayOut(id);
-    if (!publication || !place) return undefined;
-    if (this.ports.adopt(id, bindingsOf(container), publication, place)) return undefined;
-    return this.republish(container, container, pid);
+    const isHeld = this.ports.adopt(id, publication);
+    const { through } = publication;
+    if (isHeld && place && (through === undefined || through === place.endpoint.id))
+      return this.ports.adoptRules(id, bindingsOf(container), publication, place);
+    save({ ...container, publication: await this.republish({ before: container, after: container, pid, save }) });
   }
 
   /** Idempotent. */
@@ -114,6 +137,17 @@ export class Networking {
     await this.endpoints.release(id);
     this.naming.left(networks);
   }
+}
+
+export interface Republishing {
+  readonly before: Container;
+  readonly after: Container;
+  /** Its first process. */
+  readonly pid: number;
+  /** Its way out before, when that is another now. */
+  readonly through?: Place | undefined;
+  /** Writes a container down, before its ports are held for longer than this daemon lives. @throws when it cannot */
+  readonly save: (container: Container) => void;
 }
 
 /** All that a container is to publish. */

@@ -57,6 +57,8 @@ export interface Container {
   readonly endpoints: readonly Endpoint[];
   /** What of its ports is on the host, while it runs. */
   readonly publication?: Publication | undefined;
+  /** An interface that it is getting or losing while it runs: should the daemon die over it, the next one takes it away. */
+  readonly leaving?: Endpoint | undefined;
   /**
    * ISO 8601, while its process stands ready: written before it is let go, so that a daemon that dies then leaves word of a program that may
    * run already.
@@ -65,7 +67,7 @@ export interface Container {
 }
 
 /** What a container has in networks when it does not run. */
-export const NOWHERE = { endpoints: [], publication: undefined } as const;
+export const NOWHERE = { endpoints: [], publication: undefined, leaving: undefined } as const;
 
 interface Row {
   readonly id: string;
@@ -236,10 +238,11 @@ export class Records {
     return readdir(this.root).catch(ifMissing([]));
   }
 
-  /** Folders that no container owns, from a creation or removal that a crash cut short. Called once, at start. */
+  /** Folders that no container owns, from a creation or removal that a crash cut short, and unfinished files in others. Called once, at start. */
   async sweep(): Promise<void> {
     if (!existsSync(this.root)) return;
     for await (const name of new Bun.Glob("*").scan({ cwd: this.root, onlyFiles: false }))
       if (!this.#byId.has(name)) await rm(join(this.root, name), { recursive: true, force: true });
+    for await (const name of new Bun.Glob("*/new-*").scan({ cwd: this.root })) await rm(join(this.root, name));
   }
 }

@@ -83,7 +83,9 @@ export class Updates {
   /** After all that may fail otherwise: a port that somebody has leaves limits that are set, and nothing written. */
   async #republish(container: Container, host: HostConfig, change: PublishChange): Promise<Partial<Container>> {
     if (!isLive(container.state) || !changesPorts(change)) return {};
-    const { networking } = this.#life.options.launcher;
-    return { publication: await networking.republish(container, { ...container, host }, container.state.pid) };
+    const { launcher, records } = this.#life.options;
+    const [after, { pid }] = [{ ...container, host }, container.state];
+    const save = (one: Container) => void records.save(one);
+    return { publication: await launcher.networking.republish({ before: container, after, pid, save }) };
   }
 }

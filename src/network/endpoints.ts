@@ -185,7 +185,7 @@ export class Endpoints {
       for (const { id, pid } of members.filter(({ endpoint }) => again.some((one) => one.endpoint === endpoint))) {
         const place = this.of(id).get(network.id);
         if (place) setSysctls(place, pid);
-        this.#route(id, pid);
+        this.route(id, pid);
       }
       mended.push(network.name);
     }
@@ -237,7 +237,7 @@ export class Endpoints {
       await driver.connect(network, endpoint, pid, []);
       try {
         setSysctls(place, pid);
-        this.#route(containerId, pid);
+        this.route(containerId, pid);
       } catch (error) {
         await driver.disconnect(network, endpoint, pid);
         throw error;
@@ -248,13 +248,25 @@ export class Endpoints {
     }
   }
 
+  /** A place that was reserved, and is not wanted any more. */
+  giveBack(containerId: string, { network }: Place): Promise<void> {
+    return this.#release(containerId, network.id);
+  }
+
+  /** An interface that nobody is to have, of a daemon that died over it. */
+  async takeAway(endpoint: Endpoint, pid: number): Promise<void> {
+    const network = this.networks.find(endpoint.networkId);
+    if (network) await this.networks.driverOf(network).disconnect(network, endpoint, pid);
+    else this.netlink.remove(endpoint.interface, pid);
+  }
+
   /** Takes a running container out of a network. */
   async disconnect(containerId: string, networkId: string, pid: number): Promise<void> {
     const place = this.of(containerId).get(networkId);
     if (!place) return;
     await this.networks.driverOf(place.network).disconnect(place.network, place.endpoint, pid);
     await this.#release(containerId, networkId);
-    this.#route(containerId, pid);
+    this.route(containerId, pid);
   }
 
   /** The network with the highest priority comes first; of several, the first by name. */
@@ -271,8 +283,8 @@ export class Endpoints {
     return this.byPriority(containerId).find((place) => FAMILIES.some((family) => gatewayOf(place, family)));
   }
 
-  /** The way out of each family. */
-  #route(containerId: string, pid: number): void {
+  /** Sets the way out of each family. */
+  route(containerId: string, pid: number): void {
     const places = this.byPriority(containerId);
     if (places.every(({ endpoint }) => endpoint.interface === "")) return;
     for (const family of FAMILIES) {
@@ -317,7 +329,7 @@ export class Endpoints {
 }
 
 /** Through which it leads out; an unspecified address when its interface alone does, undefined when nothing does. */
-function gatewayOf({ endpoint }: Place, family: 4 | 6): Address | undefined {
+export function gatewayOf({ endpoint }: Pick<Place, "endpoint">, family: 4 | 6): Address | undefined {
   const [address, gateway] =
     family === 4 ? [endpoint.address, endpoint.gateway] : [endpoint.address6, endpoint.gateway6];
   if (endpoint.routed) return address === "" ? undefined : { family, value: 0n };

@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { internal, messageOf } from "../base/errors.ts";
+import { internal, messageOf, toldOf } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { errnoName } from "../base/system-error.ts";
 import { adoptNetProgram, type NetProgram, ProgramRefused, startNetProgram } from "./net-program.ts";
@@ -52,9 +52,14 @@ export class NameService {
     const path = this.#path(kind, id);
     if (this.#written.get(path) === text) return;
     const unfinished = this.#path(kind, `new-${id}`);
-    writeFileSync(unfinished, text);
-    chmodSync(unfinished, 0o644);
-    renameSync(unfinished, path);
+    try {
+      writeFileSync(unfinished, text);
+      chmodSync(unfinished, 0o644);
+      renameSync(unfinished, path);
+    } catch (error) {
+      rmSync(unfinished, { force: true });
+      throw toldOf(path, error);
+    }
     this.#written.set(path, text);
   }
 
@@ -90,6 +95,7 @@ export class NameService {
     });
     this.#processes.set(id, process);
     this.#write("processes", id, `${process.pid} ${process.start}\n`);
+    process.tell("serve"); // until then it ends with the daemon, which would leave no word of it
     void process.exited.then((code) => this.#ended(id, pid, process, code));
   }
 

@@ -21,6 +21,8 @@ export interface Publication {
   readonly ports: readonly PublishedPort[];
   /** Holds them; undefined when there is nothing to hold. */
   readonly keeper: ProcessIdentity | undefined;
+  /** The endpoint that packets are led to. */
+  readonly through?: string;
 }
 
 const NOTHING: Publication = { ports: [], keeper: undefined };
@@ -72,7 +74,8 @@ export class PublishedPorts {
     ports.push(...bindings.filter(({ port }) => port.protocol === "sctp").flatMap((one) => unheld(one, place)));
     if (keeper) this.#keepers.set(owner, keeper);
     this.#published.set(owner, ports);
-    const publication = { ports, keeper: keeper && { pid: keeper.pid, start: keeper.start } };
+    const identity = keeper && { pid: keeper.pid, start: keeper.start };
+    const publication = { ports, keeper: identity, through: place.endpoint.id };
     return { publication, follow: (pid) => this.#follow(owner, bindings, place, publication, keeper, pid) };
   }
 
@@ -134,19 +137,24 @@ export class PublishedPorts {
     }
   }
 
-  async #openFor(owner: string, name: string, { bindings, place }: Wanted, pid: number): Promise<Publication> {
+  async #openFor(owner: string, name: string, { bindings, place, note }: Wanted, pid: number): Promise<Publication> {
     const { publication, follow } = await this.open(owner, name, bindings, place);
+    note(publication); // until it is told whom to follow, a keeper ends with the daemon
     await follow(pid);
     return publication;
   }
 
-  /** After a restart of the daemon. @returns whether its keeper lives still */
-  adopt(owner: string, bindings: readonly PortBinding[], { ports, keeper }: Publication, place: Place): boolean {
+  /** After a restart of the daemon: whoever holds the ports. @returns whether that lives still */
+  adopt(owner: string, { ports, keeper }: Publication): boolean {
     this.#published.set(owner, ports);
-    this.firewall.adopt(owner, this.#rulesOf(bindings, ports, place));
     const adopted = keeper && adoptKeeper(keeper);
     if (adopted) this.#keepers.set(owner, adopted);
     return keeper === undefined || adopted !== undefined;
+  }
+
+  /** And the rules that lead there. */
+  adoptRules(owner: string, bindings: readonly PortBinding[], { ports }: Publication, place: Place): void {
+    this.firewall.adopt(owner, this.#rulesOf(bindings, ports, place));
   }
 
   /** Idempotent. Returns when the ports are free again. */
@@ -163,6 +171,8 @@ export class PublishedPorts {
 export interface Wanted {
   readonly bindings: readonly PortBinding[];
   readonly place: Place;
+  /** Writes down what is held, before it is held for longer than the daemon lives. @throws when it cannot be written */
+  readonly note: (publication: Publication) => void;
 }
 
 export interface Opened {

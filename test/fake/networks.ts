@@ -108,6 +108,13 @@ export function fakeNetworks(
   const ports = new PublishedPorts({ firewall, program: builtFile("bosun-net"), relays: true, directRouting: false });
   const endpoints = new Endpoints(networks, netlink);
   const resolver = { servers: [], search: [], options: [] };
-  const naming = new Naming({ records, endpoints, service: new FakeNameService(), resolver, hostResolv: NO_RESOLV });
+  const naming = new Naming({
+    records,
+    endpoints,
+    service: new FakeNameService(),
+    resolver,
+    log: silent,
+    hostResolv: NO_RESOLV,
+  });
   return new Networking(networks, endpoints, ports, naming);
 }

@@ -62,8 +62,11 @@ async function mountsBelow(folder: string): Promise<string[]> {
   return points.filter((point) => point.startsWith(`${folder}/`)).map((point) => point.slice(folder.length + 1));
 }
 
+const portsOf = async (bridges: readonly string[]): Promise<string[]> =>
+  (await Promise.all(bridges.map((bridge) => namesIn(`/sys/class/net/${bridge}/brif`)))).flat();
+
 /** What one side has and the other has not. @param allowed  may be there, and need not */
-function compare(
+export function compare(
   what: string,
   found: Iterable<string>,
   wanted: Iterable<string>,
@@ -101,7 +104,7 @@ export async function contradictions(daemon: TestDaemon): Promise<string[]> {
     ...compare("snapshot", await namesIn(join(dataRoot, "snapshots")), ids),
     ...compare("cgroup", await cgroupsBelow(cgroupParent), alive),
     ...compare("run directory", await namesIn(join(execRoot, "tasks")), alive),
-    ...compare("port of the bridge", await namesIn(`/sys/class/net/${bridge}/brif`), endpoints.map(vethOf)),
+    ...compare("port of a bridge", await portsOf([bridge, ...daemon.bridges()]), endpoints.map(vethOf)),
     ...compare("layer", await namesIn(join(dataRoot, "layers")), layers.union(new Set(used)), leased),
     ...compare("blob", (await namesIn(join(dataRoot, "blobs", "sha256"))).filter(isWhole), blobs, cached.union(leased)),
     ...(await mountsBelow(join(execRoot, "layers")))

@@ -37,8 +37,11 @@ async function unfinished(folder: string): Promise<string[]> {
 export async function leftovers({ folder, dataRoot, execRoot, bridge, cgroupParent }: TestDaemon): Promise<string[]> {
   const named = (what: string, names: readonly (string | number)[]) => names.map((name) => `${what} ${name}`);
   return [
-    // A disk of the test's own may be where the data is.
-    ...named("mount", await mountPoints(([, , , , at = ""]) => at.startsWith(`${folder.path}/`) && at !== dataRoot)),
+    // A disk of the test's own may be at either root.
+    ...named(
+      "mount",
+      await mountPoints(([, , , , at = ""]) => at.startsWith(`${folder.path}/`) && ![dataRoot, execRoot].includes(at)),
+    ),
     ...named("cgroup", await cgroupsBelow(cgroupParent)),
     ...named("port of the bridge", await namesIn(`/sys/class/net/${bridge}/brif`)),
     ...named("shim", await shimsOf(execRoot)),

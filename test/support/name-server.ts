@@ -38,6 +38,7 @@ export class NameServer implements AsyncDisposable {
     server.#program = await startNetProgram(builtFile("bosun-net"), [
       ...["names", String(server.netns.pid), server.#root, "c1"],
     ]);
+    server.#program.tell("serve");
     return server;
   }
 

@@ -27,7 +27,7 @@ function run(...command: readonly string[]): void {
 export interface DiskOptions {
   /** An empty folder to mount it on; one of its own unless given. */
   readonly at?: string | undefined;
-  /** The command that makes the file system, without the image's path. */
+  /** The command that makes the file system, without the image's path; none for one in memory. */
   readonly format?: readonly string[];
   /** Of the mount, beside `loop`. */
   readonly options?: readonly string[];
@@ -38,6 +38,7 @@ export const EXT4_WITH_QUOTAS = {
   format: ["mkfs.ext4", "-q", "-m", "0", "-O", "quota,project", "-E", "quotatype=prjquota"],
   options: ["prjquota"],
 };
+export const TMPFS = { format: [] };
 export const BTRFS = { format: ["mkfs.btrfs", "-q"] };
 
 /** @param bytes  of the whole disk; some go to the file system itself */
@@ -51,8 +52,11 @@ export async function makeSmallDisk(bytes: number, options: DiskOptions = {}): P
   writeFileSync(image, "");
   truncateSync(image, bytes);
   mkdirSync(path, { recursive: true });
-  run(...format, image);
-  run("mount", "-o", ["loop", ...(options.options ?? [])].join(), image, path);
+  if (format.length === 0) run("mount", "-t", "tmpfs", "-o", `size=${bytes}`, "tmpfs", path);
+  else {
+    run(...format, image);
+    run("mount", "-o", ["loop", ...(options.options ?? [])].join(), image, path);
+  }
   undo.defer(() => {
     try {
       detachMount(path);
