@@ -2,7 +2,7 @@
 
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { rm, rmdir } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { type Engine, PATH, run } from "./engine.ts";
 import { descendants } from "./measure.ts";
 import { Pen } from "./pen.ts";
@@ -51,6 +51,8 @@ async function end(child: Bun.Subprocess): Promise<void> {
 /** Where an engine lives, and where the rivals' programs come from. */
 interface Place {
   readonly folder: string;
+  /** What is forgotten with a boot is in memory, as at home. */
+  readonly runs: string;
   readonly tree: Tree | undefined;
   /** Its own networks; undefined for the host's, which it then leaves as they are. */
   readonly pen: Pen | undefined;
@@ -62,11 +64,11 @@ const docker = which("docker");
 const MAIN = new URL("../src/main.ts", import.meta.url).pathname;
 
 async function ours(place: Place): Promise<Engine> {
-  const { folder, pen } = place;
+  const { folder, runs, pen } = place;
   const socket = join(folder, "bosun.sock");
   const words = [
     ...[process.execPath, MAIN, "daemon", "-H", `unix://${socket}`],
-    ...["--data-root", join(folder, "bosun"), "--exec-root", join(folder, "bosun-run")],
+    ...["--data-root", join(folder, "bosun"), "--exec-root", join(runs, "bosun")],
     ...["--pidfile", join(folder, "bosun.pid"), "--cgroup-parent", "/bosun-bench"],
     ...(pen ? [] : ["--bridge", "none"]),
   ];
@@ -86,13 +88,13 @@ async function ours(place: Place): Promise<Engine> {
 const WITHOUT_NETWORKS = ["--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-forward=false"];
 
 async function dockerd(place: Place, name: Rival): Promise<Engine> {
-  const { folder, tree, pen } = place;
+  const { folder, runs, tree, pen } = place;
   if (!docker) throw new Error("there is no docker client");
   const at = (file: string) => join(folder, `${name}${file}`);
   await Bun.write(at(".json"), "{}");
   const store = name === "dockerd-containerd" ? ["--feature", "containerd-snapshotter=true"] : [];
   const words = [
-    ...["dockerd", "-H", `unix://${at(".sock")}`, "--data-root", at(""), "--exec-root", at("-run")],
+    ...["dockerd", "-H", `unix://${at(".sock")}`, "--data-root", at(""), "--exec-root", join(runs, name)],
     ...["--pidfile", at(".pid"), ...(pen ? [] : WITHOUT_NETWORKS)],
     ...["--cgroup-parent", "/docker-bench", "--config-file", at(".json"), ...store],
   ];
@@ -114,7 +116,7 @@ async function dockerd(place: Place, name: Rival): Promise<Engine> {
  * @throws Error when it does not even say its version
  */
 async function podman(place: Place): Promise<Engine> {
-  const { folder, tree, pen } = place;
+  const { folder, runs, tree, pen } = place;
   const limits = readFileSync("/proc/self/limits", "utf8");
   const hard = (name: string) => new RegExp(`^Max ${name}\\s+\\S+\\s+(\\d+)`, "m").exec(limits)?.[1] ?? "1024";
   const [files, processes] = [hard("open files"), hard("processes")];
@@ -122,7 +124,7 @@ async function podman(place: Place): Promise<Engine> {
   const ulimits = `["nofile=${files}:${files}", "nproc=${processes}:${processes}"]`;
   await Bun.write(conf, `[containers]\ndefault_ulimits = ${ulimits}\n`);
   const words = [
-    ...["podman", "--root", join(folder, "podman"), "--runroot", join(folder, "podman-run")],
+    ...["podman", "--root", join(folder, "podman"), "--runroot", join(runs, "podman")],
     ...["--cgroup-manager", "cgroupfs", ...(tree?.has("crun") ? ["--runtime", "crun"] : [])],
   ];
   const engine: Engine = {
@@ -168,8 +170,10 @@ export class Engines implements AsyncDisposable {
     await using undo = new AsyncDisposableStack();
     const engines = undo.use(new Engines(folder));
     const stack = engines.#stack;
+    const runs = join("/run", basename(folder));
+    stack.defer(() => rm(runs, { recursive: true, force: true }));
     const tree = path === undefined ? undefined : stack.use(await Tree.open(path, folder));
-    const place = async () => ({ folder, tree, pen: apart ? stack.use(await Pen.open()) : undefined });
+    const place = async () => ({ folder, runs, tree, pen: apart ? stack.use(await Pen.open()) : undefined });
     engines.all.push(await ours(await place()));
     for (const name of RIVALS.filter((one) => rivals.includes(one)))
       await rival(name, await place()).then(
