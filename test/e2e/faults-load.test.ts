@@ -93,10 +93,13 @@ withDaemon("hundreds that come and go", (api) => {
     return goals.filter((goal) => goal !== "" && !goal.startsWith("socket:")).sort();
   }
 
-  /** The same, once run directories of execs that have just ended are removed, for which nobody waits. */
+  /** Run directories of execs that have just ended, and layers' mounts that are detached and take a moment to close. */
+  const isPassing = (goal: string) => goal === "/" || goal.startsWith(`${api.daemon.execRoot}/tasks/`);
+
+  /** The same, once what nobody waits for is gone. */
   async function lastingDescriptors(): Promise<string[]> {
     for (let tries = 0; tries < 200; tries++) {
-      if (!descriptors().some((goal) => goal.startsWith(`${api.daemon.execRoot}/tasks/`))) break;
+      if (!descriptors().some(isPassing)) break;
       await Bun.sleep(5);
     }
     return descriptors();
