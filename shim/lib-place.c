@@ -50,8 +50,10 @@ remove_all (int dir, const char *name, int depth)
 
 /* Attributes that this file system has no room for are left out, as Docker leaves them out. */
 static int
-set_xattrs (const char *path, const char *xattrs, uint64_t length)
+set_xattrs (int fd, const char *xattrs, uint64_t length)
 {
+  char path[64];
+  snprintf (path, sizeof path, "/proc/self/fd/%d", fd);
   for (uint64_t at = 0; at < length;)
     {
       uint32_t size;
@@ -65,29 +67,36 @@ set_xattrs (const char *path, const char *xattrs, uint64_t length)
   return 0;
 }
 
-/* The owner first: changing it takes away set-user-id bits and file capabilities. PATH is of /proc/self/fd. */
+/* Of the three kinds of descriptor only a file's, open for writing, takes its mode. */
 static int
-set_attributes (int fd, const char *path, bool symlink, const struct attributes *given, const char *xattrs, uint64_t length)
+set_mode (int fd, mode_t mode)
 {
-  const struct timespec times[2] = { { given->seconds, given->nanoseconds }, { given->seconds, given->nanoseconds } };
-  if (fchownat (fd, "", (uid_t) given->uid, (gid_t) given->gid, AT_EMPTY_PATH) < 0)
+  char path[64];
+  if (fchmod (fd, mode & 07777) == 0)
+    return 0;
+  if (errno != EBADF)
     return -errno;
-  if (!symlink && chmod (path, (mode_t) given->mode & 07777) < 0)
-    return -errno;
-  int error = symlink ? 0 : set_xattrs (path, xattrs, length);
-  return error < 0 ? error : checked (utimensat (fd, "", times, AT_EMPTY_PATH));
+  snprintf (path, sizeof path, "/proc/self/fd/%d", fd);
+  return checked (chmod (path, mode & 07777));
 }
 
-/* Finishes what bosun_place or bosun_open_in_root opened: its attributes. XATTRS: name, NUL, u32 size, value; again. */
+/* Finishes what bosun_place or bosun_open_in_root opened: its attributes. XATTRS: name, NUL, u32 size, value; again. The owner comes first:
+ * changing it takes away set-user-id bits and file capabilities. */
 int
 bosun_place_attributes (int fd, const int64_t *attributes, const char *xattrs, uint64_t length)
 {
-  char path[64];
+  const struct attributes *given = (const struct attributes *) attributes;
+  const struct timespec times[2] = { { given->seconds, given->nanoseconds }, { given->seconds, given->nanoseconds } };
   struct stat info;
-  snprintf (path, sizeof path, "/proc/self/fd/%d", fd);
   if (fstat (fd, &info) < 0)
     return -errno;
-  return set_attributes (fd, path, S_ISLNK (info.st_mode), (const struct attributes *) attributes, xattrs, length);
+  bool is_own = info.st_uid == (uid_t) given->uid && info.st_gid == (gid_t) given->gid;
+  if (!is_own && fchownat (fd, "", (uid_t) given->uid, (gid_t) given->gid, AT_EMPTY_PATH) < 0)
+    return -errno;
+  int error = S_ISLNK (info.st_mode) ? 0 : set_mode (fd, (mode_t) given->mode);
+  if (error == 0 && length > 0 && !S_ISLNK (info.st_mode))
+    error = set_xattrs (fd, xattrs, length);
+  return error < 0 ? error : checked (utimensat (fd, "", times, AT_EMPTY_PATH));
 }
 
 static int
@@ -96,35 +105,12 @@ open_there (int dir, const char *name, int flags)
   return checked (openat (dir, name, flags | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
 }
 
-/* A file that is a mount point cannot be replaced, but it can be written. */
+/* Makes NAME where nothing is. @return a descriptor, or -EEXIST */
 static int
-place_file (int dir, const char *name, int removed)
+make_new (int dir, const char *name, int kind, const char *target, const struct attributes *given)
 {
-  if (removed == -EBUSY)
-    return open_there (dir, name, O_WRONLY | O_TRUNC);
-  if (removed < 0)
-    return removed;
-  int fd = openat (dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-  return checked (fd);
-}
-
-/* Puts NAME into DIR. A directory that is there stays; anything else makes way, whole trees too. MODE has S_IF* bits for nodes.
- * Returns a descriptor, for a file one that can be written: give it its attributes, and close it. */
-int
-bosun_place (int dir, const char *name, int kind, const char *target, const int64_t *attributes)
-{
-  const struct attributes *given = (const struct attributes *) attributes;
-  if (kind == DIRECTORY && (mkdirat (dir, name, 0700) == 0 || errno == EEXIST))
-    {
-      int fd = open_there (dir, name, O_PATH | O_DIRECTORY);
-      if (fd != -ENOTDIR && fd != -ELOOP)
-        return fd;
-    }
-  int removed = remove_all (dir, name, 0);
   if (kind == FILE_)
-    return place_file (dir, name, removed);
-  if (removed < 0)
-    return removed;
+    return checked (openat (dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   int made = kind == DIRECTORY ? mkdirat (dir, name, 0700)
              : kind == SYMLINK
                  ? symlinkat (target, dir, name)
@@ -133,9 +119,60 @@ bosun_place (int dir, const char *name, int kind, const char *target, const int6
   return made < 0 ? -errno : open_there (dir, name, O_PATH);
 }
 
-/* Puts another name NAME into DIR for what is GOAL in FROM. */
+static bool
+is_directory (int dir, const char *name)
+{
+  struct stat info;
+  return fstatat (dir, name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR (info.st_mode);
+}
+
+/* Puts NAME into DIR. A directory that is there stays; anything else makes way, whole trees too, unless KEEP: then a directory makes way for
+ * nothing else, and nothing else for a directory (EISDIR, ENOTDIR). MODE has S_IF* bits for nodes.
+ * Returns a descriptor, for a file one that can be written: give it its attributes, and close it. */
 int
-bosun_place_link (int from, const char *goal, int dir, const char *name)
+bosun_place (int dir, const char *name, int kind, const char *target, const int64_t *attributes, int keep)
+{
+  const struct attributes *given = (const struct attributes *) attributes;
+  int fd = make_new (dir, name, kind, target, given);
+  if (fd != -EEXIST)
+    return fd;
+  if (kind == DIRECTORY)
+    {
+      fd = open_there (dir, name, O_PATH | O_DIRECTORY);
+      if (fd != -ENOTDIR && fd != -ELOOP)
+        return fd;
+      if (keep)
+        return -ENOTDIR;
+    }
+  else if (keep && is_directory (dir, name))
+    return -EISDIR;
+  int removed = remove_all (dir, name, 0);
+  if (removed == -EBUSY && kind == FILE_)
+    return open_there (dir, name, O_WRONLY | O_TRUNC); /* a mount point cannot be replaced, but it can be written */
+  return removed < 0 ? removed : make_new (dir, name, kind, target, given);
+}
+
+/* Puts a whole file into DIR: SIZE bytes of DATA. The rest as above. */
+int
+bosun_place_file (int dir, const char *name, const int64_t *attributes, const char *xattrs, uint64_t length, const char *data,
+                  uint64_t size, int keep)
+{
+  cleanup_close int fd = bosun_place (dir, name, FILE_, "", attributes, keep);
+  if (fd < 0)
+    return fd;
+  for (uint64_t at = 0; at < size;)
+    {
+      ssize_t done = write (fd, data + at, size - at);
+      if (done < 0)
+        return -errno;
+      at += (uint64_t) done;
+    }
+  return bosun_place_attributes (fd, attributes, xattrs, length);
+}
+
+/* Puts another name NAME into DIR for what is GOAL in FROM. KEEP as above. */
+int
+bosun_place_link (int from, const char *goal, int dir, const char *name, int keep)
 {
   if (linkat (from, goal, dir, name, 0) == 0)
     return 0;
@@ -145,6 +182,8 @@ bosun_place_link (int from, const char *goal, int dir, const char *name)
   if (fstatat (from, goal, &one, AT_SYMLINK_NOFOLLOW) == 0 && fstatat (dir, name, &other, AT_SYMLINK_NOFOLLOW) == 0
       && one.st_ino == other.st_ino && one.st_dev == other.st_dev)
     return 0;
+  if (keep && is_directory (dir, name))
+    return -EISDIR;
   int error = remove_all (dir, name, 0);
   return error < 0 ? error : checked (linkat (from, goal, dir, name, 0));
 }

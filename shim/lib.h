@@ -32,9 +32,11 @@ EXPORT int bosun_detach (const char *target);
 EXPORT int bosun_open_in_root (const char *root, const char *path, int flags);
 
 /* lib-place.c */
-EXPORT int bosun_place (int dir, const char *name, int kind, const char *target, const int64_t *attributes);
+EXPORT int bosun_place (int dir, const char *name, int kind, const char *target, const int64_t *attributes, int keep);
+EXPORT int bosun_place_file (int dir, const char *name, const int64_t *attributes, const char *xattrs, uint64_t length,
+                             const char *data, uint64_t size, int keep);
 EXPORT int bosun_place_attributes (int fd, const int64_t *attributes, const char *xattrs, uint64_t length);
-EXPORT int bosun_place_link (int from, const char *goal, int dir, const char *name);
+EXPORT int bosun_place_link (int from, const char *goal, int dir, const char *name, int keep);
 
 /* lib-code.c */
 EXPORT int bosun_unmap_code (void);

@@ -15,6 +15,7 @@ import { hasCode, invalid, messageOf, unavailable } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { drained } from "../base/streams.ts";
 import { acceptOn } from "./activation.ts";
+import { bodyOf } from "./body.ts";
 import type { Bindings, Upgrade } from "./context.ts";
 
 /** Answers one request: the API, without its socket. */
@@ -37,25 +38,6 @@ function headersOf(incoming: http.IncomingMessage): Headers {
   const raw = incoming.rawHeaders;
   for (let at = 0; at + 1 < raw.length; at += 2) headers.append(raw[at] ?? "", raw[at + 1] ?? "");
   return headers;
-}
-
-/** A body that is pulled, never read ahead, so that a slow handler slows the client. */
-function bodyOf(incoming: http.IncomingMessage): ReadableStream<Uint8Array> {
-  let chunks: AsyncIterator<Uint8Array> | undefined;
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(out) {
-        chunks ??= incoming[Symbol.asyncIterator]();
-        const { done, value } = await chunks.next();
-        if (done) out.close();
-        else out.enqueue(value);
-      },
-      async cancel() {
-        await chunks?.return?.();
-      },
-    },
-    { highWaterMark: 0 },
-  );
 }
 
 function toRequest(incoming: http.IncomingMessage, signal: AbortSignal): Request {

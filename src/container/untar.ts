@@ -4,11 +4,12 @@
  * descriptors. Source of the rules: Docker Engine API, PutContainerArchive.
  */
 
-import { closeSync, fstatSync, writeSync } from "node:fs";
+import { closeSync, writeSync } from "node:fs";
 import type { FileAttributes } from "../base/attributes.ts";
 import { corrupt, hasCode, invalid } from "../base/errors.ts";
 import { openInRoot } from "../base/paths.ts";
-import { place, placeLink, setAttributes } from "../base/place.ts";
+import { place, placeFile, placeLink, type Spot, setAttributes } from "../base/place.ts";
+import type { Portions } from "../base/portions.ts";
 import type { Bytes } from "../base/streams.ts";
 import { readTar, type TarEntry } from "../image/tar.ts";
 import { S_IF } from "../runtime/ops.ts";
@@ -91,7 +92,7 @@ class Parents implements Disposable {
       try {
         if (exists(above, bytesOf(name))) throw error; // a link that leads nowhere
         const mtime = { seconds: Math.floor(Date.now() / 1000), nanoseconds: 0 };
-        const made = place(above, bytesOf(name), "directory", IMPLIED);
+        const made = place({ directory: above, name: bytesOf(name), keepKinds: false }, "directory", IMPLIED);
         setAttributes(made, { ...IMPLIED, mtime });
         return made;
       } finally {
@@ -127,27 +128,30 @@ class Untar implements Disposable {
       throw corrupt(
         `Cannot unpack ${JSON.stringify(entry.name)}: it is of a kind that is not supported (sparse, perhaps)`,
       );
-    const parent = this.#parents.open(parts.slice(0, -1));
-    if (this.options.keepKinds) checkKind(parent, bytesOf(name), entry);
-    if (entry.type === "hardlink") return this.#link(entry, parent, name);
-    await this.#make(entry, parent, name, parts);
+    const { keepKinds = false } = this.options;
+    const spot = { directory: this.#parents.open(parts.slice(0, -1)), name: bytesOf(name), keepKinds };
+    if (entry.type === "hardlink") return this.#link(entry, spot);
+    await this.#make(entry, spot, parts);
   }
 
-  #link({ name: given, linkName }: TarEntry, parent: number, name: string): void {
-    const parts = componentsOf(linkName);
+  #link(entry: TarEntry, spot: Spot): void {
+    const parts = componentsOf(entry.linkName);
     const goal = parts.at(-1);
-    if (goal === undefined) throw corrupt(`Cannot unpack ${JSON.stringify(given)}: it is a link to a directory`);
+    if (goal === undefined) throw corrupt(`Cannot unpack ${JSON.stringify(entry.name)}: it is a link to a directory`);
     using from = new Parents(this.place);
-    placeLink(from.open(parts.slice(0, -1)), bytesOf(goal), parent, bytesOf(name));
+    const directory = from.open(parts.slice(0, -1));
+    placing(entry, spot, () => placeLink(directory, bytesOf(goal), spot));
   }
 
-  async #make(entry: TarEntry, parent: number, name: string, parts: readonly string[]): Promise<void> {
+  async #make(entry: TarEntry, spot: Spot, parts: readonly string[]): Promise<void> {
     const node = NODES[entry.type];
     const attributes = { ...entry.attributes, ...this.options.owner };
+    const whole = entry.type === "file" ? entry.whole() : undefined;
+    if (whole) return placing(entry, spot, () => placeFile(spot, attributes, whole));
     const kind =
       node !== undefined ? "node" : entry.type === "file" || entry.type === "directory" ? entry.type : "symlink";
     const full = { ...attributes, mode: attributes.mode | (node ?? 0) };
-    const fd = place(parent, bytesOf(name), kind, full, bytesOf(entry.linkName));
+    const fd = placing(entry, spot, () => place(spot, kind, full, bytesOf(entry.linkName)));
     try {
       if (kind === "file") await pour(fd, entry);
       setAttributes(fd, attributes);
@@ -171,24 +175,21 @@ async function pour(fd: number, { body }: TarEntry): Promise<void> {
   for await (const piece of body) for (let at = 0; at < piece.length; ) at += writeSync(fd, piece, at);
 }
 
-/** @throws invalid in Docker's words */
-function checkKind(parent: number, name: Buffer, entry: TarEntry): void {
-  let fd: number;
+/** @throws in Docker's words what `keepKinds` refuses */
+function placing<T>({ name }: TarEntry, { keepKinds }: Spot, act: () => T): T {
   try {
-    fd = openInRoot(`/proc/self/fd/${parent}`, name, false);
-  } catch (error) {
-    if (hasCode(error, "ENOENT")) return;
-    throw error;
+    return act();
+  } catch (cause) {
+    if (keepKinds && hasCode(cause, "EISDIR"))
+      throw invalid(`cannot overwrite directory "${name}" with non-directory`, { cause });
+    if (keepKinds && hasCode(cause, "ENOTDIR"))
+      throw invalid(`cannot overwrite non-directory "${name}" with directory`, { cause });
+    throw cause;
   }
-  const isDirectory = fstatSync(fd).isDirectory();
-  closeSync(fd);
-  const becomes = entry.type === "directory";
-  if (isDirectory && !becomes) throw invalid(`cannot overwrite directory "${entry.name}" with non-directory`);
-  if (!isDirectory && becomes) throw invalid(`cannot overwrite non-directory "${entry.name}" with directory`);
 }
 
 /** Unpacks a plain tar. What is there and is not named stays. @throws corrupt, invalid, SystemError; what was unpacked before stays then */
-export async function untar(tar: Bytes, place: UntarPlace, options: UntarOptions = {}): Promise<void> {
+export async function untar(tar: Bytes | Portions, place: UntarPlace, options: UntarOptions = {}): Promise<void> {
   using work = new Untar(place, options);
   for await (const entry of readTar(tar, "latin1")) await work.take(entry);
   work.finish();

@@ -5,6 +5,7 @@
 
 import type { FileAttributes } from "../base/attributes.ts";
 import { corrupt } from "../base/errors.ts";
+import { Portions } from "../base/portions.ts";
 import type { Bytes } from "../base/streams.ts";
 
 export interface TarEntry {
@@ -17,6 +18,8 @@ export interface TarEntry {
   readonly attributes: FileAttributes;
   /** To be read before the next entry is asked for; what is left of it is passed over. */
   readonly body: AsyncIterable<Uint8Array>;
+  /** All of the body that is not read yet, if it need not be waited for. */
+  whole(): Uint8Array | undefined;
 }
 
 const blockBytes = 512;
@@ -40,70 +43,47 @@ export type TarEncoding = "utf-8" | "latin1";
 
 const malformed = (why: string) => corrupt(`Cannot read the archive: ${why}`);
 
-/** Bytes in the portions that a tar has. */
-class Portions {
-  #rest: Uint8Array = new Uint8Array();
-  readonly #reader;
-
-  constructor(source: Bytes) {
-    this.#reader = source.getReader();
-  }
-
-  /** @returns at most `size` bytes, at least 1; undefined at the end. */
-  async some(size: number): Promise<Uint8Array | undefined> {
-    while (this.#rest.byteLength === 0) {
-      const next = await this.#reader.read();
-      if (next.done) return undefined;
-      this.#rest = next.value;
-    }
-    const piece = this.#rest.subarray(0, size);
-    this.#rest = this.#rest.subarray(piece.byteLength);
-    return piece;
-  }
-
-  /** @returns `size` bytes, or fewer at the end. */
-  async exactly(size: number): Promise<Uint8Array> {
-    const pieces: Uint8Array[] = [];
-    let left = size;
-    while (left > 0) {
-      const piece = await this.some(left);
-      if (!piece) break;
-      pieces.push(piece);
-      left -= piece.byteLength;
-    }
-    const [only] = pieces;
-    return only && pieces.length === 1 ? only : Buffer.concat(pieces);
-  }
-
-  async skip(size: number): Promise<void> {
-    for (let left = size; left > 0; ) {
-      const piece = await this.some(left);
-      if (!piece) throw malformed("it ends too early");
-      left -= piece.byteLength;
-    }
-  }
-
-  close(): Promise<void> {
-    return this.#reader.cancel();
-  }
-}
-
 const decoded = (bytes: Uint8Array, encoding: TarEncoding): string =>
-  encoding === "latin1" ? Buffer.from(bytes).toString("latin1") : new TextDecoder().decode(bytes);
+  encoding === "latin1"
+    ? Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1")
+    : new TextDecoder().decode(bytes);
 
 const textOf = (field: Uint8Array, encoding: TarEncoding = "utf-8"): string => {
   const end = field.indexOf(0);
   return decoded(end < 0 ? field : field.subarray(0, end), encoding);
 };
 
+const SPACE = 0x20;
+
+/** Octal digits between spaces, to the first NUL. */
+function octalOf(field: Uint8Array): number {
+  const nul = field.indexOf(0);
+  let end = nul < 0 ? field.length : nul;
+  let at = 0;
+  while (at < end && field[at] === SPACE) at++;
+  while (end > at && field[end - 1] === SPACE) end--;
+  let value = 0;
+  for (; at < end; at++) {
+    const digit = (field[at] ?? 0) - 0x30;
+    if (digit < 0 || digit > 7) throw malformed("a number is malformed");
+    value = value * 8 + digit;
+  }
+  return value;
+}
+
 /** Octal digits, or with the top bit set a big-endian number (GNU). */
 function numberOf(field: Uint8Array): number {
   const [first = 0] = field;
   if (first === 0xff) return Number(BigInt.asIntN(8 * field.length, BigInt(`0x${Buffer.from(field).toString("hex")}`)));
   if (first === 0x80) return field.subarray(1).reduce((value, byte) => value * 256 + byte, 0);
-  const digits = textOf(field).trim();
-  if (!/^[0-7]*$/.test(digits)) throw malformed("a number is malformed");
-  return Number.parseInt(digits || "0", 8);
+  return octalOf(field);
+}
+
+/** Of a header, its own field counted as spaces. */
+function checksumOf(block: Uint8Array): number {
+  let sum = 8 * SPACE;
+  for (let at = 0; at < blockBytes; at++) if (at < 148 || at >= 156) sum += block[at] ?? 0;
+  return sum;
 }
 
 interface Header {
@@ -129,8 +109,7 @@ const NO_XATTRS: ReadonlyMap<string, string> = new Map();
 
 function parseHeader(block: Uint8Array, encoding: TarEncoding): Header {
   if (block.byteLength < blockBytes) throw malformed("it ends too early");
-  const sum = block.reduce((total, byte, at) => total + (at >= 148 && at < 156 ? 0x20 : byte), 0);
-  if (sum !== numberOf(block.subarray(148, 156))) throw malformed("a header's checksum is wrong");
+  if (checksumOf(block) !== numberOf(block.subarray(148, 156))) throw malformed("a header's checksum is wrong");
   const isPosix = textOf(block.subarray(257, 263)) === "ustar";
   const prefix = isPosix ? textOf(block.subarray(345, 500), encoding) : "";
   const name = textOf(block.subarray(0, 100), encoding);
@@ -231,12 +210,15 @@ async function extend(
  * @returns the entries in order
  * @throws  corrupt where the archive is malformed or ends too early, and what the stream fails with
  */
-export async function* readTar(bytes: Bytes, encoding: TarEncoding = "utf-8"): AsyncGenerator<TarEntry, void> {
-  const source = new Portions(bytes);
+export async function* readTar(
+  bytes: Bytes | Portions,
+  encoding: TarEncoding = "utf-8",
+): AsyncGenerator<TarEntry, void> {
+  const source = bytes instanceof Portions ? bytes : new Portions(bytes);
   let extension: Extension = {};
   try {
     for (;;) {
-      const block = await source.exactly(blockBytes);
+      const block = source.atHand(blockBytes) ?? (await source.exactly(blockBytes));
       // Two blocks of zeros end a tar; one is enough for every reader, and some writers leave both out.
       if (block.byteLength === 0 || block.every((byte) => byte === 0)) return;
       const header = parseHeader(block, encoding);
@@ -257,6 +239,11 @@ export async function* readTar(bytes: Bytes, encoding: TarEncoding = "utf-8"): A
           }
         },
       };
+      const whole = () => {
+        const bytes = source.atHand(left);
+        if (bytes) left = 0;
+        return bytes;
+      };
       const { name = header.name, linkName = header.linkName } = extension;
       const { attributes } = extension;
       yield {
@@ -265,12 +252,14 @@ export async function* readTar(bytes: Bytes, encoding: TarEncoding = "utf-8"): A
         linkName,
         size,
         body,
+        whole,
         // Most readers do not ask, and need not fail for what is malformed in them.
         get attributes() {
           return { ...attributesOf(block), ...attributes };
         },
       };
-      await source.skip(left + padded(size) - size);
+      const rest = left + padded(size) - size;
+      if (!source.atHand(rest) && !(await source.skip(rest))) throw malformed("it ends too early");
       extension = {};
     }
   } finally {

@@ -11,9 +11,21 @@ import { type Folder, makeFolder } from "../support/folder.ts";
 /** Set by the handler when the client of /open has left. */
 let left: PromiseWithResolvers<void> = Promise.withResolvers();
 
+const hashOf = (bytes: string | Uint8Array): string => new Bun.CryptoHasher("sha256").update(bytes).digest("hex");
+
 const handler: Handler = async (request, { signal, upgrade }) => {
   const { pathname } = new URL(request.url);
   if (pathname === "/echo") return new Response(request.body, { headers: { "X-Method": request.method } });
+  if (pathname === "/pieces") {
+    const pieces: Uint8Array[] = [];
+    for await (const piece of request.body ?? []) pieces.push(piece);
+    return Response.json({ count: pieces.length, hash: hashOf(Buffer.concat(pieces)) });
+  }
+  if (pathname === "/fails")
+    await request.arrayBuffer().then(
+      () => left.reject(new Error("a broken body came to its end")),
+      () => left.resolve(),
+    );
   if (pathname === "/open") {
     signal.addEventListener("abort", () => left.resolve());
     return new Response(new ReadableStream({ pull: () => new Promise(() => {}) }), { headers: { "X-Early": "yes" } });
@@ -71,6 +83,24 @@ describe("requests", () => {
     const response = await fetch("http://x/echo", { unix: path, method: "POST", body: all });
     expect(response.headers.get("X-Method")).toBe("POST");
     expect(Buffer.from(await response.arrayBuffer()).equals(all)).toBe(true);
+  });
+
+  test("a body of small chunks comes whole, in few pieces", async () => {
+    const words = Array.from({ length: 20_000 }, (_, index) => `${index} `);
+    const chunks = words.map((word) => `${word.length.toString(16)}\r\n${word}\r\n`).join("");
+    const head = "POST /pieces HTTP/1.1\r\nHost: d\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+    const answer = await exchange(`${head}${chunks}0\r\n\r\n`);
+    const { count, hash } = JSON.parse(answer.slice(answer.indexOf("{"), answer.lastIndexOf("}") + 1));
+    expect(hash).toBe(hashOf(words.join("")));
+    expect(count).toBeLessThan(2000);
+  });
+
+  test("a body whose client leaves fails", async () => {
+    left = Promise.withResolvers();
+    const socket = net.connect(path);
+    socket.write("POST /fails HTTP/1.1\r\nHost: d\r\nContent-Length: 100\r\n\r\nhalf");
+    socket.once("connect", () => setImmediate(() => socket.destroy()));
+    await left.promise;
   });
 
   test("headers are sent before the first byte of the body", async () => {
