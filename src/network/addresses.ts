@@ -19,7 +19,9 @@ const bitsOf = (family: 4 | 6): number => (family === 4 ? 32 : 128);
 
 function parse4(text: string): bigint | undefined {
   const parts = text.split(".");
-  if (parts.length !== 4 || parts.some((part) => !/^\d{1,3}$/.test(part) || Number(part) > 255)) return undefined;
+  // a leading zero means octal to some, and nothing to Go
+  if (parts.length !== 4 || parts.some((part) => !/^(0|[1-9]\d{0,2})$/.test(part) || Number(part) > 255))
+    return undefined;
   return parts.reduce((value, part) => (value << 8n) | BigInt(part), 0n);
 }
 
@@ -95,7 +97,7 @@ export const subnetAround = ({ family, value }: Address, prefix: number): Subnet
 export function parseCidr(text: string): { readonly address: Address; readonly subnet: Subnet } {
   const [host = "", bits = "", ...more] = text.split("/");
   const address = asAddress(host);
-  const prefix = /^\d{1,3}$/.test(bits) ? Number(bits) : 999;
+  const prefix = /^(0|[1-9]\d{0,2})$/.test(bits) ? Number(bits) : 999;
   if (!address || more.length > 0 || prefix > bitsOf(address.family)) throw invalid(`invalid CIDR address: ${text}`);
   return { address, subnet: subnetAround(address, prefix) };
 }

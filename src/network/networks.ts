@@ -4,8 +4,9 @@ import { conflict, forbidden, invalid, notFound, unavailable } from "../base/err
 import { newId } from "../base/ids.ts";
 import { Locks } from "../base/lock.ts";
 import type { Database, Migration } from "../store/database.ts";
-import { formatAddress, parseCidr, type Subnet } from "./addresses.ts";
+import { contains, formatAddress, parseAddress, parseCidr, type Subnet } from "./addresses.ts";
 import type { Network, NetworkDriver } from "./driver.ts";
+import { checkPools } from "./pool-checks.ts";
 import { type AddressPool, checkApart, firstHost, freeSubnet, Pool, type PoolSpec } from "./pools.ts";
 
 export const networkMigrations: readonly Migration[] = [
@@ -174,7 +175,8 @@ export class Networks {
     const used = this.#usedSubnets();
     const families = [...(asked.enableIPv4 ? [4 as const] : []), ...(asked.enableIPv6 ? [6 as const] : [])];
     if (families.length === 0) throw invalid("IPv4 or IPv6 must be enabled");
-    const given = asked.pools.map((pool) => ({ pool, family: subnetOf(pool).family }));
+    checkPools(asked.pools);
+    const given = asked.pools.map((pool) => ({ pool, family: parseCidr(pool.subnet).subnet.family }));
     const stray = given.find(({ family }) => !families.includes(family));
     if (stray)
       throw invalid(
@@ -221,25 +223,20 @@ export class Networks {
   }
 }
 
-/** @throws invalid in Docker's words */
-function subnetOf({ subnet }: PoolSpec): Subnet {
-  try {
-    return parseCidr(subnet).subnet;
-  } catch {
-    throw invalid(`invalid network config:\ninvalid subnet ${subnet}: invalid CIDR block notation`);
-  }
-}
-
 /** @throws invalid when its parts do not fit together, unavailable */
 function completed(spec: PoolSpec, needsGateway: boolean): PoolSpec {
   const pool = new Pool(spec);
   if (!spec.gateway && !needsGateway) return spec;
-  if (spec.gateway) return { ...spec, gateway: spec.gateway.split("/")[0] ?? "" };
-  const first = firstHost(spec.range ? pool.range : pool.subnet);
-  const taken = new Set(Object.values(spec.auxiliary ?? {}));
-  if (taken.has(formatAddress(first)))
-    throw unavailable(`failed to allocate gateway (${formatAddress(first)}): Address already in use`);
-  return { ...spec, gateway: formatAddress(first) };
+  const gateway = pool.gateway ?? firstHost(spec.range ? pool.range : pool.subnet);
+  const text = formatAddress(gateway);
+  if (!contains(pool.subnet, gateway))
+    throw unavailable(
+      `failed to allocate gateway (${text}): no available IPv${gateway.family} addresses on ${spec.subnet}`,
+    );
+  const taken = Object.values(spec.auxiliary ?? {}).map((one) => formatAddress(parseAddress(one)));
+  if (pool.isReserved(gateway) || taken.includes(text))
+    throw unavailable(`failed to allocate gateway (${text}): Address already in use`);
+  return { ...spec, gateway: text };
 }
 
 const bare = (identity: Identity, driver: string): Network => ({

@@ -122,12 +122,15 @@ export class Pool {
       );
   }
 
-  /** An IPv4 subnet's first and last address name it and all of its members. */
-  #isSpecial({ family, value }: Address): boolean {
+  /** An IPv4 subnet's first and last address name it and all of its members, IPv6's first any router; but for links of two. Source: RFC 3021, RFC 6164. */
+  isReserved({ family, value }: Address): boolean {
     const { prefix, base } = this.subnet;
-    if (value === this.gateway?.value) return true;
-    if (family === 6) return value === base;
+    if (family === 6) return prefix < 127 && value === base;
     return prefix < 31 && (value === base || value === lastOf(this.subnet).value);
+  }
+
+  #isSpecial(address: Address): boolean {
+    return address.value === this.gateway?.value || this.isReserved(address);
   }
 
   #isFree(address: Address): boolean {

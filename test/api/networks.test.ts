@@ -63,6 +63,13 @@ describe("POST /networks/create", () => {
       "invalid subnet 10.0.0.0: invalid CIDR block notation",
     ],
     [{ Name: "x", IPAM: { Config: [{ Gateway: "10.0.0.1" }] } }, 400, "needs a Subnet"],
+    [{ Name: "x", IPAM: { Config: [{ Subnet: "127.0.0.0/8" }] } }, 400, "it has loopback addresses"],
+    [{ Name: "x", IPAM: { Config: [{ Subnet: "10.0.0.0/32" }] } }, 503, "failed to allocate gateway (10.0.0.1)"],
+    [
+      { Name: "x", IPAM: { Config: [{ Subnet: "10.0.0.0/24", Gateway: "10.0.0.255" }] } },
+      503,
+      "failed to allocate gateway (10.0.0.255): Address already in use",
+    ],
     [{ Name: "x", IPAM: { Config: [{ Subnet: "fd00::/64" }] } }, 400, "IPv6 has not been enabled"],
     [{ Name: "x", IPAM: { Driver: "other" } }, 400, "invalid ipam driver: other"],
     [{ Name: "x", EnableIPv4: false }, 400, "IPv4 or IPv6 must be enabled"],
