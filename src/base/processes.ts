@@ -1,6 +1,6 @@
 /** Processes that are not our children: what they run from, signals that meet the right one, which devices they may open. */
 
-import { closeSync, readFileSync } from "node:fs";
+import { closeSync, readFileSync, readlinkSync } from "node:fs";
 import { checked, cString, library } from "./library.ts";
 
 /** @returns a descriptor of an unchangeable copy of a program, in memory. @throws SystemError */
@@ -24,6 +24,15 @@ export function isRunning(pid: number, start: string): boolean {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
     return startOf(stat) === start && !/^[ZX]/.test(stat.slice(stat.lastIndexOf(")") + 2));
+  } catch {
+    return false;
+  }
+}
+
+/** Whether it is in a network namespace still: one that is about to end has left it some time before it cannot be found any more. */
+export function hasNetwork(pid: number): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/net`) !== "";
   } catch {
     return false;
   }

@@ -61,8 +61,12 @@ export class Connections {
         throw error;
       }
     } catch (error) {
-      this.#life.settle({ ...records.get(container.id), leaving: undefined });
-      throw error;
+      if (networking.endpoints.isAlive(container.id)) {
+        this.#life.settle({ ...records.get(container.id), leaving: undefined });
+        throw error;
+      }
+      await this.#save(wanted); // it has just ended: it is in the network when it starts again
+      return wanted;
     }
   }
 
@@ -93,7 +97,9 @@ export class Connections {
     const endpoints = container.endpoints.filter((one) => one !== leaving);
     const parted = { ...left, endpoints, leaving };
     records.save(parted);
-    await networking.disconnect(container, network.id, pid);
+    await networking.disconnect(container, network.id, pid).catch((error) => {
+      if (networking.endpoints.isAlive(id)) throw error; // else it has just ended
+    });
     const disconnected = await this.#followWay(parted, parted, way, pid).catch((error) => {
       log.error("a container has lost its ports", { id, error: messageOf(error) });
       return { ...parted, publication: undefined }; // it has left the network already

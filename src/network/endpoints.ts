@@ -5,7 +5,7 @@
 
 import { forbidden, invalid } from "../base/errors.ts";
 import { newId } from "../base/ids.ts";
-import { processStart } from "../base/processes.ts";
+import { hasNetwork, isRunning, processStart } from "../base/processes.ts";
 import { setNetworkSysctl } from "../base/sysctls.ts";
 import { type Address, contains, formatAddress, formatMac, macOf, parseAddress, parseMac } from "./addresses.ts";
 import { type Attachment, asksForAddress } from "./attachment.ts";
@@ -202,10 +202,14 @@ export class Endpoints {
   #running(networkId: string): readonly (Member & { readonly id: string })[] {
     return [...this.members(networkId)].flatMap(([id, { endpoint }]) => {
       const process = this.#processes.get(id);
-      return process?.start !== undefined && processStart(process.pid) === process.start
-        ? [{ id, endpoint, pid: process.pid }]
-        : [];
+      return process && this.isAlive(id) ? [{ id, endpoint, pid: process.pid }] : [];
     });
+  }
+
+  /** Whether a container's process has a network still: its end may be news to the daemon. */
+  isAlive(containerId: string): boolean {
+    const { pid, start } = this.#processes.get(containerId) ?? {};
+    return pid !== undefined && start !== undefined && isRunning(pid, start) && hasNetwork(pid);
   }
 
   /** The host's own on the default bridge, which is there afterwards. */
