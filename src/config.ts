@@ -8,6 +8,7 @@ import { parseUlimit, type Ulimit } from "./container/config.ts";
 import { toCgroupParent } from "./container/limits.ts";
 import { asAddress, parseCidr } from "./network/addresses.ts";
 import type { DefaultBridgeOptions, FamilyOptions } from "./network/default-bridge.ts";
+import { isInterfaceName } from "./network/interface-names.ts";
 import { type AddressPool, DEFAULT_POOLS, parseAddressPool } from "./network/pools.ts";
 import { merge, parseFile, parseFlags, scalar, Values } from "./options.ts";
 import type { ProxySettings } from "./registry/proxies.ts";
@@ -138,7 +139,7 @@ function toBridge(values: Values): DefaultBridgeOptions {
   const named = values.text("bridge");
   if (named && (values.text("bip") || values.text("bip6")))
     throw invalid("you specified -b & --bip, mutually exclusive options. Please specify only one");
-  if (named && !/^(?!\.\.?$)[^\s/:]{1,15}$/.test(named))
+  if (named && !isInterfaceName(named))
     throw invalid(`invalid value for --bridge: ${named} (want the name of a network interface)`);
   const hostBinding = values.text("ip") ?? "0.0.0.0";
   if (!asAddress(hostBinding)) throw invalid(`invalid value for --ip: ${hostBinding} (want an IP address)`);

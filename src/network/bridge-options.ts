@@ -2,6 +2,7 @@
 
 import { invalid } from "../base/errors.ts";
 import type { Network } from "./driver.ts";
+import { isInterfaceName } from "./interface-names.ts";
 
 /** How a network is reached from outside, and reaches it. Source: Docker's documentation, "gateway modes". */
 const GATEWAY_MODES = ["nat", "nat-unprotected", "routed", "isolated"] as const;
@@ -60,14 +61,12 @@ function mtuOf(options: Network["options"]): number {
   return mtu;
 }
 
-const INTERFACE = /^(?!\.\.?$)[^\s/:]{1,15}$/;
-
 /** @throws invalid for an option that is unknown or malformed */
 export function bridgeSettings({ id, options, internal }: Network): BridgeSettings {
   const unknown = Object.keys(options).find((name) => name.startsWith("com.docker.network.") && !KNOWN.has(name));
   if (unknown !== undefined) throw invalid(`unknown option of a bridge network: ${unknown}`);
   const bridge = options[NAMES.bridge] || `br-${id.slice(0, 12)}`;
-  if (!INTERFACE.test(bridge)) throw invalid(`invalid name of a network interface: ${JSON.stringify(bridge)}`);
+  if (!isInterfaceName(bridge)) throw invalid(`invalid name of a network interface: ${JSON.stringify(bridge)}`);
   const prefix = options[NAMES.prefix] || "eth";
   if (!/^[a-zA-Z][\w-]{0,11}$/.test(prefix)) throw invalid(`invalid prefix of interfaces: ${JSON.stringify(prefix)}`);
   const [mode4, mode6] = [modeOf(options, NAMES.mode4), modeOf(options, NAMES.mode6)];

@@ -1,6 +1,7 @@
 /** Options of a container's place in a network. Source: Docker's documentation, `docker network connect --driver-opt`. Pure. */
 
 import { invalid } from "../base/errors.ts";
+import { isInterfaceName } from "./interface-names.ts";
 
 const NAMES = {
   interface: "com.docker.network.endpoint.ifname",
@@ -14,14 +15,11 @@ export interface InterfaceSysctl {
   readonly value: string;
 }
 
-/** Interface names are up to 15 characters, neither `.`, `..` nor `lo`. */
-const INTERFACE = /^(?!\.\.?$|lo$)[^\s/:]{1,15}$/;
-
 /** @returns the name that is asked for; undefined for the next that is free. @throws invalid */
 export function askedInterface(options: Readonly<Record<string, string>>): string | undefined {
   const asked = options[NAMES.interface];
   if (!asked) return undefined;
-  if (!INTERFACE.test(asked)) throw invalid(`invalid interface name ${JSON.stringify(asked)}`);
+  if (asked === "lo" || !isInterfaceName(asked)) throw invalid(`invalid interface name ${JSON.stringify(asked)}`);
   return asked;
 }
 

@@ -68,7 +68,9 @@ export class Endpoints {
   }
 
   #checkMac(network: Network, address: string): void {
-    parseMac(address);
+    const [first = 0, ...others] = parseMac(address);
+    if ((first & 1) === 1 || [first, ...others].every((byte) => byte === 0))
+      throw invalid(`invalid MAC address: ${address}: no interface can have it`);
     const driver = this.networks.driverOf(network);
     if (driver.hasAddresses && !driver.hasMacs)
       throw invalid(`${driver.name} interfaces do not support custom mac address assignment`);

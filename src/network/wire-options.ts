@@ -2,6 +2,7 @@
 
 import { invalid } from "../base/errors.ts";
 import type { Network } from "./driver.ts";
+import { isInterfaceName } from "./interface-names.ts";
 import { IPVLAN_FLAGS, IPVLAN_MODES, ipvlanKind, MACVLAN_MODES, macvlanKind, type WireKind } from "./netlink-links.ts";
 
 /** An interface of the host that a daemon makes when it is missing. */
@@ -101,8 +102,7 @@ export function wireSettings(
   if (unknown !== undefined) throw invalid(`unknown option of the driver ${driver}: ${unknown}`);
   const parent = options.parent || `${prefix}-${id.slice(0, 12)}`;
   if (parent === "lo") throw invalid(`loopback interface is not a valid ${driver} parent link`);
-  if (!/^(?!\.\.?$)[^\s/:]{1,15}$/.test(parent))
-    throw invalid(`invalid name of a network interface: ${JSON.stringify(parent)}`);
+  if (!isInterfaceName(parent)) throw invalid(`invalid name of a network interface: ${JSON.stringify(parent)}`);
   const made = options.parent ? vlanOf(parent) : { name: parent, vlan: undefined };
   return { parent, mtu: mtuOf(options), made, ...parse(options) };
 }

@@ -200,6 +200,11 @@ describe("containers in networks", () => {
       400,
       "network-scoped alias is supported only for containers in user defined networks",
     ],
+    [
+      { NetworkingConfig: { EndpointsConfig: { bridge: { MacAddress: "01:00:5e:00:00:01" } } } },
+      400,
+      "invalid MAC address: 01:00:5e:00:00:01: no interface can have it",
+    ],
   ])("a start of %p is %p, and holds nothing", async (body, status, message) => {
     await using house = await House.open();
     await house.json("POST /containers/create?name=box", { Image: "busybox", ...body });
