@@ -99,7 +99,7 @@ struct server
   union address address;
   bool of_host; /* asked from the host's network namespace */
 };
-enum { MOST_SERVERS = 3 };
+enum { MOST_SERVERS = 16 };
 
 /* @param folder  `networks/ID` and `containers/ID` are below it. -errno when there is no file for CONTAINER */
 int zone_open (int folder, const char *container);

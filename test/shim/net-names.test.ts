@@ -135,6 +135,15 @@ describe.skipIf(process.getuid?.() !== 0)("bosun-net names", () => {
     expect(parse(await server.agent.ask(question("broken.example", TYPE.A))).rcode).toBe(RCODE.failure);
   });
 
+  test("however many servers there are, each has its turn", async () => {
+    const many = Array.from({ length: 12 }, (_, at) => `127.0.0.${60 + at}`);
+    await server.agent.serve("127.0.0.65", () => []); // the others before the last listen to nobody
+    await server.agent.serve(many.at(-1) ?? "", (asked) => [answerTo(asked, { answers: [a("192.0.2.71")] })]);
+    server.write("containers/c1", ["network n1", ...many.map((address) => `server own ${address}`), ""].join("\n"));
+    expect(await known("many.example")).toEqual(["192.0.2.71"]);
+    server.write("containers/c1", CONTAINER);
+  });
+
   test("a server of the host is asked from the host's namespace, over TCP, too", async () => {
     await using host = await NetNamespace.host();
     const big = Array.from({ length: 60 }, (_, at) => a(`192.0.2.${at}`));
