@@ -2,7 +2,6 @@
 
 import { expect, test } from "bun:test";
 import { existsSync, readFileSync, readlinkSync } from "node:fs";
-import { networkInterfaces } from "node:os";
 import { e2e } from "../support/e2e.ts";
 
 const MAC = /^02:42:(..):(..):(..):(..)$/;
@@ -12,8 +11,14 @@ e2e("networks", (engine) => {
   const run = (script: string, ...flags: readonly string[]) =>
     ok("run", "--rm", ...flags, "busybox", "sh", "-c", script);
 
-  /** Addresses of the host's end. */
-  const ofBridge = () => networkInterfaces()[engine.daemon.bridge]?.find(({ family }) => family === "IPv4");
+  /** The address of the host's end, which is there also while no container is. */
+  const ofBridge = () => {
+    const { stdout } = Bun.spawnSync(["ip", "-4", "-o", "addr", "show", "dev", engine.daemon.bridge], {
+      env: engine.daemon.env,
+    });
+    const [, cidr = "", address = ""] = /inet ((\S+)\/\d+) /.exec(stdout.toString()) ?? [];
+    return { cidr, address };
+  };
 
   test("none has only a loopback, which is up", async () => {
     expect(
@@ -33,8 +38,7 @@ e2e("networks", (engine) => {
 
   test("bridge makes the bridge when the first container needs it, with an address and forwarding", async () => {
     await run("true");
-    const bridge = ofBridge();
-    expect(bridge?.cidr).toMatch(/^172\.\d+\.0\.1\/16$|^192\.168\.\d+\.1\/20$/);
+    expect(ofBridge().cidr).toMatch(/^172\.\d+\.0\.1\/16$|^192\.168\.\d+\.1\/20$/);
     expect(readFileSync("/proc/sys/net/ipv4/ip_forward", "utf8")).toBe("1\n");
     const rules = await Bun.$`nft list table inet bosun-${engine.daemon.bridge}`.env(engine.daemon.env).text();
     expect(rules).toContain(`elements = { "${engine.daemon.bridge}" }`);
@@ -45,7 +49,7 @@ e2e("networks", (engine) => {
     const id = await ok("run", "-d", "busybox", "sleep", "100");
     const settings = JSON.parse(await inspect(id, "{{json .NetworkSettings}}"));
     const { IPAddress, IPPrefixLen, Gateway, MacAddress } = settings.Networks.bridge;
-    expect(Gateway).toBe(ofBridge()?.address);
+    expect(Gateway).toBe(ofBridge().address);
     expect(settings).toMatchObject({ IPAddress, IPPrefixLen, Gateway, MacAddress });
     const bytes = MAC.exec(MacAddress)
       ?.slice(1)
@@ -65,7 +69,7 @@ e2e("networks", (engine) => {
     const address = await inspect(server, "{{.NetworkSettings.IPAddress}}");
     expect(await run(`until nc ${address} 8000 2>/dev/null | grep served; do :; done`)).toBe("served");
     using listener = Bun.listen({
-      hostname: ofBridge()?.address ?? "",
+      hostname: ofBridge().address,
       port: 0,
       socket: { open: (socket) => void socket.end("of the host\n"), data() {} },
     });
@@ -115,7 +119,7 @@ e2e("networks", (engine) => {
     expect(names.toSorted()).toEqual(["bridge bridge local", "host host local", "none null local"]);
     const id = await ok("run", "-d", "--name", "member", "busybox", "sleep", "100");
     const [network] = JSON.parse(await ok("network", "inspect", "bridge"));
-    expect(network.IPAM.Config[0].Gateway).toBe(ofBridge()?.address);
+    expect(network.IPAM.Config[0].Gateway).toBe(ofBridge().address);
     expect(network.Options["com.docker.network.bridge.name"]).toBe(engine.daemon.bridge);
     expect(network.Containers[id]).toMatchObject({ Name: "member", IPv4Address: expect.stringMatching(/\/16$|\/20$/) });
   });
