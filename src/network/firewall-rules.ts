@@ -120,8 +120,10 @@ function portSets(ports: readonly PortRule[], family: 4 | 6): string {
 
 const leading = (family: 4 | 6, hairpin: boolean): string => {
   const ip = family === 4 ? "ip" : "ip6";
-  // a container that asks for its own port of the host would be led back out of where it came in, which a bridge does not do: its keeper relays
-  return `${hairpin ? "" : `\n    ${ip} saddr . meta l4proto . th dport @own${family} return`}
+  // keepers relay what rules cannot lead: to ::1, whose packets leave the host by no way, and of a container that asks for its own port of the
+  // host, since a bridge leads nothing back out of where it came in
+  const own6 = family === 6 ? "\n    ip6 daddr ::1 return" : "";
+  return `${own6}${hairpin ? "" : `\n    ${ip} saddr . meta l4proto . th dport @own${family} return`}
     dnat ${ip} to meta l4proto . ${ip} daddr . th dport map @published${family}
     dnat ${ip} to meta l4proto . th dport map @published_anywhere${family}`;
 };

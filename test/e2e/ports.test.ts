@@ -43,6 +43,18 @@ e2e("published ports", (engine) => {
       .filter(({ family, internal, address }) => family === "IPv4" && !internal && address !== "")
       .map(({ address }) => address);
 
+  test("a container with IPv6, or nothing else, is reached over the host's loopback, too", async () => {
+    for (const [name, ...flags] of [["both"], ["six", "--ipv4=false"]] as const) {
+      await ok("network", "create", "--ipv6", ...flags, name);
+      const id = await serve("-p", "80", "--network", name);
+      const [{ HostPort = "0" } = {}] = (await settings(id)).Ports["80/tcp"] ?? [];
+      for (const address of name === "both" ? ["127.0.0.1", "::1"] : ["::1"])
+        expect(await ask(address, Number(HostPort))).toBe("served");
+      await ok("rm", "-f", id);
+      await ok("network", "rm", name);
+    }
+  });
+
   test("a port that nobody chose is the same for both families, and reached over each", async () => {
     const id = await serve("-p", "80");
     const bound = (await settings(id)).Ports["80/tcp"] ?? [];
