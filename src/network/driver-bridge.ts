@@ -3,7 +3,7 @@
  */
 
 import { existsSync, writeFileSync } from "node:fs";
-import { forbidden, hasCode } from "../base/errors.ts";
+import { forbidden, hasCode, invalid } from "../base/errors.ts";
 import { Locks } from "../base/lock.ts";
 import type { Logger } from "../base/logger.ts";
 import { type Address, formatAddress, macOf, parseAddress, parseCidr, parseMac } from "./addresses.ts";
@@ -25,6 +25,9 @@ export interface BridgeDriverOptions {
   /** Noted at our bridges: tells them from those of other engines. */
   readonly owner: string;
 }
+
+/** Source: RFC 8200, section 5. */
+const IPV6_LEAST_MTU = 1280;
 
 /** Where there is no such interface there is nothing to switch. */
 function writeSwitch(path: string, isOn: boolean): void {
@@ -72,12 +75,21 @@ export class BridgeDriver implements NetworkDriver {
   }
 
   check(network: Network, all: readonly Network[]): void {
-    const { bridge } = bridgeSettings(network);
+    const { bridge, mtu } = bridgeSettings(network);
+    if (network.enableIPv6 && mtu < IPV6_LEAST_MTU)
+      throw invalid(`a network with IPv6 needs an MTU of at least ${IPV6_LEAST_MTU}, not ${mtu}`);
     const other = all.find((one) => one.driver === this.name && bridgeSettings(one).bridge === bridge);
     if (other)
       throw forbidden(
         `cannot create network ${network.id} (${bridge}): conflicts with network ${other.id} (${bridge}): networks have same bridge name`,
       );
+    this.#checkKind(bridge);
+  }
+
+  /** One that is there already may be somebody's bridge, but not the host's own way out. @throws forbidden */
+  #checkKind(bridge: string): void {
+    const kind = this.#options.netlink.kind(bridge);
+    if (kind !== undefined && kind !== "bridge") throw forbidden(`existing interface ${bridge} is not a bridge`);
   }
 
   leaves({ internal }: Network): WayOut {
@@ -95,6 +107,7 @@ export class BridgeDriver implements NetworkDriver {
     const { bridge } = bridgeSettings(network);
     const index = netlink.index(bridge);
     if (index !== undefined && index === this.#ready.get(network.id)) return;
+    this.#checkKind(bridge);
     const gateways = this.#gateways(network);
     if (index === undefined) this.#create(network, gateways);
     const present = netlink.addresses(bridge);
@@ -140,11 +153,12 @@ export class BridgeDriver implements NetworkDriver {
 
   async remove(network: Network): Promise<void> {
     await using _ = await this.#locks.acquire(network.id);
-    const { netlink, firewall } = this.#options;
+    const { netlink, firewall, owner } = this.#options;
+    const { bridge } = bridgeSettings(network);
     this.#ready.delete(network.id);
     this.#connected.delete(network.id);
     await firewall.removeBridge(network);
-    netlink.remove(bridgeSettings(network).bridge);
+    if (netlink.noted(owner).includes(bridge)) netlink.remove(bridge); // else it was there before
   }
 
   async connect(network: Network, endpoint: Endpoint, pid: number, gateways: readonly Address[] = []): Promise<void> {

@@ -1,6 +1,6 @@
 /** Kinds of network interfaces, as rtnetlink wants them described. Source: linux/if_link.h, linux/veth.h. */
 
-import { attribute, textAttribute, u16, u32 } from "./netlink-message.ts";
+import { attribute, attributesOf, textAttribute, u16, u32 } from "./netlink-message.ts";
 
 export const IFF_UP = 1;
 
@@ -61,6 +61,15 @@ export const vethData = ({ name, pid, mac }: Inside, mtu: number): Uint8Array =>
     attribute(IFLA.address, mac),
     attribute(IFLA.netnsPid, u32(pid)),
   );
+
+/** What an interface is, from what the kernel tells of it: empty for one of a device's. */
+export function kindOf(attributes: ReadonlyMap<number, Buffer>): string {
+  const info = attributes.get(IFLA.linkinfo);
+  return info ? textOf(attributesOf(info).get(INFO.kind)) : "";
+}
+
+export const textOf = (bytes: Buffer | undefined): string =>
+  (bytes ?? Buffer.alloc(0)).toString("utf8").replace(/\0$/, "");
 
 export const vlanData = (id: number): Uint8Array => attribute(VLAN.id, u16(id));
 

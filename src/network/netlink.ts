@@ -6,7 +6,18 @@
 import { hasCode, internal } from "../base/errors.ts";
 import { SystemError } from "../base/system-error.ts";
 import { type Address, addressBytes, addressFrom, lastOf, subnetAround } from "./addresses.ts";
-import { IFF_UP, IFLA, type Inside, ifinfo, linkInfo, vethData, vlanData, type WireKind } from "./netlink-links.ts";
+import {
+  IFF_UP,
+  IFLA,
+  type Inside,
+  ifinfo,
+  kindOf,
+  linkInfo,
+  textOf,
+  vethData,
+  vlanData,
+  type WireKind,
+} from "./netlink-links.ts";
 import {
   type Answer,
   answers,
@@ -89,6 +100,15 @@ export class Netlink {
       if (hasCode(error, "ENODEV")) return undefined;
       throw error;
     }
+  }
+
+  /** @returns what an interface of the host is, as `bridge`; empty for one of a device's, undefined when there is none of that name */
+  kind(interfaceName: string): string | undefined {
+    const index = this.index(interfaceName);
+    if (index === undefined) return undefined;
+    const all = this.#do(`look at ${interfaceName}`, message(RTM.getLink, 0, ifinfo(index)));
+    const [body] = all.flatMap((answer) => (answer.type === RTM.newLink ? [answer.body] : []));
+    return body && kindOf(attributesOf(body.subarray(16)));
   }
 
   isUp(interfaceName: string, netnsPid = 0): boolean {
@@ -299,8 +319,6 @@ const defaultRouteRequest = (index: number, gateway: Address): Uint8Array =>
     ...(isUnspecified(gateway) ? [] : [attribute(RTA.gateway, addressBytes(gateway))]),
     attribute(RTA.oif, u32(index)),
   );
-
-const textOf = (bytes: Buffer | undefined): string => (bytes ?? Buffer.alloc(0)).toString("utf8").replace(/\0$/, "");
 
 /** The name of an interface that is gone, is down, or is no longer a port of its bridge; undefined for other news. */
 export function troubledLink({ type, body }: Answer): string | undefined {

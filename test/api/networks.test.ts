@@ -77,6 +77,11 @@ describe("POST /networks/create", () => {
     [{ Name: "x", Options: { "com.docker.network.bridge.name": "br0" } }, 403, "networks have same bridge name"],
     [{ Name: "x", Options: { "com.docker.network.driver.mtu": "big" } }, 400, "failed to parse"],
     [{ Name: "x", Options: { "com.docker.network.bridge.gateway_mode_ipv4": "up" } }, 400, "unknown gateway mode up"],
+    [
+      { Name: "x", EnableIPv6: true, Options: { "com.docker.network.driver.mtu": "1000" } },
+      400,
+      "needs an MTU of at least 1280, not 1000",
+    ],
     [{ Name: "x", ConfigOnly: true }, 400, "Swarm"],
   ])("%p is %p, and leaves nothing", async (body, status, message) => {
     await using house = await House.open();

@@ -47,6 +47,25 @@ const setUp = (kernel = new FakeKernel()) => ({
   }),
 });
 
+describe("BridgeDriver and interfaces of others", () => {
+  test("what is no bridge is refused, before anything is done to it", async () => {
+    const { kernel, driver } = setUp();
+    kernel.add("br0", { kind: "physical" });
+    expect(() => driver.check(NETWORK, [])).toThrow("existing interface br0 is not a bridge");
+    await expect(driver.ensure(NETWORK)).rejects.toThrow("existing interface br0 is not a bridge");
+    expect(kernel.get("br0")).toMatchObject({ addresses: [], up: false });
+  });
+
+  test("somebody's bridge is used, and stays when the network goes", async () => {
+    const { kernel, driver } = setUp();
+    kernel.add("br0", { kind: "bridge" });
+    driver.check(NETWORK, []);
+    await driver.ensure(NETWORK);
+    await driver.remove(NETWORK);
+    expect(kernel.get("br0")).toMatchObject({ kind: "bridge" });
+  });
+});
+
 describe("BridgeDriver.ensure()", () => {
   test("ensure() makes the bridge with the address, the MAC of the address and the MTU that are asked for", async () => {
     const { kernel, driver } = setUp();
