@@ -2,9 +2,9 @@
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { imageOf, type TarEntry, tarOf } from "../fixture/image.ts";
-import { DockerRegistry } from "../fixture/registry.ts";
 import { type Engine, run } from "./engine.ts";
+import { imageOf, type TarEntry, tarOf } from "./fixture/image.ts";
+import { DockerRegistry } from "./fixture/registry.ts";
 import { able } from "./measure.ts";
 
 export const TINY = "tiny:latest";

@@ -1,8 +1,8 @@
 /** From an image to an empty registry on loopback. */
 
-import { DockerRegistry } from "../fixture/registry.ts";
 import { cost, costRows } from "./cost.ts";
 import { run } from "./engine.ts";
+import { DockerRegistry } from "./fixture/registry.ts";
 import { able, type Bench } from "./measure.ts";
 
 export const pushBench: Bench = {

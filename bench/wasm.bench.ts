@@ -4,9 +4,6 @@
  */
 
 import { randomBytes } from "node:crypto";
-import { openLayer } from "../fixture/component.ts";
-import { file, tarOf } from "../fixture/tar.ts";
-import { enter, leaf, leave, recordOf } from "../fixture/walk.ts";
 import { library } from "../src/base/library.ts";
 import { erofsOf } from "../src/wasm/erofs.ts";
 import { NativeHasher, WasmHasher } from "../src/wasm/hasher.ts";
@@ -14,6 +11,9 @@ import { type Core, openCore } from "../src/wasm/module.ts";
 import { TarReader } from "../src/wasm/tar.ts";
 import { TINY } from "./corpus.ts";
 import { type Engine, run } from "./engine.ts";
+import { openLayer } from "./fixture/component.ts";
+import { file, tarOf } from "./fixture/tar.ts";
+import { enter, leaf, leave, recordOf } from "./fixture/walk.ts";
 import { type Bench, inTurns, median, type Row, wall } from "./measure.ts";
 
 const ROUNDS = 5;

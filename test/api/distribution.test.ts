@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { writeFile } from "node:fs/promises";
-import { imageOf, indexOf, json, piece } from "../../fixture/image.ts";
+import { imageOf, indexOf, json, piece } from "../../bench/fixture/image.ts";
 import { digestOf } from "../../src/base/digest.ts";
 import { ociIndex, ociManifest } from "../../src/base/media-types.ts";
 import { parseReference } from "../../src/base/reference.ts";

@@ -1,7 +1,7 @@
 /** /images over the real image room and a registry that is made up: names in paths, fields by version, progress on the wire. */
 
 import { describe, expect, test } from "bun:test";
-import { imageOf } from "../../fixture/image.ts";
+import { imageOf } from "../../bench/fixture/image.ts";
 import { imagesRouter } from "../../src/api/images.ts";
 import { createApi } from "../../src/api/server.ts";
 import { silent } from "../../src/base/logger.ts";

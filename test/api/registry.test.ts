@@ -1,7 +1,7 @@
 /** /auth, /images/{name}/push, /images/search and /distribution over the real image room and a registry that is made up. */
 
 import { expect, test } from "bun:test";
-import { imageOf, indexOf } from "../../fixture/image.ts";
+import { imageOf, indexOf } from "../../bench/fixture/image.ts";
 import { registryRouter } from "../../src/api/registry.ts";
 import { createApi } from "../../src/api/server.ts";
 import { silent } from "../../src/base/logger.ts";

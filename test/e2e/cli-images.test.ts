@@ -1,7 +1,7 @@
 /** Our own command beside docker's, both asked the same: images and what is done with them. */
 
 import { describe, expect, test } from "bun:test";
-import { imageOf, indexOf } from "../../fixture/image.ts";
+import { imageOf, indexOf } from "../../bench/fixture/image.ts";
 import { FakeRegistry } from "../fake/registry.ts";
 import { dockerArchive } from "../support/archive.ts";
 import { bosunOf } from "../support/bosun.ts";

@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
-import { file, folder, hardlink, symlink, tarOf } from "../../fixture/tar.ts";
+import { file, folder, hardlink, symlink, tarOf } from "../../bench/fixture/tar.ts";
 import { bosunOf } from "../support/bosun.ts";
 import { e2e } from "../support/e2e.ts";
 import { leftovers } from "../support/leftovers.ts";

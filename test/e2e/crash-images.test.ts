@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import { watch } from "node:fs";
 import { join } from "node:path";
-import { imageOf } from "../../fixture/image.ts";
+import { imageOf } from "../../bench/fixture/image.ts";
 import { withDaemon } from "../support/api.ts";
 import { dockerArchive } from "../support/archive.ts";
 import { lastingContradictions } from "../support/audit.ts";

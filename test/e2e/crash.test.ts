@@ -5,7 +5,7 @@
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
-import { imageOf } from "../../fixture/image.ts";
+import { imageOf } from "../../bench/fixture/image.ts";
 import { FakeRegistry } from "../fake/registry.ts";
 import { withDaemon } from "../support/api.ts";
 import { dockerArchive } from "../support/archive.ts";

@@ -3,7 +3,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { rmSync } from "node:fs";
-import { imageOf } from "../../fixture/image.ts";
+import { imageOf } from "../../bench/fixture/image.ts";
 import { FakeRegistry } from "../fake/registry.ts";
 import { withDaemon } from "../support/api.ts";
 import { dockerArchive } from "../support/archive.ts";

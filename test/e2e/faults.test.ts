@@ -5,7 +5,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";
-import { imageOf, json, piece, type TestImage, tarOf } from "../../fixture/image.ts";
+import { imageOf, json, piece, type TestImage, tarOf } from "../../bench/fixture/image.ts";
 import { ociConfig, ociManifest } from "../../src/base/media-types.ts";
 import { FakeRegistry, refuse } from "../fake/registry.ts";
 import { type Api, withDaemon } from "../support/api.ts";

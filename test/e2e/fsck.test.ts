@@ -3,8 +3,8 @@
 import { expect, test } from "bun:test";
 import { appendFile, mkdir, readdir, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { imageOf } from "../../fixture/image.ts";
-import { DockerRegistry, hasDockerRegistry } from "../../fixture/registry.ts";
+import { imageOf } from "../../bench/fixture/image.ts";
+import { DockerRegistry, hasDockerRegistry } from "../../bench/fixture/registry.ts";
 import { type Digest, digestOf, hexOf } from "../../src/base/digest.ts";
 import { withDaemon } from "../support/api.ts";
 import { busyboxImage, testArchive } from "../support/busybox.ts";

@@ -1,7 +1,7 @@
 /** Several platforms under one name, with the real CLI and a real registry. */
 
 import { expect, test } from "bun:test";
-import { DockerRegistry, hasDockerRegistry } from "../../fixture/registry.ts";
+import { DockerRegistry, hasDockerRegistry } from "../../bench/fixture/registry.ts";
 import { multiPlatform } from "../support/busybox.ts";
 import { e2e } from "../support/e2e.ts";
 

@@ -2,8 +2,8 @@
 
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { imageOf } from "../../fixture/image.ts";
-import { DockerRegistry, hasDockerRegistry } from "../../fixture/registry.ts";
+import { imageOf } from "../../bench/fixture/image.ts";
+import { DockerRegistry, hasDockerRegistry } from "../../bench/fixture/registry.ts";
 import { FakeRegistry } from "../fake/registry.ts";
 import { e2e } from "../support/e2e.ts";
 

@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { copyFile, mkdir } from "node:fs/promises";
-import { imageOf, indexOf } from "../../fixture/image.ts";
+import { imageOf, indexOf } from "../../bench/fixture/image.ts";
 import { FakeRegistry } from "../fake/registry.ts";
 import { dockerArchive } from "../support/archive.ts";
 import { makeCertificate } from "../support/authority.ts";

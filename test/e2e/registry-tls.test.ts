@@ -1,7 +1,7 @@
 /** Registries behind TLS, and mirrors of others: Debian's docker-registry with an authority that only certs.d knows, and names that lead nowhere else. */
 
 import { beforeAll, expect, test } from "bun:test";
-import { DockerRegistry, hasDockerRegistry } from "../../fixture/registry.ts";
+import { DockerRegistry, hasDockerRegistry } from "../../bench/fixture/registry.ts";
 import { makeCertificate, type Pair } from "../support/authority.ts";
 import { e2e } from "../support/e2e.ts";
 import { Estate } from "../support/estate.ts";

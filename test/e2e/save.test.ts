@@ -1,7 +1,7 @@
 /** Archives of images with the real CLI, read and written by skopeo and GNU tar, too. */
 
 import { expect, test } from "bun:test";
-import { DockerRegistry, hasDockerRegistry } from "../../fixture/registry.ts";
+import { DockerRegistry, hasDockerRegistry } from "../../bench/fixture/registry.ts";
 import { multiPlatform } from "../support/busybox.ts";
 import { e2e } from "../support/e2e.ts";
 

@@ -2,8 +2,8 @@
 
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import { imageOf } from "../../fixture/image.ts";
-import { DockerRegistry, hasDockerRegistry } from "../../fixture/registry.ts";
+import { imageOf } from "../../bench/fixture/image.ts";
+import { DockerRegistry, hasDockerRegistry } from "../../bench/fixture/registry.ts";
 import { dockerArchive } from "../support/archive.ts";
 import { multiPlatform } from "../support/busybox.ts";
 import { e2e } from "../support/e2e.ts";

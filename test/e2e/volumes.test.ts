@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { file, folder, symlink } from "../../fixture/tar.ts";
+import { file, folder, symlink } from "../../bench/fixture/tar.ts";
 import { dockerArchive } from "../support/archive.ts";
 import { bosunOf } from "../support/bosun.ts";
 import { furnishedImage } from "../support/busybox.ts";

@@ -4,7 +4,7 @@
  */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { Piece, TestImage } from "../../fixture/image.ts";
+import type { Piece, TestImage } from "../../bench/fixture/image.ts";
 import { digestOf } from "../../src/base/digest.ts";
 
 /** Answers a request itself and returns true, or leaves it to the registry. */

@@ -2,7 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { gzipSync, zstdCompressSync } from "node:zlib";
-import { imageOf, tarOf } from "../../fixture/image.ts";
+import { imageOf, tarOf } from "../../bench/fixture/image.ts";
 import { dockerArchive, streamOf } from "../support/archive.ts";
 import { EarlyRoom } from "../support/early.ts";
 import { failureOf } from "../support/errors.ts";

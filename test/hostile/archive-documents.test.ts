@@ -1,7 +1,7 @@
 /** Archives for `docker load` whose documents lie, disagree, or are made to keep a reader busy. */
 
 import { describe, expect, test } from "bun:test";
-import { imageOf, indexOf, json, type Piece, piece, type TestImage, tarOf } from "../../fixture/image.ts";
+import { imageOf, indexOf, json, type Piece, piece, type TestImage, tarOf } from "../../bench/fixture/image.ts";
 import { hexOf } from "../../src/base/digest.ts";
 import { ociIndex, ociManifest } from "../../src/base/media-types.ts";
 import { dockerArchive, layoutArchive, piecesOf, streamOf } from "../support/archive.ts";

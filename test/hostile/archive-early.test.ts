@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { zstdCompressSync } from "node:zlib";
-import { imageOf, json, tarOf } from "../../fixture/image.ts";
+import { imageOf, json, tarOf } from "../../bench/fixture/image.ts";
 import { digestOf, hexOf } from "../../src/base/digest.ts";
 import { dockerArchive, streamOf } from "../support/archive.ts";
 import { EarlyRoom } from "../support/early.ts";

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { gzipSync } from "node:zlib";
-import { imageOf, json, type TarEntry, tarOf } from "../../fixture/image.ts";
+import { imageOf, json, type TarEntry, tarOf } from "../../bench/fixture/image.ts";
 import { dockerArchive, layoutArchive, piecesOf, streamOf } from "../support/archive.ts";
 import { failureOfLoad, ImageRoom } from "../support/images.ts";
 

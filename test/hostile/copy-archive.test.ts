@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { file, folder, hardlink, symlink, type TarEntry, tarOf } from "../../fixture/tar.ts";
+import { file, folder, hardlink, symlink, type TarEntry, tarOf } from "../../bench/fixture/tar.ts";
 import { messageOf } from "../../src/base/errors.ts";
 import { bytesOf } from "../../src/base/streams.ts";
 import { untar } from "../../src/container/untar.ts";

@@ -1,7 +1,7 @@
 /** Documents that lie about themselves or about what they name. */
 
 import { describe, expect, test } from "bun:test";
-import { imageOf, indexOf, json, piece } from "../../fixture/image.ts";
+import { imageOf, indexOf, json, piece } from "../../bench/fixture/image.ts";
 import { digestOf } from "../../src/base/digest.ts";
 import { dockerManifest, ociIndex, ociManifest } from "../../src/base/media-types.ts";
 import { parseReference } from "../../src/base/reference.ts";

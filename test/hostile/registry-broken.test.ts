@@ -1,7 +1,7 @@
 /** Registries that break, stall or lie about a transfer. */
 
 import { expect, test } from "bun:test";
-import { imageOf, type TestImage } from "../../fixture/image.ts";
+import { imageOf, type TestImage } from "../../bench/fixture/image.ts";
 import { digestOf } from "../../src/base/digest.ts";
 import { parseReference } from "../../src/base/reference.ts";
 import type { Progress } from "../../src/image/progress.ts";

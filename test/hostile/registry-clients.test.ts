@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import { readdir, watch } from "node:fs/promises";
 import { join } from "node:path";
-import { imageOf, json, piece } from "../../fixture/image.ts";
+import { imageOf, json, piece } from "../../bench/fixture/image.ts";
 import { digestOf } from "../../src/base/digest.ts";
 import { V2 } from "../support/v2.ts";
 

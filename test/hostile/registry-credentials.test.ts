@@ -2,7 +2,7 @@
 
 import { expect, test } from "bun:test";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { imageOf } from "../../fixture/image.ts";
+import { imageOf } from "../../bench/fixture/image.ts";
 import { digestOf } from "../../src/base/digest.ts";
 import { parseReference } from "../../src/base/reference.ts";
 import { collect } from "../../src/base/streams.ts";

@@ -4,7 +4,7 @@ import { expect, test } from "bun:test";
 import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
-import { file, tarOf } from "../../fixture/tar.ts";
+import { file, tarOf } from "../../bench/fixture/tar.ts";
 import { ErofsSnapshotter } from "../../src/store/snapshot-erofs.ts";
 import { erofsOf } from "../../src/wasm/erofs.ts";
 import { TarReader } from "../../src/wasm/tar.ts";

@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import { lstat, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { file, layerOf, tarOf } from "../../fixture/tar.ts";
+import { file, layerOf, tarOf } from "../../bench/fixture/tar.ts";
 import { getXattr } from "../../src/base/files.ts";
 import { DRIVERS, refusal, withLayers } from "../support/hostile.ts";
 

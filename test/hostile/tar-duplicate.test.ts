@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import { lstat, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { file, folder, layerOf, symlink, tarOf } from "../../fixture/tar.ts";
+import { file, folder, layerOf, symlink, tarOf } from "../../bench/fixture/tar.ts";
 import { DRIVERS, withLayers } from "../support/hostile.ts";
 
 for (const driver of DRIVERS) {

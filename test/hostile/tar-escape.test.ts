@@ -4,7 +4,7 @@ import { expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { join } from "node:path";
-import { file, folder, hardlink, layerOf, symlink, tarOf } from "../../fixture/tar.ts";
+import { file, folder, hardlink, layerOf, symlink, tarOf } from "../../bench/fixture/tar.ts";
 import { DRIVERS, refusal, withLayers } from "../support/hostile.ts";
 
 const CLIMBING = ["../x", "a/../../x", "/../x", "./../x", "a/b/../../../x", "..", "a/../.."];

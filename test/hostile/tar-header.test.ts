@@ -1,7 +1,7 @@
 /** Headers that lie, and numbers that overflow. */
 
 import { expect, test } from "bun:test";
-import { file, paxBody, type TarEntry, tarOf } from "../../fixture/tar.ts";
+import { file, paxBody, type TarEntry, tarOf } from "../../bench/fixture/tar.ts";
 import { INEXPRESSIBLE } from "../../src/wasm/fault.ts";
 import { TarReader } from "../../src/wasm/tar.ts";
 import { refusal } from "../support/hostile.ts";

@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { file, folder, layerOf, paxBody, symlink, tarOf } from "../../fixture/tar.ts";
+import { file, folder, layerOf, paxBody, symlink, tarOf } from "../../bench/fixture/tar.ts";
 import { listXattrs } from "../../src/base/files.ts";
 import { DRIVERS, refusal, withLayers } from "../support/hostile.ts";
 

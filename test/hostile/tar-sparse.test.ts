@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import { lstat } from "node:fs/promises";
 import { join } from "node:path";
-import { file, layerOf, type TarEntry, tarOf } from "../../fixture/tar.ts";
+import { file, layerOf, type TarEntry, tarOf } from "../../bench/fixture/tar.ts";
 import { DRIVERS, refusal, withLayers } from "../support/hostile.ts";
 
 const map = (text: string, data: string, realsize: number | string, name = "s"): TarEntry =>

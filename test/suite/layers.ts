@@ -4,7 +4,7 @@ import { expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { file, layerOf, type TestLayer, tarOf } from "../../fixture/tar.ts";
+import { file, layerOf, type TestLayer, tarOf } from "../../bench/fixture/tar.ts";
 import { digestOf } from "../../src/base/digest.ts";
 import { isMounted } from "../support/mounts.ts";
 import { BASE, collect, kind, TOP, type WithSnapshotter } from "../support/snapshotter.ts";

@@ -1,8 +1,8 @@
 /** Conformance of the Registry port: against the fake that other tests use, and against a registry that we did not write. */
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { imageOf, indexOf, type Piece, type TestImage } from "../../fixture/image.ts";
-import { DockerRegistry, hasDockerRegistry } from "../../fixture/registry.ts";
+import { imageOf, indexOf, type Piece, type TestImage } from "../../bench/fixture/image.ts";
+import { DockerRegistry, hasDockerRegistry } from "../../bench/fixture/registry.ts";
 import { digestOf } from "../../src/base/digest.ts";
 import { parseReference, type Reference } from "../../src/base/reference.ts";
 import { bytesOf, collect } from "../../src/base/streams.ts";

@@ -4,7 +4,7 @@ import { expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { readdir, readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { file, layerOf, tarOf } from "../../fixture/tar.ts";
+import { file, layerOf, tarOf } from "../../bench/fixture/tar.ts";
 import { buildShim } from "../../shim/shim.build.ts";
 import { Settling } from "../../src/store/settling.ts";
 import { ErofsSnapshotter } from "../../src/store/snapshot-erofs.ts";

@@ -18,7 +18,7 @@ import {
   writeFile,
 } from "node:fs/promises";
 import { join } from "node:path";
-import { file, layerOf, tarOf } from "../../fixture/tar.ts";
+import { file, layerOf, tarOf } from "../../bench/fixture/tar.ts";
 import { type Digest, digestOf } from "../../src/base/digest.ts";
 import type { StagedLayer } from "../../src/store/layers.ts";
 import { failureOf } from "../support/errors.ts";

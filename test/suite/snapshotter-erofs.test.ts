@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { closeSync } from "node:fs";
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { tarOf } from "../../fixture/tar.ts";
+import { tarOf } from "../../bench/fixture/tar.ts";
 import { buildShim } from "../../shim/shim.build.ts";
 import { digestOf } from "../../src/base/digest.ts";
 import { kindOf, messageOf } from "../../src/base/errors.ts";

@@ -4,7 +4,7 @@ import { expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { layerOf, tarOf } from "../../fixture/tar.ts";
+import { layerOf, tarOf } from "../../bench/fixture/tar.ts";
 import { buildShim } from "../../shim/shim.build.ts";
 import { mountsBelow } from "../../src/base/mountinfo.ts";
 import { openSnapshotter, probeErofs } from "../../src/store/snapshotters.ts";

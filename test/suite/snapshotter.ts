@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { TestLayer } from "../../fixture/tar.ts";
+import type { TestLayer } from "../../bench/fixture/tar.ts";
 import type { SnapshotterOptions } from "../../src/store/layer-files.ts";
 import type { Snapshotter } from "../../src/store/snapshot.ts";
 import { Workers } from "../../src/wasm/workers.ts";

@@ -1,6 +1,6 @@
 /** Archives of images: what `docker save` writes, old and new, and OCI layouts. */
 
-import { json, type Piece, type TarEntry, type TestImage, tarOf } from "../../fixture/image.ts";
+import { json, type Piece, type TarEntry, type TestImage, tarOf } from "../../bench/fixture/image.ts";
 import { hexOf } from "../../src/base/digest.ts";
 
 export const streamOf = (bytes: Uint8Array, chunkBytes = bytes.byteLength): ReadableStream<Uint8Array> => {

@@ -5,9 +5,9 @@
 
 import { readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
-import { imageOf, indexOf, json, type Piece, piece, type TestImage } from "../../fixture/image.ts";
-import type { DockerRegistry } from "../../fixture/registry.ts";
-import { file, folder, symlink, type TarEntry, tarOf } from "../../fixture/tar.ts";
+import { imageOf, indexOf, json, type Piece, piece, type TestImage } from "../../bench/fixture/image.ts";
+import type { DockerRegistry } from "../../bench/fixture/registry.ts";
+import { file, folder, symlink, type TarEntry, tarOf } from "../../bench/fixture/tar.ts";
 import { digestOf } from "../../src/base/digest.ts";
 import { ociConfig, ociManifest } from "../../src/base/media-types.ts";
 import { dockerArchive } from "./archive.ts";

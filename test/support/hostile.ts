@@ -2,7 +2,7 @@
 
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { layerOf, type TestLayer } from "../../fixture/tar.ts";
+import { layerOf, type TestLayer } from "../../bench/fixture/tar.ts";
 import { buildShim } from "../../shim/shim.build.ts";
 import { BosunError, kindOf, messageOf } from "../../src/base/errors.ts";
 import type { SnapshotterOptions } from "../../src/store/layer-files.ts";

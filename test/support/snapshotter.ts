@@ -1,6 +1,6 @@
 /** Where the snapshotters' suites work, and what they work on. */
 
-import { file, folder, layerOf, symlink as link, type TestLayer, tarOf } from "../../fixture/tar.ts";
+import { file, folder, layerOf, symlink as link, type TestLayer, tarOf } from "../../bench/fixture/tar.ts";
 import { kindOf } from "../../src/base/errors.ts";
 import type { Snapshotter } from "../../src/store/snapshot.ts";
 

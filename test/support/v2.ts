@@ -1,6 +1,6 @@
 /** The registry that the engine is, in this process, over the image room with fakes. */
 
-import type { Piece, TestImage } from "../../fixture/image.ts";
+import type { Piece, TestImage } from "../../bench/fixture/image.ts";
 import { distributionRouter } from "../../src/api/distribution.ts";
 import { createApi } from "../../src/api/server.ts";
 import { digestOf } from "../../src/base/digest.ts";

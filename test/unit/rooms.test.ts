@@ -120,8 +120,7 @@ function neighbours(folder: string): ReadonlySet<string> {
 
 test.each<[folder: string, allowed: readonly string[]]>([
   ["src", ["src", "bench", "shim", "wasm", "package.json"]], // the command `bench`, building, and the version
-  ["bench", ["src", "bench", "fixture"]],
-  ["fixture", ["src", "fixture"]],
+  ["bench", ["src", "bench"]],
 ])("%s/ imports no tests, and nothing that it need not", (folder, allowed) => {
   expect([...neighbours(folder)].filter((name) => !allowed.includes(name))).toEqual([]);
 });

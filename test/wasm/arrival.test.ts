@@ -5,7 +5,7 @@ import { closeSync, openSync, rmSync, writeSync } from "node:fs";
 import { mkdir, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
-import { tarOf } from "../../fixture/tar.ts";
+import { tarOf } from "../../bench/fixture/tar.ts";
 import { buildShim } from "../../shim/shim.build.ts";
 import { digestOf } from "../../src/base/digest.ts";
 import { kindOf } from "../../src/base/errors.ts";

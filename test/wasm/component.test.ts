@@ -2,9 +2,9 @@
 
 import { expect, test } from "bun:test";
 import { stat } from "node:fs/promises";
-import { type Index, openLayer } from "../../fixture/component.ts";
-import { file, tarOf } from "../../fixture/tar.ts";
-import { enter, leaf, leave, recordOf } from "../../fixture/walk.ts";
+import { type Index, openLayer } from "../../bench/fixture/component.ts";
+import { file, tarOf } from "../../bench/fixture/tar.ts";
+import { enter, leaf, leave, recordOf } from "../../bench/fixture/walk.ts";
 import { erofsOf, stepsOf } from "../../src/wasm/erofs.ts";
 import { openCore } from "../../src/wasm/module.ts";
 import { TarReader } from "../../src/wasm/tar.ts";

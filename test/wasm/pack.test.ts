@@ -1,7 +1,7 @@
 /** A walk told as a tar or as changes: what the headers say is judged by GNU tar. With real trees: test/suite/tree-tar.test.ts and snapshotter.ts. */
 
 import { expect, test } from "bun:test";
-import { enter, leaf, leave, old, recordOf, type WalkRecord } from "../../fixture/walk.ts";
+import { enter, leaf, leave, old, recordOf, type WalkRecord } from "../../bench/fixture/walk.ts";
 import { failureOf } from "../../src/wasm/fault.ts";
 import { type Core, openCore } from "../../src/wasm/module.ts";
 import { buildWasm } from "../../wasm/layer.build.ts";

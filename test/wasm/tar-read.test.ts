@@ -1,7 +1,7 @@
 /** The engine as a stream function: however the tar is cut, the image is the same. What the images mean is judged in test/suite. */
 
 import { expect, test } from "bun:test";
-import { file, folder, hardlink, paxBody, symlink, tarOf } from "../../fixture/tar.ts";
+import { file, folder, hardlink, paxBody, symlink, tarOf } from "../../bench/fixture/tar.ts";
 import { erofsOf, stepsOf } from "../../src/wasm/erofs.ts";
 import { TarReader } from "../../src/wasm/tar.ts";
 import { buildWasm } from "../../wasm/layer.build.ts";

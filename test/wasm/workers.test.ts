@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { tarOf } from "../../fixture/tar.ts";
+import { tarOf } from "../../bench/fixture/tar.ts";
 import { buildShim } from "../../shim/shim.build.ts";
 import { digestOf } from "../../src/base/digest.ts";
 import type { UnpackJob } from "../../src/wasm/unpack.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
-import { imageOf } from "../../../fixture/image.ts";
+import { imageOf } from "../../../bench/fixture/image.ts";
 import { hexOf } from "../../../src/base/digest.ts";
 import { shortId } from "../../../src/base/ids.ts";
 import { dockerArchive, layoutArchive, piecesOf, streamOf } from "../../support/archive.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { imageOf, type TestImage } from "../../../fixture/image.ts";
+import { imageOf, type TestImage } from "../../../bench/fixture/image.ts";
 import { chainIds, type Digest, digestOf, hexOf } from "../../../src/base/digest.ts";
 import { shortId } from "../../../src/base/ids.ts";
 import { parseReference } from "../../../src/base/reference.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { readdir } from "node:fs/promises";
 import { gzipSync, zstdCompressSync } from "node:zlib";
-import { imageOf, indexOf, json, tarOf } from "../../../fixture/image.ts";
+import { imageOf, indexOf, json, tarOf } from "../../../bench/fixture/image.ts";
 import type { Digest } from "../../../src/base/digest.ts";
 import { shortId } from "../../../src/base/ids.ts";
 import { tarOfFile } from "../../../src/base/tar.ts";

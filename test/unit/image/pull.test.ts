@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { type Compression, imageOf, indexOf } from "../../../fixture/image.ts";
+import { type Compression, imageOf, indexOf } from "../../../bench/fixture/image.ts";
 import type { Digest } from "../../../src/base/digest.ts";
 import { shortId } from "../../../src/base/ids.ts";
 import type { Platform } from "../../../src/base/oci.ts";

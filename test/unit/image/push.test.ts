@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { writeFile } from "node:fs/promises";
 import { zstdDecompressSync } from "node:zlib";
-import { imageOf, type TestImage } from "../../../fixture/image.ts";
+import { imageOf, type TestImage } from "../../../bench/fixture/image.ts";
 import type { Digest } from "../../../src/base/digest.ts";
 import { dockerManifest, ociManifest } from "../../../src/base/media-types.ts";
 import { parseReference } from "../../../src/base/reference.ts";

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { rm, truncate, writeFile } from "node:fs/promises";
-import { imageOf, indexOf } from "../../../fixture/image.ts";
+import { imageOf, indexOf } from "../../../bench/fixture/image.ts";
 import { type Digest, hexOf } from "../../../src/base/digest.ts";
 import type { Descriptor } from "../../../src/base/oci.ts";
 import { parseReference } from "../../../src/base/reference.ts";

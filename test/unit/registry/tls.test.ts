@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { imageOf } from "../../../fixture/image.ts";
+import { imageOf } from "../../../bench/fixture/image.ts";
 import { parseReference } from "../../../src/base/reference.ts";
 import { DistributionRegistry } from "../../../src/registry/distribution.ts";
 import { Proxies } from "../../../src/registry/proxies.ts";
