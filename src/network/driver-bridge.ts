@@ -187,15 +187,21 @@ export class BridgeDriver implements NetworkDriver {
     return [bridgeSettings(network).bridge, ...endpoints.map(vethOf)];
   }
 
-  async mend(network: Network, touched: ReadonlySet<string>, members: readonly Member[]): Promise<readonly Member[]> {
+  async mend(
+    network: Network,
+    touched: ReadonlySet<string>,
+    members: readonly Member[],
+  ): Promise<readonly Member[] | undefined> {
     const { netlink } = this.#options;
     const { bridge } = bridgeSettings(network);
-    if (touched.has(bridge)) this.#ready.delete(network.id);
+    const isWhole = netlink.index(bridge) === this.#ready.get(network.id) && netlink.isUp(bridge);
+    const amiss = members.filter(({ endpoint }) => touched.has(vethOf(endpoint)) && !this.#isPort(endpoint, bridge));
+    if (isWhole && amiss.length === 0) return undefined; // what is being made, or taken away, is down, too
+    if (!isWhole) this.#ready.delete(network.id);
     await this.ensure(network);
     const again: Member[] = [];
-    for (const member of members) {
+    for (const member of amiss) {
       const host = vethOf(member.endpoint);
-      if (!touched.has(host)) continue;
       if (netlink.index(host) === undefined) {
         const isBack = await this.connect(network, member.endpoint, member.pid).then(() => true, hasEnded);
         if (isBack) again.push(member);
@@ -205,6 +211,12 @@ export class BridgeDriver implements NetworkDriver {
       }
     }
     return again;
+  }
+
+  #isPort(endpoint: Endpoint, bridge: string): boolean {
+    const { netlink } = this.#options;
+    const host = vethOf(endpoint);
+    return netlink.isUp(host) && netlink.master(host) === netlink.index(bridge);
   }
 
   sweep(networks: readonly Network[]): void {

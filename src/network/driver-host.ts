@@ -1,6 +1,6 @@
 /** Networks without anything of their own: `host` (the host's interfaces) and `none` (only a loopback). */
 
-import type { Member, NetworkDriver, WayOut } from "./driver.ts";
+import type { NetworkDriver, WayOut } from "./driver.ts";
 
 export class HostDriver implements NetworkDriver {
   readonly hasAddresses = false;
@@ -30,7 +30,5 @@ export class HostDriver implements NetworkDriver {
     return [];
   }
 
-  async mend(): Promise<readonly Member[]> {
-    return [];
-  }
+  async mend(): Promise<undefined> {}
 }

@@ -148,12 +148,17 @@ export class WireDriver implements NetworkDriver {
     return [this.#settings(network).parent];
   }
 
-  async mend(network: Network, _: ReadonlySet<string>, members: readonly Member[]): Promise<readonly Member[]> {
+  async mend(
+    network: Network,
+    _: ReadonlySet<string>,
+    members: readonly Member[],
+  ): Promise<readonly Member[] | undefined> {
     const { netlink } = this.options;
     const { parent, made } = this.#settings(network);
-    if (netlink.index(parent) === undefined && !made) return []; // pulled out: nothing to be done
-    await this.ensure(network);
+    if (netlink.index(parent) === undefined && !made) return undefined; // pulled out: nothing to be done
     const again = members.filter(({ endpoint, pid }) => netlink.index(endpoint.interface, pid) === undefined);
+    if (netlink.isUp(parent) && again.length === 0) return undefined;
+    await this.ensure(network);
     for (const { endpoint, pid } of again) await this.connect(network, endpoint, pid);
     return again;
   }

@@ -126,9 +126,13 @@ export interface NetworkDriver {
    * Mends what somebody has done to the host's interfaces.
    * @param touched  names of those that changed
    * @param members  who is connected, each with a process in its namespace
-   * @returns        who had to be connected again, and has no routes
+   * @returns        who had to be connected again, and has no routes; undefined when nothing was amiss
    */
-  mend(network: Network, touched: ReadonlySet<string>, members: readonly Member[]): Promise<readonly Member[]>;
+  mend(
+    network: Network,
+    touched: ReadonlySet<string>,
+    members: readonly Member[],
+  ): Promise<readonly Member[] | undefined>;
 
   /** At start: takes away what is ours on the host and belongs to none of these networks. */
   sweep(networks: readonly Network[]): void;

@@ -184,6 +184,7 @@ export class Endpoints {
       const members = this.#running(network.id);
       if (members.length === 0) continue;
       const again = await driver.mend(network, touched, members);
+      if (!again) continue;
       for (const { id, pid } of members.filter(({ endpoint }) => again.some((one) => one.endpoint === endpoint))) {
         const place = this.of(id).get(network.id);
         if (place) setSysctls(place, pid);

@@ -102,24 +102,33 @@ export class Netlink {
     }
   }
 
+  /** What the kernel tells of one by its name. @returns undefined when there is none, or no such namespace any more */
+  #look(interfaceName: string, netnsPid = 0): Buffer | undefined {
+    try {
+      const request = message(RTM.getLink, 0, ifinfo(), textAttribute(IFLA.ifname, interfaceName));
+      const all = this.#do(`look at ${interfaceName}`, request, netnsPid);
+      return all.find(({ type }) => type === RTM.newLink)?.body;
+    } catch (error) {
+      if (hasCode(error, "ENODEV", "ENOENT")) return undefined;
+      throw error;
+    }
+  }
+
   /** @returns what an interface of the host is, as `bridge`; empty for one of a device's, undefined when there is none of that name */
   kind(interfaceName: string): string | undefined {
-    const index = this.index(interfaceName);
-    if (index === undefined) return undefined;
-    const all = this.#do(`look at ${interfaceName}`, message(RTM.getLink, 0, ifinfo(index)));
-    const [body] = all.flatMap((answer) => (answer.type === RTM.newLink ? [answer.body] : []));
+    const body = this.#look(interfaceName);
     return body && kindOf(attributesOf(body.subarray(16)));
   }
 
   isUp(interfaceName: string, netnsPid = 0): boolean {
-    try {
-      const request = message(RTM.getLink, 0, ifinfo(), textAttribute(IFLA.ifname, interfaceName));
-      const all = this.#do(`find ${interfaceName}`, request, netnsPid);
-      return all.some(({ type, body }) => type === RTM.newLink && (body.readUInt32LE(8) & IFF_UP) !== 0);
-    } catch (error) {
-      if (hasCode(error, "ENODEV", "ENOENT")) return false;
-      throw error;
-    }
+    const body = this.#look(interfaceName, netnsPid);
+    return body !== undefined && (body.readUInt32LE(8) & IFF_UP) !== 0;
+  }
+
+  /** Index of the bridge that an interface is a port of. */
+  master(interfaceName: string): number | undefined {
+    const body = this.#look(interfaceName);
+    return body && attributesOf(body.subarray(16)).get(IFLA.master)?.readUInt32LE(0);
   }
 
   #required(interfaceName: string, netnsPid = 0): number {

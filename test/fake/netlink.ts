@@ -5,7 +5,7 @@
 
 import { addressBytes, addressFrom, formatAddress, formatMac, parseAddress } from "../../src/network/addresses.ts";
 import type { Exchange } from "../../src/network/netlink.ts";
-import { attribute, textAttribute } from "../../src/network/netlink-message.ts";
+import { attribute, textAttribute, u32 } from "../../src/network/netlink-message.ts";
 
 const ERRNO = { ENODEV: 19, EEXIST: 17, EINVAL: 22, EOPNOTSUPP: 95, ESRCH: 3 } as const;
 /** Kinds that sit on another interface. */
@@ -118,7 +118,7 @@ export class FakeKernel {
     const [newLink, delLink, getLink, setLink, newAddress, getAddress, newRoute, delRoute] = [
       ...[16, 17, 18, 19, 20, 22, 24, 25],
     ];
-    if (type === getLink) return this.#find(body.readInt32LE(4), attributesOf(body.subarray(16)), pid);
+    if (type === getLink) return this.#find(attributesOf(body.subarray(16)), pid);
     if (type === setLink) return acknowledged(this.#note(attributesOf(body.subarray(16)), pid));
     if (type === getAddress) return this.#dump(pid);
     if (type === newLink)
@@ -147,24 +147,25 @@ export class FakeKernel {
     return Buffer.concat([...links, message(3, Buffer.alloc(4))]);
   }
 
-  #find(asked: number, attributes: Attributes, pid: number): Buffer {
-    if (asked > 0) return this.#look(asked, pid);
+  #find(attributes: Attributes, pid: number): Buffer {
     if (!attributes.has(3)) return this.#list(pid);
     const found = this.get(textOf(attributes, 3), pid);
-    if (!found) return acknowledged(ERRNO.ENODEV);
-    const body = Buffer.alloc(16);
-    body.writeInt32LE(found.index, 4);
-    return message(16, body);
+    return found ? this.#tell(found) : acknowledged(ERRNO.ENODEV);
   }
 
-  /** By its number. */
-  #look(index: number, pid: number): Buffer {
-    const [, found] = this.#byIndex(index, pid) ?? [];
-    if (!found) return acknowledged(ERRNO.ENODEV);
+  #tell({ index, up, kind, master }: FakeInterface): Buffer {
     const body = Buffer.alloc(16);
     body.writeInt32LE(index, 4);
-    const kind = attribute(18, textAttribute(1, found.kind));
-    return message(16, Buffer.concat([body, ...(found.kind === "physical" ? [] : [kind])]));
+    body.writeUInt32LE(Number(up), 8);
+    const of = this.get(master ?? "");
+    return message(
+      16,
+      Buffer.concat([
+        body,
+        ...(kind === "physical" ? [] : [attribute(18, textAttribute(1, kind))]),
+        ...(of ? [attribute(10, u32(of.index))] : []),
+      ]),
+    );
   }
 
   #byIndex(index: number, pid: number): [key: string, found: FakeInterface] | undefined {

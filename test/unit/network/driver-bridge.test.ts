@@ -133,6 +133,11 @@ describe("BridgeDriver.mend()", () => {
     expect(await driver.mend(NETWORK, new Set([vethOf(ENDPOINT)]), [member])).toEqual([]);
   });
 
+  test("mend() does nothing where nothing is amiss: what is being made is down for a moment, too", async () => {
+    const { driver } = await connected();
+    expect(await driver.mend(NETWORK, new Set(["br0", vethOf(ENDPOINT)]), [member])).toBeUndefined();
+  });
+
   test("mend() sets up what is down and joins what was parted", async () => {
     const { kernel, driver } = await connected();
     const [bridge, host] = [kernel.get("br0"), kernel.get(vethOf(ENDPOINT))];
