@@ -3,12 +3,12 @@
  * gone costs neither memory nor anybody's time; what waits in the file too long goes with the file's rotation, and is told of.
  *
  * A batch counts as sent when the sink says so; then the cursor is written. Whoever dies between sends that batch again: at least once, and at
- * most one batch twice.
+ * most one batch twice, unless the disk is full.
  */
 
 import { messageOf } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
-import { readCursor, writeCursor } from "./cursor.ts";
+import { readCursor, type Sent, writeCursor } from "./cursor.ts";
 import type { LogEntry } from "./driver.ts";
 import { Follower } from "./follower.ts";
 import { Missing } from "./missing.ts";
@@ -39,6 +39,8 @@ export class Forwarder implements AsyncDisposable {
   #quiet = Promise.withResolvers<void>();
   #isQuiet = false;
   #isFailing = false;
+  /** Whether the cursor tells of less than was sent. */
+  #isBehind = false;
   /** Whether it ends once all is sent, and whether it has. */
   #isEnding = false;
   #isDone = false;
@@ -103,7 +105,7 @@ export class Forwarder implements AsyncDisposable {
       if (gap || lost > 0) this.#tellGap(entries, lost);
       const isSent = await this.#send(entries);
       const cursor = isSent ? await follower.cursor() : undefined;
-      if (cursor) await writeCursor(this.#options.cursorPath, { cursor, number: missing.last });
+      if (cursor) await this.#note({ cursor, number: missing.last });
       if (this.#isStopped) return;
     }
     if (this.#isWoken) return;
@@ -111,6 +113,18 @@ export class Forwarder implements AsyncDisposable {
     this.#rest();
     if (!this.#isDone) await Promise.race([this.#wake.promise, this.#stopped.promise]);
     this.#wake = Promise.withResolvers<void>();
+  }
+
+  /** On a full disk the cursor stays behind, and whoever dies then sends more than a batch again: that is no reason to send no more. */
+  async #note(sent: Sent): Promise<void> {
+    const { cursorPath, log, containerId: id } = this.#options;
+    try {
+      await writeCursor(cursorPath, sent);
+      this.#isBehind = false;
+    } catch (error) {
+      if (!this.#isBehind) log.warn("how far a log is sent cannot be written", { id, error: messageOf(error) });
+      this.#isBehind = true;
+    }
   }
 
   #rest(): void {

@@ -1,7 +1,7 @@
 /** Collectors that mean harm, or mean nothing: they cost neither memory nor entries, and nobody waits for them. */
 
 import { describe, expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { silent } from "../../src/base/logger.ts";
 import type { LogEntry } from "../../src/log/driver.ts";
@@ -102,6 +102,22 @@ describe("Forwarder", () => {
     const again = new FakeSink(async () => {});
     await new Forwarder({ ...options, sink: again }).finish();
     expect(again.taken).toEqual([]);
+  });
+
+  test("a cursor that cannot be written keeps nothing from being sent, and is behind only until it can", async () => {
+    await using folder = await makeFolder();
+    const [path, away] = [join(folder.path, "log"), join(folder.path, "away")];
+    writeFileSync(path, linesOf(1, 10));
+    const told: string[] = [];
+    const log = { ...silent, warn: (message: string) => void told.push(message) };
+    const options = { path, cursorPath: join(away, "sent"), log, containerId: "c" };
+    const sinks = [1, 2, 3].map(() => new FakeSink(async () => {}));
+    for (const [at, sink] of sinks.entries()) {
+      if (at === 1) mkdirSync(away);
+      await new Forwarder({ ...options, sink }).finish();
+    }
+    expect(sinks.map(({ taken }) => numbersOf(taken))).toEqual([range(1, 10), range(1, 10), []]);
+    expect(told).toEqual(["how far a log is sent cannot be written"]);
   });
 
   test("a collector that hangs keeps neither the end of a daemon waiting nor a removal for long", async () => {
