@@ -121,6 +121,10 @@ export const isInside = (inner: Subnet, outer: Subnet): boolean =>
 export const overlaps = (one: Subnet, other: Subnet): boolean =>
   contains(one, firstOf(other)) || contains(other, firstOf(one));
 
+/** Whether it means many hosts: multicast, or IPv4's broadcast. */
+export const isShared = ({ family, value }: Address): boolean =>
+  family === 6 ? value >> 120n === 0xffn : value >> 28n === 0xen || value === 0xffffffffn;
+
 /** `02:42:` and the last 32 bits of the address: Docker's rule, so that a container's MAC is known from its address. */
 export const macOf = ({ value }: Address): Uint8Array =>
   Uint8Array.fromHex(`0242${(value & 0xffffffffn).toString(16).padStart(8, "0")}`);

@@ -1,7 +1,7 @@
 /** Published ports: what a request asks for, and what became of it. Pure. */
 
 import { invalid } from "../base/errors.ts";
-import { asAddress } from "./addresses.ts";
+import { asAddress, isShared } from "./addresses.ts";
 
 export const PROTOCOLS = ["tcp", "udp", "sctp"] as const;
 export type Protocol = (typeof PROTOCOLS)[number];
@@ -52,7 +52,9 @@ export function parsePortRange(text: string): readonly Port[] {
 
 /** @param hostPort  empty, a number or a range. @throws invalid in Docker's words */
 export function toBinding(port: Port, hostAddress: string, hostPort: string): PortBinding {
-  if (hostAddress !== "" && !asAddress(hostAddress)) throw invalid(`invalid IP address: ${hostAddress}`);
+  const host = asAddress(hostAddress);
+  if (hostAddress !== "" && !host) throw invalid(`invalid IP address: ${hostAddress}`);
+  if (host && isShared(host)) throw invalid(`invalid IP address: ${hostAddress}: it is not one host's`);
   if (hostPort === "") return { port, hostAddress, low: 0, high: 0 };
   const [, first = "", last = first] = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(hostPort) ?? [];
   const [low, high] = [Number(first), Number(last)];

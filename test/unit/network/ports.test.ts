@@ -58,6 +58,13 @@ describe("toBinding()", () => {
   });
 });
 
+test.each(["224.0.0.1", "239.1.2.3", "255.255.255.255", "ff02::1"])(
+  "toBinding() refuses %s, which is many hosts'",
+  (address) => {
+    expect(() => toBinding(parsePort("80"), address, "")).toThrow(`invalid IP address: ${address}`);
+  },
+);
+
 test("withExposed() adds what no binding names", () => {
   const bound = toBinding(parsePort("80"), "", "8080");
   const all = withExposed([bound], ["80/tcp", "80/udp", "81/tcp"]);
