@@ -74,6 +74,7 @@ import { PublishedPorts } from "./network/published-ports.ts";
 import { IPVLAN, MACVLAN } from "./network/wire-options.ts";
 import { certificatesFor } from "./registry/certificates.ts";
 import { DistributionRegistry } from "./registry/distribution.ts";
+import { AppArmor } from "./runtime/apparmor.ts";
 import { type Cgroups, openCgroups } from "./runtime/cgroup.ts";
 import type { Runtime } from "./runtime/runtime.ts";
 import { OciRuntime } from "./runtime/runtime-oci.ts";
@@ -225,6 +226,7 @@ function openHost(opening: Opening, stores: Stores) {
   const { config, log, stack } = opening;
   const { database, records, snapshotter, events, id } = stores;
   const cgroups = openCgroups();
+  const appArmor = new AppArmor();
   const hostResolv = stack.use(new HostResolv());
   const networking = openNetworks(opening, stores, hostResolv);
   const volumeDrivers = new VolumeDrivers([new LocalDriver(join(config.dataRoot, "volumes"))], {
@@ -240,6 +242,8 @@ function openHost(opening: Opening, stores: Stores) {
   checkLogDefaults(LOGS, config.logDriver, config.logOptions);
   return {
     cgroups,
+    appArmor,
+    security: { noNewPrivileges: config.noNewPrivileges, hasAppArmor: appArmor.isEnabled },
     containerCgroups: new ContainerCgroups(
       cgroups,
       config.cgroupParent,
@@ -267,14 +271,14 @@ function openLauncher({ config, log }: Opening, { records, snapshotter }: Stores
   const rootfs = join(config.execRoot, "rootfs");
   mkdirSync(rootfs, { recursive: true, mode: 0o711 });
   const seccomp = new SeccompFilters(config.seccompProfile, hostFacts());
-  const { runtime, containerCgroups, networking, containerVolumes, cdi, logs, hostResolv } = host;
+  const { runtime, containerCgroups, appArmor, networking, containerVolumes, cdi, logs, hostResolv } = host;
   return new Launcher({
     ...{ records, runtime, snapshotter, networking, cdi, logs, log, hostResolv, rootfs },
     cgroups: containerCgroups,
     volumes: containerVolumes,
     defaults: {
       init: config.init,
-      noNewPrivileges: config.noNewPrivileges,
+      security: host.security,
       ulimits: config.defaultUlimits,
       resolver: resolverOf(config),
       hostGateways: config.hostGateways,
@@ -282,6 +286,7 @@ function openLauncher({ config, log }: Opening, { records, snapshotter }: Stores
     initPath: builtFile("bosun-shim"),
     capabilities: ownCapabilities(),
     seccomp: (profile, capabilities) => seccomp.filter(profile, capabilities),
+    confinable: (profile) => appArmor.ready(profile),
   });
 }
 
@@ -361,6 +366,7 @@ function factsOf({ config }: Opening, { id, snapshotter, events }: Stores, host:
     volumeDrivers: () => volumeDrivers.names(),
     logDrivers: LOGS.map(({ name }) => name),
     seccomp: config.seccompProfile,
+    hasAppArmor: host.security.hasAppArmor,
     listeners: () => events.watchers,
     networkWarnings: () => networking.ports.firewall.warnings(),
   });
@@ -386,6 +392,7 @@ function openApi({ config, log }: Opening, stores: Stores, host: Host, services:
   const view = viewContext({
     ...{ records, networks, execs, logs, volumes, images, snapshotter },
     canDisableOomKill: cgroups.features.oomKillDisable,
+    security: host.security,
   });
   const logReader: LogReader = {
     read: (container, options) => logs.read(container, options),

@@ -34,6 +34,7 @@ export interface FactSources {
   readonly volumeDrivers: () => Promise<readonly string[]>;
   readonly logDrivers: readonly string[];
   readonly seccomp: string;
+  readonly hasAppArmor: boolean;
   readonly listeners: () => number;
   /** What of the host keeps networks from working, in words. */
   readonly networkWarnings: () => readonly string[];
@@ -159,6 +160,7 @@ async function info(sources: FactSources, host: SystemFacts["host"]): Promise<Re
     InitCommit: { ID: "" },
     SecurityOptions: [
       ...(seccomp === "unconfined" ? [] : [`name=seccomp,profile=${seccomp}`]),
+      ...(sources.hasAppArmor ? ["name=apparmor"] : []),
       ...(hasOwnCgroups(config, cgroups) ? ["name=cgroupns"] : []),
     ],
     FirewallBackend: { Driver: config.firewall ? "nftables" : "none" },

@@ -4,6 +4,7 @@ import type { Health } from "../container/health.ts";
 import { MASKED_PATHS, READONLY_PATHS } from "../container/isolation.ts";
 import type { Container } from "../container/records.ts";
 import type { DiskValue, Resources } from "../container/resources.ts";
+import { appArmorProfile } from "../container/security.ts";
 import { isLive, isUp, NEVER } from "../container/state.ts";
 import type { GraphData } from "./graph.ts";
 import { mountsOf } from "./mount-view.ts";
@@ -173,7 +174,7 @@ export interface Sizes {
 
 /** @param sizes  when they were asked for */
 export function inspect(container: Container, view: ViewContext, graph: GraphData | null, sizes: Sizes | undefined) {
-  const { id, name, created, imageId, config, restartCount } = container;
+  const { id, name, created, imageId, config, host, restartCount } = container;
   const [path = "", ...args] = [...config.entrypoint, ...config.cmd];
   const folder = view.folder(id);
   const execIds = view.execIds(id);
@@ -194,7 +195,7 @@ export function inspect(container: Container, view: ViewContext, graph: GraphDat
     Platform: "linux",
     MountLabel: "",
     ProcessLabel: "",
-    AppArmorProfile: "",
+    AppArmorProfile: appArmorProfile(host.securityOpt, host.privileged, view.security),
     ExecIDs: execIds.length > 0 ? execIds : null,
     HostConfig: hostConfigOf(container, view),
     GraphDriver: { Name: view.storageDriver, Data: graph },

@@ -4,6 +4,7 @@ import type { Execs } from "../container/exec.ts";
 import { linkNames, linksView } from "../container/legacy-links.ts";
 import type { ContainerLogs } from "../container/logs.ts";
 import type { Container, Records } from "../container/records.ts";
+import type { SecurityDefaults } from "../container/security.ts";
 import type { Images } from "../image/images.ts";
 import type { Networks } from "../network/networks.ts";
 import type { Snapshotter } from "../store/snapshot.ts";
@@ -24,6 +25,7 @@ export interface ViewContext {
   readonly storageDriver: string;
   /** Whether the host's cgroups can; else inspect has nothing to say of it. */
   readonly canDisableOomKill: boolean;
+  readonly security: SecurityDefaults;
   /** Where a volume's files are on the host; empty for one that is gone. */
   readonly volumePath: (name: string) => string;
   readonly usage: (id: string) => Promise<{ readonly bytes: number }>;
@@ -42,10 +44,11 @@ export interface ViewSources {
   readonly images: Pick<Images, "sizeOf" | "descendants">;
   readonly snapshotter: Pick<Snapshotter, "name" | "usage">;
   readonly canDisableOomKill: boolean;
+  readonly security: SecurityDefaults;
 }
 
 export const viewContext = (sources: ViewSources): ViewContext => {
-  const { records, networks, execs, logs, volumes, images, snapshotter, canDisableOomKill } = sources;
+  const { records, networks, execs, logs, volumes, images, snapshotter, canDisableOomKill, security } = sources;
   return {
     findNetwork: (reference) => networks.find(reference),
     links: (container) => linksView(container, records),
@@ -55,6 +58,7 @@ export const viewContext = (sources: ViewSources): ViewContext => {
     execIds: (id) => execs.of(id),
     storageDriver: snapshotter.name,
     canDisableOomKill,
+    security,
     volumePath: (name) => {
       const volume = volumes.find(name);
       return volume ? volumes.path(volume) : "";

@@ -11,6 +11,7 @@ import type { Logger } from "../base/logger.ts";
 import { together } from "../base/together.ts";
 import type { Endpoint } from "../network/driver.ts";
 import type { Publication } from "../network/published-ports.ts";
+import { UNCONFINED } from "../runtime/apparmor.ts";
 import type { DeviceRule } from "../runtime/cgroup.ts";
 import type { Runtime, Task } from "../runtime/runtime.ts";
 import type { SeccompFilter } from "../runtime/seccomp.ts";
@@ -36,14 +37,14 @@ import type { Networking } from "./networking.ts";
 import { containerPlan, execPlan, holdPlan, type Isolation } from "./plan.ts";
 import { privateMountFor } from "./propagation.ts";
 import type { Container, Records } from "./records.ts";
-import { parseSecurity, type Security } from "./security.ts";
+import { appArmorProfile, parseSecurity, type SecurityDefaults } from "./security.ts";
 import type { Trace } from "./trace.ts";
 import type { ContainerVolumes } from "./volumes.ts";
 
 /** What the daemon's configuration says where a request is silent. */
 export interface LaunchDefaults {
   readonly init: boolean;
-  readonly noNewPrivileges: boolean;
+  readonly security: SecurityDefaults;
   readonly ulimits: readonly Ulimit[];
   readonly resolver: Resolver;
   /** Addresses of the host that `host-gateway` means; none for the default bridge's. */
@@ -70,6 +71,8 @@ export interface LauncherOptions {
   readonly capabilities: CapabilitySet;
   /** @returns a compiled profile. @param profile  undefined for the daemon's default; JSON text otherwise */
   readonly seccomp: (profile: string | undefined, capabilities: readonly string[]) => SeccompFilter | undefined;
+  /** Called before a program is confined by a profile of AppArmor's. @throws invalid where it is not loaded */
+  readonly confinable: (profile: string) => Promise<void>;
 }
 
 export class Launcher {
@@ -119,9 +122,9 @@ export class Launcher {
     }
   }
 
-  #isolation(host: HostConfig, privileged = host.privileged): Isolation & { readonly security: Security } {
+  #isolation(host: HostConfig, privileged = host.privileged): Isolation {
     const { defaults, capabilities, seccomp } = this.#options;
-    const security = parseSecurity(host.securityOpt, defaults.noNewPrivileges);
+    const security = parseSecurity(host.securityOpt, defaults.security);
     const set = capabilitySet({ privileged, add: host.capAdd, drop: host.capDrop }, capabilities);
     const confined = !privileged && security.seccomp !== "unconfined";
     const profile = security.seccomp === "default" ? undefined : security.seccomp;
@@ -129,8 +132,14 @@ export class Launcher {
       capabilities: set,
       seccomp: confined ? seccomp(profile, capabilityNames(set)) : undefined,
       noNewPrivileges: security.noNewPrivileges,
-      security,
+      apparmor: appArmorProfile(host.securityOpt, privileged, defaults.security),
     };
+  }
+
+  async #confined(isolation: Isolation): Promise<Isolation> {
+    const { apparmor } = isolation;
+    if (apparmor !== "" && apparmor !== UNCONFINED) await this.#options.confinable(apparmor);
+    return isolation;
   }
 
   /** Makes the task, connected and ready to go. After a throw, `cleanup` gives back what there is. */
@@ -164,6 +173,7 @@ export class Launcher {
     );
     trace.step("cgroupsAndMounts");
     if (injection.hooks.length > 0) await records.writeFiles(id, { "config.json": bundleFor(rootfs) });
+    const isolation = await this.#confined(this.#isolation(host));
     const privateMount = await privateMountFor(host.binds, rootfs);
     const plan = containerPlan({
       config: { ...config, hostname, domainname, env: this.#env(container, linked, injection) },
@@ -175,7 +185,7 @@ export class Launcher {
       log: logs.target(container),
       cgroups,
       joined,
-      isolation: this.#isolation(host),
+      isolation,
       devices: [...nodes, ...devices.map(({ node }) => node)],
       deviceRules,
       ulimits: mergeUlimits(defaults.ulimits, host.ulimits),
@@ -250,7 +260,7 @@ export class Launcher {
       pid: state.pid,
       groups: host.groupAdd,
       cgroups: await cgroups.places(container.id),
-      isolation: this.#isolation(host, host.privileged || process.privileged),
+      isolation: await this.#confined(this.#isolation(host, host.privileged || process.privileged)),
       runtime: host.runtime,
     });
     const task = await runtime.create(`${container.id}/${id}`, plan);

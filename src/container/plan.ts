@@ -4,6 +4,7 @@
  */
 
 import type { LogTarget } from "../log/driver.ts";
+import { UNCONFINED } from "../runtime/apparmor.ts";
 import type { DeviceRule } from "../runtime/cgroup.ts";
 import * as op from "../runtime/ops.ts";
 import { CLONE, MS, type Op, type Plan, UNLIMITED } from "../runtime/ops.ts";
@@ -41,6 +42,8 @@ export interface Isolation {
   /** Compiled; undefined for none. */
   readonly seccomp: SeccompFilter | undefined;
   readonly noNewPrivileges: boolean;
+  /** AppArmor's profile; `unconfined` or empty for none. */
+  readonly apparmor: string;
 }
 
 /** Processes of other containers whose namespaces are joined, as the host counts; undefined for none. */
@@ -145,6 +148,10 @@ function processOps(
   ];
 }
 
+/** By way of the host's /proc. */
+const labelOps = ({ apparmor }: Isolation): readonly Op[] =>
+  apparmor === "" || apparmor === UNCONFINED ? [] : [oci.appArmor(apparmor)];
+
 /** What every process finds in its environment, unless it is told otherwise. */
 const fullEnv = ({ env, tty }: ProcessConfig, hostname: string): readonly string[] =>
   mergeEnv([DEFAULT_PATH, `HOSTNAME=${hostname}`, ...(tty ? ["TERM=xterm"] : [])], env);
@@ -184,6 +191,7 @@ export function containerPlan(input: PlanInput): Plan {
     ...hidingOps(input),
     op.wait(),
     ...input.hooks.map((call) => oci.hook(call, input.hookState)),
+    ...labelOps(isolation), // after the hooks, which it is not meant for
     op.pivot(),
     ...(host.readonlyRootfs ? [op.remountReadonlyRoot()] : []),
     op.session(),
@@ -248,6 +256,7 @@ export function execPlan({ process, hostname, pid, groups, cgroups, isolation, r
     op.join(namespaceOf(pid, "pid"), CLONE.newPid),
     op.clone(0, entrancesOf(cgroups)),
     ...op.cgroups(entrancesOf(cgroups)),
+    ...labelOps(isolation),
     ...JOINED.map(([name, flag]) => op.join(namespaceOf(pid, name), flag)),
     ...(process.tty ? [op.console(false)] : []),
     op.session(),

@@ -96,7 +96,7 @@ export function checkProcess({ args, cwd, execCPUAffinity }: OciProcess): void {
 /** What a security module does with the program. Written by way of the host's /proc. */
 export function labelOps({ apparmorProfile, selinuxLabel }: OciProcess): readonly Op[] {
   return [
-    ...(apparmorProfile ? [oci.label("/proc/thread-self/attr/apparmor/exec", `exec ${apparmorProfile}`)] : []),
+    ...(apparmorProfile ? [oci.appArmor(apparmorProfile)] : []),
     ...(selinuxLabel ? [oci.label("/proc/thread-self/attr/exec", selinuxLabel)] : []),
   ];
 }

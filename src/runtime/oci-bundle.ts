@@ -7,6 +7,7 @@ import { notImplemented } from "../base/errors.ts";
 import { CAPABILITIES } from "./capability-names.ts";
 import type { DeviceRule } from "./cgroup.ts";
 import { CLONE, MS, type Op, type Plan, RLIMIT, S_IF } from "./ops.ts";
+import { APPARMOR } from "./ops-oci.ts";
 
 /** Configurations of this version are known to every runtime. */
 const SPEC_VERSION = "1.0.2";
@@ -236,6 +237,10 @@ const TELLERS: Readonly<Record<string, Teller>> = {
   umask: nothing, // 022, which is every runtime's
   cwd: (draft, [path]) => void Object.assign(draft.process, { cwd: path }),
   user: (draft, [spec = "", ...groups]) => void Object.assign(draft, { user: { spec, groups } }),
+  label: (draft, [file, text = ""]) => {
+    if (file === APPARMOR) draft.process.apparmorProfile = text.replace(/^exec /, "");
+    else throw notImplemented(`${file} cannot be told to this runtime`);
+  },
   "no-new-privs": (draft) => void Object.assign(draft.process, { noNewPrivileges: true }),
   "seccomp-profile": (draft, [profile = "{}"]) => void Object.assign(draft.linux, { seccomp: JSON.parse(profile) }),
   caps: setCapabilities,

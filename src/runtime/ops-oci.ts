@@ -75,8 +75,13 @@ export const hook = ({ path, args, env, timeout }: HookCall, state: readonly [be
   ...env,
 ];
 
+/** Where AppArmor is told of the program to come. Source: Linux, admin-guide/LSM/apparmor */
+export const APPARMOR = "/proc/thread-self/attr/apparmor/exec";
+
 /** What a security module is told of the program to come. Before `pivot`. @param file  as /proc/thread-self/attr/exec */
 export const label = (file: string, text: string): Op => ["label", file, text];
+
+export const appArmor = (profile: string): Op => label(APPARMOR, `exec ${profile}`);
 
 /** Source: ioprio_set(2). */
 export const ioPriority = (kind: number, level: number): Op => ["io-priority", String(kind), String(level)];

@@ -70,7 +70,7 @@ e2e(
       expect([code, stderr]).toEqual([0, ""]);
       const id = await serve("--network", "shared", "--ip", "192.0.2.10");
       expect(await hosts.ask(hosts.far, "192.0.2.10", 80)).toBe("served");
-      const mac = (await hosts.sh(hosts.near, `cat /sys/class/net/${hosts.wire}/address`)).trim();
+      const mac = /link\/ether (\S+)/.exec(await hosts.sh(hosts.near, `ip link show ${hosts.wire}`))?.[1] ?? "none";
       expect(await ok("exec", id, "cat", "/sys/class/net/eth0/address")).toBe(mac);
     });
 

@@ -213,7 +213,7 @@ export class House implements AsyncDisposable {
       log: silent,
       defaults: {
         init: false,
-        noNewPrivileges: false,
+        security: { noNewPrivileges: false, hasAppArmor: false },
         ulimits: [],
         resolver: { servers: [], search: [], options: [] },
         hostGateways: [],
@@ -223,6 +223,7 @@ export class House implements AsyncDisposable {
       initPath: "/init",
       capabilities: 2n ** 41n - 1n,
       seccomp: () => undefined,
+      confinable: async () => {},
     });
   }
 
@@ -241,6 +242,7 @@ export class House implements AsyncDisposable {
               descendants: (name) => new Set([IMAGES.get(name)].flatMap((image) => image?.id ?? [])),
             },
             canDisableOomKill: true,
+            security: { noNewPrivileges: false, hasAppArmor: false },
           }),
           logReader: {
             read: (container, options) => this.#logs.read(container, options),

@@ -75,7 +75,7 @@ for each in proc sys dev; do mount --move /$each /new/$each; done
 mkdir -p /new/dev/pts /new/dev/shm /new/lib/modules
 mount -t devpts devpts /new/dev/pts; mount -t tmpfs shm /new/dev/shm
 mount -t tmpfs -o mode=755 run /new/run; mount -t tmpfs tmp /new/tmp
-mount -t cgroup2 cgroup2 /new/sys/fs/cgroup
+mount -t cgroup2 cgroup2 /new/sys/fs/cgroup; mount -t securityfs security /new/sys/kernel/security
 mount --bind /lower${base}/lib/modules /new/lib/modules
 exec switch_root /new /bin/sh ${folder}/job
 `;
@@ -86,7 +86,7 @@ ip link set lo up; hostname machine; uname -sr
 cd ${process.cwd()}
 timeout ${seconds} ${process.execPath} test --timeout ${seconds * 1000} ${tests.join(" ")} 2>&1
 echo "ended with $?"
-echo o > /proc/sysrq-trigger; sleep 10
+echo o > /proc/sysrq-trigger; while :; do :; done
 `;
 
 async function initramfs(folder: string, kernel: Kernel): Promise<string> {

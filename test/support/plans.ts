@@ -56,6 +56,7 @@ export function planOf(body: Readonly<Record<string, unknown>> = {}, more: Parti
       capabilities: 0b101n,
       seccomp: { filter: Uint8Array.of(1, 2, 3), flags: 0, profile: {} },
       noNewPrivileges: false,
+      apparmor: "",
     },
     devices: [],
     deviceRules: [],

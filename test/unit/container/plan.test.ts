@@ -49,6 +49,7 @@ describe("containerPlan() in order", () => {
             capabilities: 1n,
             seccomp: { filter: Uint8Array.of(1), flags: 0, profile: {} },
             noNewPrivileges: true,
+            apparmor: "",
           },
         },
       ),
@@ -262,7 +263,10 @@ describe("containerPlan() and the process", () => {
   test("containerPlan() filters system calls, unless there is no filter", () => {
     expect(argsOf(DEFAULT, "seccomp")).toEqual([["0", "010203"]]);
     expect(
-      argsOf(planOf({}, { isolation: { capabilities: 0n, seccomp: undefined, noNewPrivileges: false } }), "seccomp"),
+      argsOf(
+        planOf({}, { isolation: { capabilities: 0n, seccomp: undefined, noNewPrivileges: false, apparmor: "" } }),
+        "seccomp",
+      ),
     ).toEqual([]);
     expect(argsOf(DEFAULT, "no-new-privs")).toEqual([]);
   });
@@ -325,6 +329,7 @@ describe("execPlan()", () => {
       capabilities: 3n,
       seccomp: { filter: Uint8Array.of(9), flags: 0, profile: {} },
       noNewPrivileges: true,
+      apparmor: "",
     },
   });
 
