@@ -11,7 +11,7 @@ import type { Logger } from "../base/logger.ts";
 import { together } from "../base/together.ts";
 import type { Endpoint } from "../network/driver.ts";
 import type { Publication } from "../network/published-ports.ts";
-import { UNCONFINED } from "../runtime/apparmor.ts";
+import { UNCONFINED } from "../runtime/apparmor-policy.ts";
 import type { DeviceRule } from "../runtime/cgroup.ts";
 import type { Runtime, Task } from "../runtime/runtime.ts";
 import type { SeccompFilter } from "../runtime/seccomp.ts";

@@ -4,7 +4,7 @@
  */
 
 import type { LogTarget } from "../log/driver.ts";
-import { UNCONFINED } from "../runtime/apparmor.ts";
+import { UNCONFINED } from "../runtime/apparmor-policy.ts";
 import type { DeviceRule } from "../runtime/cgroup.ts";
 import * as op from "../runtime/ops.ts";
 import { CLONE, MS, type Op, type Plan, UNLIMITED } from "../runtime/ops.ts";

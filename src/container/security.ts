@@ -1,7 +1,7 @@
 /** `--security-opt`: `no-new-privileges`, `seccomp=…`, `apparmor=…`, and labels that this engine has no use for. Source: docker run reference. */
 
 import { invalid } from "../base/errors.ts";
-import { DEFAULT_PROFILE, UNCONFINED } from "../runtime/apparmor.ts";
+import { DEFAULT_PROFILE, UNCONFINED } from "../runtime/apparmor-policy.ts";
 
 export interface Security {
   readonly noNewPrivileges: boolean;

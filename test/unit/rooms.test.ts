@@ -147,6 +147,7 @@ const PURE = [
     "ops-oci",
     "oci-bundle",
     "capability-names",
+    "apparmor-policy",
     "signals",
     "seccomp",
     "seccomp-profile",
