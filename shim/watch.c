@@ -1,6 +1,7 @@
 /* The container's parent: one loop over its stdio, its clients and its end. The daemon is needed until `started`; from then on it
  * may come and go. */
 #include "watch.h"
+#include <malloc.h>
 #include <poll.h>
 #include <sys/wait.h>
 
@@ -92,6 +93,7 @@ program_runs (struct watch *watch)
   watch->phase = STARTED;
   dprintf (1, "started\n");
   leave_daemon ();
+  malloc_trim (0); /* the plan was there; there are many of us */
   return 0;
 }
 
@@ -192,6 +194,7 @@ trim (struct watch *watch)
     log_trim (watch->run->log);
   for (struct client *client = watch->clients; client != NULL; client = client->next)
     queue_trim (&client->out);
+  malloc_trim (0);
 }
 
 /* @return microseconds; -1 for ever */

@@ -4,7 +4,7 @@ import { closeSync, existsSync, readFileSync, rmSync, writeFileSync, writeSync }
 import { type Listener, listen } from "./api/listen.ts";
 import { messageOf, unavailable } from "./base/errors.ts";
 import { createLogger, type Logger } from "./base/logger.ts";
-import { releaseCode } from "./base/memory.ts";
+import { IdleMemory } from "./base/memory.ts";
 import { type Config, parseConfig } from "./config.ts";
 import { openEngine } from "./engine.ts";
 import { OPTION_NAMES } from "./options.ts";
@@ -72,17 +72,6 @@ function notifyReady(): void {
   closeSync(fd);
 }
 
-/** By then a start is over, and who waited for it has been served. */
-const SETTLED_MS = 5000;
-
-function settle(log: Logger): void {
-  try {
-    releaseCode();
-  } catch (error) {
-    log.debug("the code of the start stays in memory", { error }); // as it is where memory is locked
-  }
-}
-
 const stackOf = (thrown: unknown): string => (thrown instanceof Error ? (thrown.stack ?? "") : "");
 
 async function serve(config: Config, log: Logger): Promise<void> {
@@ -93,22 +82,20 @@ async function serve(config: Config, log: Logger): Promise<void> {
   const engine = stack.use(await openEngine(config, log));
   stack.use(writePidfile(config.pidfile));
   const group = socketGroup(config, log);
+  const memory = stack.use(new IdleMemory());
+  const common = { group, scratch: config.execRoot, log, onRequest: () => memory.note() };
   const listeners: Listener[] = [];
   for (const host of config.hosts) {
-    listeners.push(await listen(host, engine.api, { tls: config.tls, group, scratch: config.execRoot, log }));
+    listeners.push(await listen(host, engine.api, { ...common, tls: config.tls }));
     if (host.startsWith("tcp://") && !config.tls?.verify)
       log.warn("this socket gives root on this host to everybody who can reach it: use --tlsverify", { host });
     log.info("API listen on", { host });
   }
   if (config.metricsAddress !== undefined)
-    listeners.push(
-      await listen(config.metricsAddress, engine.metrics, { tls: undefined, group, scratch: config.execRoot, log }),
-    );
+    listeners.push(await listen(config.metricsAddress, engine.metrics, { ...common, tls: undefined }));
   log.info("Daemon has completed initialization");
   notifyReady();
-  const settled = setTimeout(() => settle(log), SETTLED_MS);
   await stopped;
-  clearTimeout(settled);
   await drain(listeners, config.shutdownTimeoutS);
 }
 

@@ -154,6 +154,15 @@ function answerUpgrades(server: Server, handler: Handler, log: Logger, closing: 
   });
 }
 
+function tellRequests(server: Server, onRequest: () => void): void {
+  const follow = (end: http.ServerResponse | Duplex) => {
+    onRequest();
+    end.on("close", onRequest);
+  };
+  server.on("request", (_, outgoing: http.ServerResponse) => follow(outgoing));
+  server.on("upgrade", (_, socket: Duplex) => follow(socket));
+}
+
 function createServer(tls: Tls | undefined): Server {
   const options = { requestTimeout: 0, headersTimeout: 60_000, keepAliveTimeout: 0 };
   const server = tls
@@ -202,6 +211,8 @@ export interface ListenOptions {
   /** A folder for sockets that nobody but us connects to. */
   readonly scratch: string;
   readonly log: Logger;
+  /** One has come, or is over: its answer is out, or its client has left. */
+  readonly onRequest?: () => void;
 }
 
 /**
@@ -213,6 +224,7 @@ export async function listen(host: string, handler: Handler, options: ListenOpti
   if (!scheme) throw invalid(`invalid -H ${host}: want unix:///path, tcp://address:port or fd://`);
   const closing = new AbortController();
   const server = createServer(scheme === "tcp" ? options.tls : undefined);
+  if (options.onRequest) tellRequests(server, options.onRequest);
   answerRequests(server, handler, options.log, closing.signal);
   answerUpgrades(server, handler, options.log, closing.signal);
   using stack = new DisposableStack();
