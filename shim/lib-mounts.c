@@ -1,6 +1,50 @@
 /* Mounts of the host's side: layers that are looked into, and taken away. */
 #include "lib.h"
+#include "overlay.h"
 #include <pthread.h>
+#include <sched.h>
+
+struct view
+{
+  struct overlay overlay;
+  int result;
+};
+
+/* Mounted in a namespace of the thread's own, which goes with it, for mount(2) mounts nothing that is attached nowhere. */
+static void *
+open_view (void *argument)
+{
+  struct view *view = argument;
+  const char *target = view->overlay.lower[0];
+  view->result = unshare (CLONE_NEWNS) < 0 ? -errno : checked (mount (NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
+  if (view->result == 0)
+    view->result = overlay_mount (&view->overlay, target);
+  if (view->result == 0)
+    view->result = checked (open_tree (AT_FDCWD, target, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+  return NULL;
+}
+
+/* Opens a read-only overlay of the layers among OPTIONS, for kernels that take no layer at a time. */
+static int
+open_old_overlay (const char *options)
+{
+  static const char layer[] = "lowerdir+=";
+  char *lower[512];
+  struct view view = { .overlay = { .lower = lower, .upper = "", .work = "" } };
+  pthread_t thread;
+  for (const char *option = options; *option != '\0'; option += strlen (option) + 1)
+    if (strncmp (option, layer, sizeof layer - 1) == 0)
+      {
+        if (view.overlay.count == lengthof (lower))
+          return -E2BIG;
+        lower[view.overlay.count++] = (char *) option + sizeof layer - 1;
+      }
+  int error = view.overlay.count == 0 ? EINVAL : pthread_create (&thread, NULL, open_view, &view);
+  if (error != 0)
+    return -error;
+  pthread_join (thread, NULL);
+  return view.result;
+}
 
 /* Opens a mount that is attached nowhere. OPTIONS are "key=value" or "flag", each ended by NUL, and an empty one.
  * Returns a descriptor: the mount's root. */
@@ -24,9 +68,9 @@ bosun_open_mount (const char *type, const char *options)
       if (result < 0)
         return -errno;
     }
-  if (fsconfig (context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-    return -errno;
-  return checked (fsmount (context, FSMOUNT_CLOEXEC, 0));
+  if (fsconfig (context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+    return checked (fsmount (context, FSMOUNT_CLOEXEC, 0));
+  return errno == EINVAL && strcmp (type, "overlay") == 0 ? open_old_overlay (options) : -errno;
 }
 
 /* A copy of the mount at PATH, links followed, that is attached nowhere, with those below it when RECURSIVE; private.

@@ -1,5 +1,6 @@
 /* Operations that mount. All mounts are made detached and then moved onto a descriptor, so that no path is resolved by a call that
  * could be led out of the root. See fsopen(2), open_tree(2), mount_setattr(2), move_mount(2). */
+#include "overlay.h"
 #include "mount.h"
 #include <sys/file.h>
 
@@ -143,29 +144,39 @@ op_propagation (struct run *, int argc, char **argv)
   return error < 0 ? error : checked (mount (NULL, argc > 1 ? argv[1] : "/", NULL, flags, NULL));
 }
 
-/* overlay TARGET UPPER WORK LOWER…, the top layer first. What would keep the upper directory from being read by itself, later and
- * elsewhere (redirects, metadata-only copies, an inode index), is off. */
+/* Returns a descriptor of the mount's root. */
+static int
+open_overlay (struct run *run, const struct overlay *overlay)
+{
+  cleanup_close int context = fsopen ("overlay", FSOPEN_CLOEXEC);
+  if (context < 0)
+    return -errno;
+  int error = set_option (run, context, "source", "overlay");
+  for (int i = 0; error == 0 && i < overlay->count; i++)
+    error = set_option (run, context, "lowerdir+", overlay->lower[i]);
+  if (error == 0 && overlay->upper[0] != '\0')
+    error = set_option (run, context, "upperdir", overlay->upper);
+  if (error == 0 && overlay->work[0] != '\0')
+    error = set_option (run, context, "workdir", overlay->work);
+  for (int i = 0; error == 0 && i < lengthof (overlay_off); i++)
+    error = set_option (run, context, overlay_off[i], "off");
+  return error < 0 ? error : create_mount (run, context, overlay->upper[0] == '\0' ? MOUNT_ATTR_RDONLY : 0);
+}
+
+/* overlay TARGET UPPER WORK LOWER…, the top layer first. */
 int
 op_overlay (struct run *run, int argc, char **argv)
 {
-  static const char *const off[] = { "index", "metacopy", "redirect_dir" };
+  const struct overlay overlay = { .lower = argv + 3, .count = argc - 3, .upper = argv[1], .work = argv[2] };
   cleanup_close int target = path_make (run->root, argv[0], S_IFDIR, 0755);
-  cleanup_close int context = target < 0 ? target : fsopen ("overlay", FSOPEN_CLOEXEC);
-  if (target < 0 || context < 0)
-    return target < 0 ? target : -errno;
-  int error = set_option (run, context, "source", "overlay");
-  for (int i = 3; error == 0 && i < argc; i++)
-    error = set_option (run, context, "lowerdir+", argv[i]);
-  if (error == 0 && argv[1][0] != '\0')
-    error = set_option (run, context, "upperdir", argv[1]);
-  if (error == 0 && argv[2][0] != '\0')
-    error = set_option (run, context, "workdir", argv[2]);
-  for (int i = 0; error == 0 && i < lengthof (off); i++)
-    error = set_option (run, context, off[i], "off");
-  if (error < 0)
-    return error;
-  cleanup_close int tree = create_mount (run, context, argv[1][0] == '\0' ? MOUNT_ATTR_RDONLY : 0);
-  return tree < 0 ? tree : move_onto (tree, target);
+  if (target < 0)
+    return target;
+  cleanup_close int tree = open_overlay (run, &overlay);
+  if (tree != -EINVAL)
+    return tree < 0 ? tree : move_onto (tree, target);
+  char path[32];
+  snprintf (path, sizeof path, "/proc/self/fd/%d", target);
+  return overlay_mount (&overlay, path);
 }
 
 /* A copy of the mount at SOURCE; or, given BELOW, at that path in SOURCE, out of which no link of it leads. */

@@ -16,6 +16,8 @@ const SHARED = [...COMMON, "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-p
 
 const isOfNet = (source: string): boolean => source.startsWith("net-");
 const isOfLibrary = (source: string): boolean => source.startsWith("lib-");
+/** Of the shim and the library. */
+const isOfBoth = (source: string): boolean => source === "overlay.c";
 
 interface Product {
   readonly name: string;
@@ -30,7 +32,7 @@ async function products(): Promise<readonly Product[]> {
     { name: "bosun-shim", flags: STATIC, sources: sources.filter(isOfShim) },
     { name: "bosun-net", flags: STATIC, sources: sources.filter(isOfNet) },
     { name: "hello", flags: STATIC, sources: ["hello.c"] },
-    { name: "libbosun.so", flags: SHARED, sources: sources.filter(isOfLibrary) },
+    { name: "libbosun.so", flags: SHARED, sources: sources.filter((name) => isOfLibrary(name) || isOfBoth(name)) },
   ];
 }
 
