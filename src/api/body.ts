@@ -32,6 +32,7 @@ class Body {
   }
 
   #take(chunk: Uint8Array): void {
+    if (this.#isOver) return;
     this.#chunks.push(chunk);
     this.#size += chunk.byteLength;
     if (this.#size >= MOST_WAITING) this.incoming.pause();
@@ -62,6 +63,13 @@ class Body {
     return piece;
   }
 
+  /** Nobody wants the rest. It is read all the same: a client that still sends may look for the answer only afterwards. */
+  discard(): void {
+    this.#end(undefined);
+    this.#chunks.length = 0;
+    this.incoming.resume();
+  }
+
   #gather(): Uint8Array | undefined {
     let count = 0;
     let size = 0;
@@ -82,7 +90,7 @@ export function bodyOf(incoming: IncomingMessage): Bytes {
         else out.close();
       },
       cancel() {
-        if (body) incoming.destroy();
+        body?.discard();
       },
     },
     { highWaterMark: 0 },

@@ -21,6 +21,10 @@ const handler: Handler = async (request, { signal, upgrade }) => {
     for await (const piece of request.body ?? []) pieces.push(piece);
     return Response.json({ count: pieces.length, hash: hashOf(Buffer.concat(pieces)) });
   }
+  if (pathname === "/enough") {
+    for await (const piece of request.body ?? [])
+      return new Response(`refused at ${piece.byteLength > 0}`, { status: 500 });
+  }
   if (pathname === "/fails")
     await request.arrayBuffer().then(
       () => left.reject(new Error("a broken body came to its end")),
@@ -93,6 +97,11 @@ describe("requests", () => {
     const { count, hash } = JSON.parse(answer.slice(answer.indexOf("{"), answer.lastIndexOf("}") + 1));
     expect(hash).toBe(hashOf(words.join("")));
     expect(count).toBeLessThan(2000);
+  });
+
+  test("an answer that does not wait for all of the body reaches a client that sends all the same", async () => {
+    const response = await fetch("http://d/enough", { unix: path, method: "POST", body: new Uint8Array(8 << 20) });
+    expect([response.status, await response.text()]).toEqual([500, "refused at true"]);
   });
 
   test("a body whose client leaves fails", async () => {
