@@ -30,11 +30,11 @@ const WORTH_BYTES = 4 << 20;
 export interface Quiet {
   /** Whoever works asks for the next thing before; and of code that ran a moment ago a collection keeps what was compiled. */
   readonly garbageMs: number;
-  /** A script's next command comes before: mapping the code again takes 3 ms of a container's start. */
+  /** The next command of a script, or of somebody who types, comes before: mapping the code again takes 3 ms of a container's start, or 10 when others work. */
   readonly codeMs: number;
 }
 
-const QUIET: Quiet = { garbageMs: 400, codeMs: 900 };
+const QUIET: Quiet = { garbageMs: 400, codeMs: 5000 };
 
 /**
  * Empties memory when work is over. JavaScriptCore collects when the heap has grown by half or so: a daemon that has worked and is left alone would
