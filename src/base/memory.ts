@@ -34,7 +34,7 @@ export interface Quiet {
   readonly codeMs: number;
 }
 
-const QUIET: Quiet = { garbageMs: 400, codeMs: 5000 };
+const QUIET: Quiet = { garbageMs: 400, codeMs: 2000 };
 
 /**
  * Empties memory when work is over. JavaScriptCore collects when the heap has grown by half or so: a daemon that has worked and is left alone would
