@@ -27,7 +27,8 @@ export interface PytestResult {
 /** @param args  of pytest. @throws Error when there is no Python with docker-py and pytest */
 export async function pytest(daemon: TestDaemon, args: readonly string[]): Promise<PytestResult> {
   if (!python) throw new Error("Cannot ask docker-py: it is not installed (Debian: python3-docker, python3-pytest)");
-  const child = Bun.spawn([python, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--tb=short", ...args], {
+  const flags = ["-p", "no:cacheprovider", `--basetemp=${daemon.path("pytest")}`, "-q", "--tb=short"];
+  const child = Bun.spawn([python, "-m", "pytest", ...flags, ...args], {
     env: { ...daemon.env, PYTHONDONTWRITEBYTECODE: "1" },
     stdin: "ignore",
     stdout: "pipe",
