@@ -54,7 +54,9 @@ export class Pen implements AsyncDisposable {
   /** @throws Error when it cannot be made */
   static async open(): Promise<Pen> {
     await using undo = new AsyncDisposableStack();
-    const pen = undo.use(new Pen(await hold(), await hold()));
+    const engine = await hold();
+    undo.defer(() => void engine.kill("SIGKILL"));
+    const pen = undo.use(new Pen(engine, await hold()));
     const cable = Bun.spawn(pen.inside("sh", "-c", CABLE, "cable", `${pen.neighbour.pid}`), {
       stdin: "ignore",
       stderr: "pipe",

@@ -30,7 +30,7 @@ const WORTH_BYTES = 4 << 20;
 export interface Quiet {
   /** Whoever works asks for the next thing before; and of code that ran a moment ago a collection keeps what was compiled. */
   readonly garbageMs: number;
-  /** The next command of a script, or of somebody who types, comes before: mapping the code again takes 3 ms of a container's start, or 10 when others work. */
+  /** The next command of a script comes before: mapping the code again takes 3 ms of a container's start. */
   readonly codeMs: number;
 }
 
