@@ -93,16 +93,15 @@ withDaemon("hundreds that come and go", (api) => {
     return goals.filter((goal) => goal !== "" && !goal.startsWith("socket:")).sort();
   }
 
-  /** Run directories of execs that have just ended, and layers' mounts that are detached and take a moment to close. */
-  const isPassing = (goal: string) => goal === "/" || goal.startsWith(`${api.daemon.execRoot}/tasks/`);
-
-  /** The same, once what nobody waits for is gone. */
-  async function lastingDescriptors(): Promise<string[]> {
-    for (let tries = 0; tries < 200; tries++) {
-      if (!descriptors().some(isPassing)) break;
+  /** Descriptors and zombies that the daemon keeps: what is open only while something is read or ends goes within a moment. */
+  async function kept(): Promise<string[]> {
+    const seen = () => [...descriptors(), ...zombies()];
+    let lasting = seen();
+    for (let tries = 0; tries < 40; tries++) {
       await Bun.sleep(5);
+      lasting = common(lasting, seen());
     }
-    return descriptors();
+    return lasting;
   }
 
   const host = { NetworkMode: "bridge", AutoRemove: true };
@@ -132,13 +131,18 @@ withDaemon("hundreds that come and go", (api) => {
   ])("%s leaves nothing in the daemon's memory, nor a descriptor", async (what, count, act) => {
     if (what === "exec") await api.run("host", ["sleep", "1000"]);
     await times(count / 2, 4, act); // what is made once: code, caches, connections
-    const earlier = { objects: await objects(), descriptors: await lastingDescriptors() };
-    await times(count, 4, act);
-    const grown = (await objects()) - earlier.objects;
+    const before = await kept();
     // An exec can be asked about for some minutes after its end, and weighs little.
-    expect(grown / count).toBeLessThan(what === "exec" ? 40 : 2);
-    expect(await lastingDescriptors()).toEqual(earlier.descriptors);
-    expect(zombies()).toEqual([]);
+    const fine = what === "exec" ? 40 : 2;
+    let objectsEach = Number.POSITIVE_INFINITY;
+    // A leak grows every time. A cache that fills, or the engine's code that is compiled again, does not.
+    for (let round = 0; round < 4 && objectsEach >= fine; round++) {
+      const earlier = await objects();
+      await times(count, 4, act);
+      objectsEach = Math.min(objectsEach, ((await objects()) - earlier) / count);
+    }
+    expect(objectsEach).toBeLessThan(fine);
+    expect(await kept()).toEqual(before);
     await api.remove("host");
   });
 
@@ -155,6 +159,16 @@ function readFileIfThere(path: string): string {
   } catch {
     return "";
   }
+}
+
+/** What is in both, as often as in both; in the order of the first. */
+function common(some: string[], others: string[]): string[] {
+  const left = [...others];
+  return some.filter((one) => {
+    const at = left.indexOf(one);
+    if (at >= 0) left.splice(at, 1);
+    return at >= 0;
+  });
 }
 
 /** A descriptor may be closed while it is looked at. */
