@@ -4,12 +4,13 @@
  * descriptors. Source of the rules: Docker Engine API, PutContainerArchive.
  */
 
-import { closeSync, writeSync } from "node:fs";
+import { closeSync } from "node:fs";
 import type { FileAttributes } from "../base/attributes.ts";
 import { corrupt, hasCode, invalid } from "../base/errors.ts";
 import { openInRoot } from "../base/paths.ts";
 import { place, placeFile, placeLink, type Spot, setAttributes } from "../base/place.ts";
 import type { Portions } from "../base/portions.ts";
+import { pour } from "../base/pour.ts";
 import type { Bytes } from "../base/streams.ts";
 import { readTar, type TarEntry } from "../image/tar.ts";
 import { S_IF } from "../runtime/ops.ts";
@@ -153,7 +154,7 @@ class Untar implements Disposable {
     const full = { ...attributes, mode: attributes.mode | (node ?? 0) };
     const fd = placing(entry, spot, () => place(spot, kind, full, bytesOf(entry.linkName)));
     try {
-      if (kind === "file") await pour(fd, entry);
+      if (kind === "file") await pour(fd, entry.body);
       setAttributes(fd, attributes);
     } finally {
       closeSync(fd);
@@ -169,10 +170,6 @@ class Untar implements Disposable {
   [Symbol.dispose](): void {
     this.#parents[Symbol.dispose]();
   }
-}
-
-async function pour(fd: number, { body }: TarEntry): Promise<void> {
-  for await (const piece of body) for (let at = 0; at < piece.length; ) at += writeSync(fd, piece, at);
 }
 
 /** @throws in Docker's words what `keepKinds` refuses */
