@@ -207,7 +207,7 @@ main (int argc, char **argv)
         detach ();
         return loop_open () < 0 ? 1 : modes[i].run (argv + 2);
       }
-  dprintf (2, "usage: bosun-net ports|hold {tcp|udp ADDRESS[,ADDRESS] LOW-HIGH TARGET PORT}…\n"
+  dprintf (2, "usage: bosun-net ports|hold [early] {tcp|udp ADDRESS[,ADDRESS] LOW-HIGH TARGET PORT}…\n"
               "       bosun-net names PID FOLDER CONTAINER\n");
   return 2;
 }

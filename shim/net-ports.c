@@ -1,7 +1,7 @@
 /* bosun-net ports, and hold, which does not relay: holds published ports on the host, so that nobody else gets them, and relays what the kernel's rules do not forward: IPv6
  * to a container that has none, the host's own ::1, and everything on a host where no rules may be set.
- * Words: groups of five, `tcp|udp ADDRESS[,ADDRESS] LOW-HIGH TARGET PORT`. The first port that is free on all of the addresses is taken; 0-0
- * leaves the choice to the kernel. Out: `port N` for each group, then `ready`; or `fail GROUP ERRNO ADDRESS PORT`, and nothing is held.
+ * Words: `early`, if addresses are taken that the host does not have yet, and groups of five, `tcp|udp ADDRESS[,ADDRESS] LOW-HIGH TARGET PORT`.
+ * The first port that is free on all of the addresses is taken; 0-0 leaves the choice to the kernel. Out: `port N` for each group, then `ready`; or `fail GROUP ERRNO ADDRESS PORT`, and nothing is held.
  * At SIGTERM it lets the ports go and ends; connections that it relays go on in a child, as long as the container and they last. */
 #include "net.h"
 #include <sys/signalfd.h>
@@ -9,6 +9,7 @@
 enum { WORDS = 5, MOST_ADDRESSES = 4, TRIES = 32, BACKLOG = 4096 };
 
 static bool relays; /* a port that nobody listens at refuses connections */
+static bool early;
 
 struct group
 {
@@ -63,7 +64,8 @@ hold (const struct group *group, const char *text, uint16_t port)
     setsockopt (fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
   if (group->stream && relays) /* connections of the one before may linger; without a listener it would let others in */
     setsockopt (fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  setsockopt (fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof on); /* an address that the host gets later */
+  if (early)
+    setsockopt (fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof on);
   if (bind (fd, &address.any, address_size (&address)) == 0 && (!group->stream || !relays || listen (fd, BACKLOG) == 0))
     return fd;
   error = -errno;
@@ -173,6 +175,8 @@ static int
 run (char **words)
 {
   bool datagrams = false;
+  early = words[0] != NULL && strcmp (words[0], "early") == 0;
+  words += early;
   for (int at = 0; words[at] != NULL; at += WORDS)
     {
       struct group group;

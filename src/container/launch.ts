@@ -142,9 +142,13 @@ export class Launcher {
     return isolation;
   }
 
-  /** Makes the task, connected and ready to go. After a throw, `cleanup` gives back what there is. */
+  /**
+   * Makes the task, connected and ready to go. After a throw, `cleanup` gives back what there is.
+   * @param early  nobody waits for it, perhaps since the host has just booted: its addresses may come later
+   */
   async create(
     container: Container,
+    early: boolean,
     trace: Trace,
   ): Promise<{ readonly task: Task; readonly endpoints: readonly Endpoint[]; readonly publication: Publication }> {
     const { id, config, host } = container;
@@ -161,7 +165,7 @@ export class Launcher {
     const linked = linkedAtStart(container, records, networking.find("bridge")?.id ?? "");
     const endpoints = await networking.reserve(container);
     const gateways = await this.#gateways(host);
-    const ports = await networking.publish(container);
+    const ports = await networking.publish(container, early);
     trace.step("addresses");
     const deviceRules = rulesFor(host, devices);
     const [cgroups, { rootMounts, images }, nodes] = await together(

@@ -79,12 +79,16 @@ export class Networking {
     this.naming.refresh(container);
   }
 
-  /** Takes the ports of a container whose places are taken. @throws internal in Docker's words for one that somebody has */
-  async publish(container: Container): Promise<Opened> {
+  /**
+   * Takes the ports of a container whose places are taken.
+   * @param early  also on addresses that the host does not have yet
+   * @throws internal in Docker's words for one that cannot be had
+   */
+  async publish(container: Container, early: boolean): Promise<Opened> {
     const place = this.endpoints.wayOut(container.id);
     const bindings = bindingsOf(container);
     if (!place || bindings.length === 0) return nothingOpened;
-    return this.ports.open(container.id, container.name, bindings, place);
+    return this.ports.open(container.id, container.name, { bindings, place, early });
   }
 
   /** Through which network a container's ports are reached now; undefined when nothing leads out. */
@@ -97,7 +101,7 @@ export class Networking {
    * and its connections.
    * @throws internal, invalid; then what was there before is there again
    */
-  async republish({ before, after, pid, through, save }: Republishing): Promise<Publication> {
+  async republish({ before, after, pid, through, save, early = false }: Republishing): Promise<Publication> {
     const { id, name } = after;
     const [place, old] = [this.endpoints.wayOut(id), through ?? this.endpoints.wayOut(id)];
     const noteFor = (container: Container) => (publication: Publication) => save({ ...container, publication });
@@ -108,7 +112,7 @@ export class Networking {
     }
     const known = settledBindings(before, before.publication);
     const previous = old && known.length > 0 ? { bindings: known, place: old, note: noteFor(before) } : undefined;
-    return this.ports.change(id, name, { bindings, place, note: noteFor(after) }, previous, pid);
+    return this.ports.change(id, name, { bindings, place, note: noteFor(after), early }, previous, pid);
   }
 
   /**
@@ -127,7 +131,8 @@ export class Networking {
     const { through } = publication;
     if (isHeld && place && (through === undefined || through === place.endpoint.id))
       return this.ports.adoptRules(id, bindingsOf(container), publication, place);
-    save({ ...container, publication: await this.republish({ before: container, after: container, pid, save }) });
+    const same = { before: container, after: container, pid, save, early: true };
+    save({ ...container, publication: await this.republish(same) });
   }
 
   /** Idempotent. */
@@ -146,6 +151,8 @@ export interface Republishing {
   readonly pid: number;
   /** Its way out before, when that is another now. */
   readonly through?: Place | undefined;
+  /** Also on addresses that the host does not have yet. */
+  readonly early?: boolean;
   /** Writes a container down, before its ports are held for longer than this daemon lives. @throws when it cannot */
   readonly save: (container: Container) => void;
 }

@@ -46,7 +46,7 @@ export class Runs implements Disposable {
       throw conflict("container is marked for removal and cannot be started");
     this.#life.restarts.forget(id);
     const { stopped: _stopped, ...fresh } = container;
-    const error = await this.#tryLaunch({ ...fresh, restartCount: 0 });
+    const error = await this.#tryLaunch({ ...fresh, restartCount: 0 }, false);
     if (error) throw error;
   }
 
@@ -56,25 +56,25 @@ export class Runs implements Disposable {
     const container = this.#life.records.find(id);
     if (container === undefined || container.stopped) return;
     const { phase } = container.state;
-    if (phase === "restarting" || phase === "exited") await this.#tryLaunch(container); // a failure stands in its state, and in the log
+    if (phase === "restarting" || phase === "exited") await this.#tryLaunch(container, true); // a failure stands in its state, and in the log
   }
 
-  /** @returns what it failed with */
-  async #tryLaunch(container: Container): Promise<Error | undefined> {
+  /** @param early  see Launcher.create. @returns what it failed with */
+  async #tryLaunch(container: Container, early: boolean): Promise<Error | undefined> {
     try {
-      await this.#launch(container);
+      await this.#launch(container, early);
       return undefined;
     } catch (error) {
       return this.#startFailed(container, error);
     }
   }
 
-  async #launch(container: Container): Promise<void> {
+  async #launch(container: Container, early: boolean): Promise<void> {
     const { launcher, records, log } = this.#life.options;
     await using undo = new AsyncDisposableStack();
     undo.defer(() => this.#life.cleanup(container.id));
     const trace = traceStart(this.#life.options.traces ? log : undefined);
-    const { task, ...places } = await launcher.create(container, trace);
+    const { task, ...places } = await launcher.create(container, early, trace);
     undo.defer(async () => {
       await task.kill(9).catch(() => {});
       await task.exited;

@@ -22,7 +22,7 @@ export interface HeldGroup {
   readonly targetPort: number;
 }
 
-/** Somebody has a port already. */
+/** Somebody has a port already, or nobody may: its address is not the host's. */
 export class PortTaken extends Error {
   constructor(
     readonly group: HeldGroup,
@@ -65,16 +65,22 @@ const heldBy = (program: Pick<NetProgram, "end">): HeldPorts => ({
   retire: () => program.end(15),
 });
 
-/**
- * @param program  bosun-net
- * @param mode     `hold`: whom no rule leads is not served. @throws PortTaken; nothing is held then
- */
+export interface KeeperOptions {
+  /** bosun-net. */
+  readonly program: string;
+  /** Whether whom no rule leads is served. */
+  readonly relays: boolean;
+  /** Whether an address may be one that the host does not have yet. */
+  readonly early: boolean;
+}
+
+/** @throws PortTaken; nothing is held then */
 export async function keepPorts(
-  program: string,
   groups: readonly HeldGroup[],
-  mode: "ports" | "hold",
+  { program, relays, early }: KeeperOptions,
 ): Promise<Keeper> {
-  const started = await startNetProgram(program, [mode, ...groups.flatMap(words)]).catch((error: unknown) => {
+  const mode = [relays ? "ports" : "hold", ...(early ? ["early"] : [])];
+  const started = await startNetProgram(program, [...mode, ...groups.flatMap(words)]).catch((error: unknown) => {
     throw error instanceof ProgramRefused ? refusal(groups, error.line) : error;
   });
   return {

@@ -8,7 +8,6 @@ import { internal, invalid } from "../base/errors.ts";
 import { errnoName } from "../base/system-error.ts";
 import { type Address, asAddress, formatAddress, parseAddress } from "./addresses.ts";
 import { bridgeSettings } from "./bridge-options.ts";
-import type { Endpoint } from "./driver.ts";
 import type { Place } from "./endpoints.ts";
 import type { Firewall } from "./firewall.ts";
 import type { PortRule } from "./firewall-rules.ts";
@@ -58,13 +57,12 @@ export class PublishedPorts {
 
   /**
    * Takes ports for a container that is about to run.
-   * @param place  the network through which they are reached
-   * @throws internal in Docker's words for a port that somebody has; nothing is held then
+   * @throws internal in Docker's words for a port that somebody has, or an address that the host has not; nothing is held then
    */
-  async open(owner: string, name: string, bindings: readonly PortBinding[], place: Place): Promise<Opened> {
+  async open(owner: string, name: string, { bindings, place, early = false }: Asked): Promise<Opened> {
     const held = bindings.filter((binding) => isHeld(binding, place));
     const groups = held.map((binding) => groupOf(binding, place));
-    const keeper = groups.length === 0 ? undefined : await this.#keep(owner, name, groups, place.endpoint);
+    const keeper = groups.length === 0 ? undefined : await this.#keep(owner, groups, { name, place, early });
     const ports = groups.flatMap(({ addresses }, at) => {
       const { port } = held[at] ?? {};
       const hostPort = keeper?.ports[at];
@@ -92,13 +90,19 @@ export class PublishedPorts {
     await this.firewall.publish(owner, this.#rulesOf(bindings, ports, place));
   }
 
-  async #keep(owner: string, name: string, groups: readonly HeldGroup[], { id }: Endpoint): Promise<Keeper> {
+  async #keep(
+    owner: string,
+    groups: readonly HeldGroup[],
+    { name, place, early }: { readonly name: string; readonly place: Place; readonly early: boolean },
+  ): Promise<Keeper> {
+    const { program, relays } = this.options;
     try {
-      return await keepPorts(this.options.program, groups, this.options.relays ? "ports" : "hold");
+      return await keepPorts(groups, { program, relays, early });
     } catch (error) {
       if (!(error instanceof PortTaken)) throw error;
       const because = this.#words(owner, error);
-      throw internal(`driver failed programming external connectivity on endpoint ${name} (${id}): ${because}`);
+      const at = `on endpoint ${name} (${place.endpoint.id})`;
+      throw internal(`driver failed programming external connectivity ${at}: ${because}`);
     }
   }
 
@@ -108,6 +112,8 @@ export class PublishedPorts {
       ([other, ports]) =>
         other !== owner && ports.some((one) => one.hostPort === port && one.port.protocol === group.protocol),
     );
+    if (errnoName(errno) === "EADDRNOTAVAIL")
+      return `failed to bind host port ${at}/${group.protocol}: cannot assign requested address: the host does not have ${address}`;
     if (errnoName(errno) !== "EADDRINUSE")
       return `failed to bind host port ${at}/${group.protocol}: ${errnoName(errno)}`;
     return isOurs
@@ -132,14 +138,14 @@ export class PublishedPorts {
     try {
       return await this.#openFor(owner, name, wanted, pid);
     } catch (error) {
-      if (before) await this.#openFor(owner, name, before, pid);
+      if (before) await this.#openFor(owner, name, { ...before, early: true }, pid);
       throw error;
     }
   }
 
-  async #openFor(owner: string, name: string, { bindings, place, note }: Wanted, pid: number): Promise<Publication> {
-    const { publication, follow } = await this.open(owner, name, bindings, place);
-    note(publication); // until it is told whom to follow, a keeper ends with the daemon
+  async #openFor(owner: string, name: string, wanted: Wanted, pid: number): Promise<Publication> {
+    const { publication, follow } = await this.open(owner, name, wanted);
+    wanted.note(publication); // until it is told whom to follow, a keeper ends with the daemon
     await follow(pid);
     return publication;
   }
@@ -167,10 +173,15 @@ export class PublishedPorts {
   }
 }
 
-/** What is to be published, and through which network. */
-export interface Wanted {
+export interface Asked {
   readonly bindings: readonly PortBinding[];
+  /** The network through which they are reached. */
   readonly place: Place;
+  /** An address that the host does not have yet is taken, too: after a boot, some come later than the daemon. */
+  readonly early?: boolean;
+}
+
+export interface Wanted extends Asked {
   /** Writes down what is held, before it is held for longer than the daemon lives. @throws when it cannot be written */
   readonly note: (publication: Publication) => void;
 }

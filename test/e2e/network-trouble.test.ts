@@ -102,6 +102,26 @@ e2e(
       expect(await ok("info", "-f", "{{json .Warnings}}")).not.toContain("theirs");
     });
 
+    test("an address that the host has not is refused to who asks, and waited for by who comes with the host", async () => {
+      const other = "192.0.2.9";
+      await near(`ip addr add ${other}/24 dev ${hosts.wire}`);
+      const id = await serve("-p", `${other}:8080:80`, "--name", "early", "--restart", "always");
+      const pid = Number(await inspect(id, "{{.State.Pid}}"));
+      await engine.daemon.stop("SIGKILL");
+      process.kill(pid, "SIGKILL");
+      await near(`ip addr del ${other}/24 dev ${hosts.wire}`);
+      await engine.daemon.launch();
+      await until("it runs again", async () => (await inspect(id, "{{.State.Status}}")) === "running");
+      const refused = await docker("restart", "-t", "0", id);
+      expect(refused.stderr).toContain(
+        `failed to bind host port ${other}:8080/tcp: cannot assign requested address: the host does not have ${other}`,
+      );
+      await near(`ip addr add ${other}/24 dev ${hosts.wire}`);
+      await ok("start", id);
+      expect(await hosts.ask(hosts.far, other, 8080)).toBe("served");
+      await near(`ip addr del ${other}/24 dev ${hosts.wire}`);
+    });
+
     test("a bridge that belongs to no network is removed at start; others' are not", async () => {
       await ok("network", "create", "mine");
       const bridge = `br-${(await ok("network", "inspect", "-f", "{{.Id}}", "mine")).slice(0, 12)}`;
