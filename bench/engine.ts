@@ -17,6 +17,8 @@ export interface Engine {
   readonly insecure: readonly string[];
   /** Its own networks; undefined where benches leave networks alone. */
   readonly pen: Pen | undefined;
+  /** Once this is aborted, nothing is begun any more. */
+  readonly ending: AbortSignal;
   stop(): Promise<void>;
 }
 
@@ -33,6 +35,7 @@ export async function finish(
   /** What the command itself, and those it waited for, took. */
   readonly cpuS: number;
 }> {
+  engine.ending.throwIfAborted();
   const child = Bun.spawn([...engine.cli, ...args], {
     stdin: "ignore",
     stdout: "pipe",

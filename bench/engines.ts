@@ -31,6 +31,7 @@ async function answers(socket: string, child: Bun.Subprocess): Promise<void> {
 
 async function daemon(command: readonly string[], socket: string, log: string): Promise<Bun.Subprocess> {
   const child = Bun.spawn([...command], {
+    detached: true, // ^C is for us: we end it when its containers are gone
     stdin: "ignore",
     stdout: Bun.file(log),
     stderr: Bun.file(log),
@@ -56,6 +57,7 @@ interface Place {
   readonly tree: Tree | undefined;
   /** Its own networks; undefined for the host's, which it then leaves as they are. */
   readonly pen: Pen | undefined;
+  readonly ending: AbortSignal;
 }
 
 const inPen = ({ pen }: Place, words: readonly string[]): readonly string[] => pen?.inside(...words) ?? words;
@@ -64,7 +66,7 @@ const docker = which("docker");
 const MAIN = new URL("../src/main.ts", import.meta.url).pathname;
 
 async function ours(place: Place): Promise<Engine> {
-  const { folder, runs, pen } = place;
+  const { folder, runs, pen, ending } = place;
   const socket = join(folder, "bosun.sock");
   const words = [
     ...[process.execPath, MAIN, "daemon", "-H", `unix://${socket}`],
@@ -81,6 +83,7 @@ async function ours(place: Place): Promise<Engine> {
     shim: /bosun-shim/,
     insecure: [],
     pen,
+    ending,
     stop: () => end(child),
   };
 }
@@ -88,7 +91,7 @@ async function ours(place: Place): Promise<Engine> {
 const WITHOUT_NETWORKS = ["--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-forward=false"];
 
 async function dockerd(place: Place, name: Rival): Promise<Engine> {
-  const { folder, runs, tree, pen } = place;
+  const { folder, runs, tree, pen, ending } = place;
   if (!docker) throw new Error("there is no docker client");
   const at = (file: string) => join(folder, `${name}${file}`);
   await Bun.write(at(".json"), "{}");
@@ -107,6 +110,7 @@ async function dockerd(place: Place, name: Rival): Promise<Engine> {
     shim: /containerd-shim/,
     insecure: [],
     pen,
+    ending,
     stop: () => end(child),
   };
 }
@@ -116,7 +120,7 @@ async function dockerd(place: Place, name: Rival): Promise<Engine> {
  * @throws Error when it does not even say its version
  */
 async function podman(place: Place): Promise<Engine> {
-  const { folder, runs, tree, pen } = place;
+  const { folder, runs, tree, pen, ending } = place;
   const limits = readFileSync("/proc/self/limits", "utf8");
   const hard = (name: string) => new RegExp(`^Max ${name}\\s+\\S+\\s+(\\d+)`, "m").exec(limits)?.[1] ?? "1024";
   const [files, processes] = [hard("open files"), hard("processes")];
@@ -136,6 +140,7 @@ async function podman(place: Place): Promise<Engine> {
     shim: /conmon/,
     insecure: ["--tls-verify=false"],
     pen,
+    ending,
     stop: async () => {},
   };
   await run(engine, "--version");
@@ -161,6 +166,7 @@ export interface EnginesOptions {
 export class Engines implements AsyncDisposable {
   readonly all: Engine[] = [];
   readonly #stack = new AsyncDisposableStack();
+  readonly #ending = new AbortController();
 
   private constructor(readonly folder: string) {}
 
@@ -173,7 +179,8 @@ export class Engines implements AsyncDisposable {
     const runs = join("/run", basename(folder));
     stack.defer(() => rm(runs, { recursive: true, force: true }));
     const tree = path === undefined ? undefined : stack.use(await Tree.open(path, folder));
-    const place = async () => ({ folder, runs, tree, pen: apart ? stack.use(await Pen.open()) : undefined });
+    const { signal: ending } = engines.#ending;
+    const place = async () => ({ folder, runs, tree, pen: apart ? stack.use(await Pen.open()) : undefined, ending });
     engines.all.push(await ours(await place()));
     for (const name of RIVALS.filter((one) => rivals.includes(one)))
       await rival(name, await place()).then(
@@ -185,7 +192,9 @@ export class Engines implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const engine of this.all) {
+    this.#ending.abort(new Error("the bench is over"));
+    const { signal: never } = new AbortController();
+    for (const engine of this.all.map((one) => ({ ...one, ending: never }))) {
       const ids = (await run(engine, "ps", "-aq").catch(() => "")).trim();
       if (ids !== "") await run(engine, "rm", "-f", ...ids.split("\n")).catch((error) => console.log(error));
       await engine.stop();

@@ -23,6 +23,7 @@ type Holder = Bun.Subprocess<"ignore", "pipe", "pipe">;
 /** @throws Error when the namespace cannot be made */
 async function hold(): Promise<Holder> {
   const holder = Bun.spawn(["unshare", "-n", "sh", "-c", HOLDER], {
+    detached: true, // ^C is not for it
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",
