@@ -27,6 +27,7 @@ import { type Config, OWN_RUNTIMES } from "./config.ts";
 import { CdiDevices } from "./container/cdi.ts";
 import { ContainerCgroups } from "./container/cgroups.ts";
 import { Commits } from "./container/commit.ts";
+import { Confinement } from "./container/confinement.ts";
 import { Containers } from "./container/containers.ts";
 import { copyUp } from "./container/copy-up.ts";
 import type { Resolver } from "./container/etc-files.ts";
@@ -278,15 +279,17 @@ function openLauncher({ config, log }: Opening, { records, snapshotter }: Stores
     volumes: containerVolumes,
     defaults: {
       init: config.init,
-      security: host.security,
       ulimits: config.defaultUlimits,
       resolver: resolverOf(config),
       hostGateways: config.hostGateways,
     },
     initPath: builtFile("bosun-shim"),
-    capabilities: ownCapabilities(),
-    seccomp: (profile, capabilities) => seccomp.filter(profile, capabilities),
-    confinable: (profile) => appArmor.ready(profile),
+    confinement: new Confinement({
+      defaults: host.security,
+      capabilities: ownCapabilities(),
+      seccomp: (profile, capabilities) => seccomp.filter(profile, capabilities),
+      confinable: (profile) => appArmor.ready(profile),
+    }),
   });
 }
 

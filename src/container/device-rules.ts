@@ -1,7 +1,10 @@
-/** `--device-cgroup-rule`: devices that a container may use without being given their nodes. Pure. */
+/** Devices that a container may use: the usual ones, those that it is given, and by `--device-cgroup-rule` others whose nodes it has not. Pure. */
 
 import { invalid } from "../base/errors.ts";
 import type { DeviceRule } from "../runtime/cgroup.ts";
+import type { HostConfig } from "./config.ts";
+import type { Device } from "./devices.ts";
+import { DEVICE_RULES } from "./isolation.ts";
 
 const RULE = /^([acb]) (\d+|\*):(\d+|\*) ([rwm]{1,3})$/;
 
@@ -12,4 +15,13 @@ export function parseDeviceRule(text: string): readonly DeviceRule[] {
   const number = (given = "*") => (given === "*" ? -1 : Number(given));
   const types: readonly ("b" | "c")[] = kind === "a" ? ["b", "c"] : [kind === "b" ? "b" : "c"];
   return types.map((type) => ({ allow: true, type, major: number(major), minor: number(minor), access }));
+}
+
+const ALL: DeviceRule = { allow: true, type: "a", major: -1, minor: -1, access: "rwm" };
+
+/** Of a container's cgroup. @param devices  that it is given. @throws invalid */
+export function containerRules(host: HostConfig, devices: readonly Device[]): readonly DeviceRule[] {
+  if (host.privileged) return [ALL];
+  const own = [...devices.map(({ rule }) => rule), ...host.deviceCgroupRules.flatMap(parseDeviceRule)];
+  return [...DEVICE_RULES, ...own];
 }

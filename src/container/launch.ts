@@ -3,48 +3,42 @@
  * `cleanup`, which may be called at any time and any number of times.
  */
 
-import { mkdir, stat } from "node:fs/promises";
 import { hostname as hostHostname } from "node:os";
 import { join } from "node:path";
-import { conflict, hasCode, invalid, messageOf } from "../base/errors.ts";
+import { conflict, messageOf } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { together } from "../base/together.ts";
 import type { Endpoint } from "../network/driver.ts";
 import type { Publication } from "../network/published-ports.ts";
-import { UNCONFINED } from "../runtime/apparmor-policy.ts";
-import type { DeviceRule } from "../runtime/cgroup.ts";
 import type { Runtime, Task } from "../runtime/runtime.ts";
-import type { SeccompFilter } from "../runtime/seccomp.ts";
-import type { Mount, Snapshots } from "../store/snapshot.ts";
-import { type CapabilitySet, capabilityNames, capabilitySet } from "./capabilities.ts";
+import type { Snapshots } from "../store/snapshot.ts";
+import { checkSources, createSources, isThere } from "./bind-sources.ts";
 import type { CdiDevices } from "./cdi.ts";
 import type { ContainerCgroups } from "./cgroups.ts";
 import { type Bind, type HostConfig, mergeEnv, type ProcessConfig, type Ulimit } from "./config.ts";
-import { parseDeviceRule } from "./device-rules.ts";
-import { type Device, hostDevices, mappedDevices } from "./devices.ts";
+import type { Confinement } from "./confinement.ts";
+import { containerRules } from "./device-rules.ts";
+import { hostDevices, mappedDevices } from "./devices.ts";
 import { Etc } from "./etc.ts";
 import { HOST_GATEWAY, parseExtraHost, type Resolver } from "./etc-files.ts";
 import { bundleFor, hookState } from "./hook-state.ts";
 import type { HostResolv } from "./host-resolv.ts";
-import { imagePlaces, ownerOf, snapshotsOf } from "./image-mounts.ts";
 import { type Injection, injectionOf } from "./injection.ts";
-import { DEVICE_RULES, NAMESPACED_SYSCTLS } from "./isolation.ts";
 import { linkedAtStart, linkedNow } from "./legacy-links.ts";
 import { type Linked, linkVariables } from "./links.ts";
 import type { ContainerLogs } from "./logs.ts";
-import { isOwn, joinedBy, networkDonor } from "./namespaces.ts";
+import { joinedBy, networkDonor } from "./namespaces.ts";
 import type { Networking } from "./networking.ts";
-import { containerPlan, execPlan, holdPlan, type Isolation } from "./plan.ts";
+import { containerPlan, execPlan, holdPlan } from "./plan.ts";
 import { privateMountFor } from "./propagation.ts";
 import type { Container, Records } from "./records.ts";
-import { appArmorProfile, parseSecurity, type SecurityDefaults } from "./security.ts";
+import { RootMounts } from "./root-mounts.ts";
 import type { Trace } from "./trace.ts";
 import type { ContainerVolumes } from "./volumes.ts";
 
 /** What the daemon's configuration says where a request is silent. */
 export interface LaunchDefaults {
   readonly init: boolean;
-  readonly security: SecurityDefaults;
   readonly ulimits: readonly Ulimit[];
   readonly resolver: Resolver;
   /** Addresses of the host that `host-gateway` means; none for the default bridge's. */
@@ -67,23 +61,17 @@ export interface LauncherOptions {
   readonly rootfs: string;
   /** The program that `--init` runs. */
   readonly initPath: string;
-  /** What the engine has itself. */
-  readonly capabilities: CapabilitySet;
-  /** @returns a compiled profile. @param profile  undefined for the daemon's default; JSON text otherwise */
-  readonly seccomp: (profile: string | undefined, capabilities: readonly string[]) => SeccompFilter | undefined;
-  /** Called before a program is confined by a profile of AppArmor's. @throws invalid where it is not loaded */
-  readonly confinable: (profile: string) => Promise<void>;
+  readonly confinement: Confinement;
 }
 
 export class Launcher {
   readonly #options: LauncherOptions;
-  /** Containers whose layers have to stay mounted: running, or on the way. */
-  readonly #live = new Set<string>();
-
+  readonly #roots: RootMounts;
   readonly #etc: Etc;
 
   constructor(options: LauncherOptions) {
     this.#options = options;
+    this.#roots = new RootMounts(options);
     this.#etc = new Etc({
       folderOf: (id) => options.records.folder(id),
       resolver: options.defaults.resolver,
@@ -112,34 +100,10 @@ export class Launcher {
   /** Everything about a request that can be told before anything is made. @throws invalid, notImplemented */
   async check(container: Container): Promise<void> {
     const { host } = container;
-    this.#isolation(host);
+    this.#options.confinement.check(host);
     this.#options.logs.target(container);
-    checkSysctls(host);
     for (const entry of host.extraHosts) parseExtraHost(entry);
-    for (const { source, createSource } of host.binds) {
-      if (!createSource && !(await exists(source)))
-        throw invalid(`invalid mount config for type "bind": bind source path does not exist: ${source}`);
-    }
-  }
-
-  #isolation(host: HostConfig, privileged = host.privileged): Isolation {
-    const { defaults, capabilities, seccomp } = this.#options;
-    const security = parseSecurity(host.securityOpt, defaults.security);
-    const set = capabilitySet({ privileged, add: host.capAdd, drop: host.capDrop }, capabilities);
-    const confined = !privileged && security.seccomp !== "unconfined";
-    const profile = security.seccomp === "default" ? undefined : security.seccomp;
-    return {
-      capabilities: set,
-      seccomp: confined ? seccomp(profile, capabilityNames(set)) : undefined,
-      noNewPrivileges: security.noNewPrivileges,
-      apparmor: appArmorProfile(host.securityOpt, privileged, defaults.security),
-    };
-  }
-
-  async #confined(isolation: Isolation): Promise<Isolation> {
-    const { apparmor } = isolation;
-    if (apparmor !== "" && apparmor !== UNCONFINED) await this.#options.confinable(apparmor);
-    return isolation;
+    await checkSources(host.binds);
   }
 
   /**
@@ -152,8 +116,8 @@ export class Launcher {
     trace: Trace,
   ): Promise<{ readonly task: Task; readonly endpoints: readonly Endpoint[]; readonly publication: Publication }> {
     const { id, config, host } = container;
-    const { networking, runtime, rootfs, initPath, defaults, records, volumes, cdi, logs } = this.#options;
-    this.#hold(container);
+    const { networking, runtime, rootfs, initPath, defaults, records, volumes, cdi, logs, confinement } = this.#options;
+    this.#roots.hold(container);
     const donor = networkDonor(container, records);
     const joined = { ...joinedBy(host.namespaces, records), ...(donor && { network: donor.pid }) };
     const { hostname, domainname } = (donor ?? container).config;
@@ -167,17 +131,17 @@ export class Launcher {
     const gateways = await this.#gateways(host);
     const ports = await networking.publish(container, early);
     trace.step("addresses");
-    const deviceRules = rulesFor(host, devices);
-    const [cgroups, { rootMounts, images }, nodes] = await together(
+    const deviceRules = containerRules(host, devices);
+    const [cgroups, { root: rootMounts, images }, nodes] = await together(
       this.#options.cgroups.create(id, host.resources, deviceRules),
-      this.#rootMounts(container),
+      this.#roots.of(container),
       host.privileged ? hostDevices() : [],
       donor ? undefined : this.#etc.write(container, endpoints, linked, gateways),
-      createSources(host),
+      createSources(host.binds),
     );
     trace.step("cgroupsAndMounts");
     if (injection.hooks.length > 0) await records.writeFiles(id, { "config.json": bundleFor(rootfs) });
-    const isolation = await this.#confined(this.#isolation(host));
+    const isolation = await confinement.isolation(host);
     const privateMount = await privateMountFor(host.binds, rootfs);
     const plan = containerPlan({
       config: { ...config, hostname, domainname, env: this.#env(container, linked, injection) },
@@ -230,24 +194,6 @@ export class Launcher {
     return linkedNow(container, this.#options.records, this.networking.find("bridge")?.id ?? "");
   }
 
-  /** Its layers stay mounted, and those of images in it. */
-  #hold(container: Container): void {
-    for (const key of snapshotsOf(container)) this.#live.add(key);
-  }
-
-  #letGo(id: string): void {
-    for (const key of this.#live) if (ownerOf(key) === id) this.#live.delete(key);
-  }
-
-  async #rootMounts(container: Container): Promise<{ rootMounts: readonly Mount[]; images: readonly Bind[] }> {
-    const { snapshotter, rootfs } = this.#options;
-    const images = await imagePlaces(container, `${rootfs}-images`, (key, target) => snapshotter.mounts(key, target));
-    return {
-      rootMounts: [...images.mounts, ...(await snapshotter.mounts(container.id, rootfs))],
-      images: images.binds,
-    };
-  }
-
   /** A process that joins a running container, ready to go. @throws PlanError */
   async createExec(
     container: Container,
@@ -255,7 +201,7 @@ export class Launcher {
     process: ProcessConfig & { readonly privileged: boolean },
     consoleSize: HostConfig["consoleSize"],
   ): Promise<Task> {
-    const { runtime, cgroups } = this.#options;
+    const { runtime, cgroups, confinement } = this.#options;
     const { state, host, config } = container;
     if (state.phase !== "running") throw conflict(`container ${container.id} is not running`);
     const plan = execPlan({
@@ -264,7 +210,7 @@ export class Launcher {
       pid: state.pid,
       groups: host.groupAdd,
       cgroups: await cgroups.places(container.id),
-      isolation: await this.#confined(this.#isolation(host, host.privileged || process.privileged)),
+      isolation: await confinement.isolation(host, host.privileged || process.privileged),
       runtime: host.runtime,
     });
     const task = await runtime.create(`${container.id}/${id}`, plan);
@@ -283,13 +229,13 @@ export class Launcher {
     const { runtime, rootfs, records, volumes } = this.#options;
     const { id, host } = container;
     await using undo = new AsyncDisposableStack();
-    this.#hold(container);
-    undo.defer(() => this.#letGo(id));
+    this.#roots.hold(container);
+    undo.defer(() => this.#roots.letGo(id));
     undo.defer(() => volumes.unmount(id));
-    const { rootMounts, images } = await this.#rootMounts(container);
+    const { root: rootMounts, images } = await this.#roots.of(container);
     const binds = [...host.binds.map(unshared), ...(await volumes.mount(container)), ...images];
     const folder = records.folder(id);
-    const plan = holdPlan({ host, binds, rootMounts, rootfs, folder, hasEtc: await exists(join(folder, "hosts")) });
+    const plan = holdPlan({ host, binds, rootMounts, rootfs, folder, hasEtc: await isThere(join(folder, "hosts")) });
     const task = await runtime.create(id, plan);
     undo.defer(() => abandon(task));
     const held = undo.move();
@@ -304,7 +250,7 @@ export class Launcher {
     if (!task) return undefined;
     // A daemon that died while it held the processes still, as for a commit, let nobody go; or it had let go of what it was told to pause.
     await (state.phase === "paused" ? cgroups.freeze(id) : cgroups.thaw(id)).catch(() => {}); // it has ended
-    this.#hold(container);
+    this.#roots.hold(container);
     await this.#adoptNetworks(container, task.pid);
     return task;
   }
@@ -330,7 +276,7 @@ export class Launcher {
     try {
       await together(networking.release(id), cgroups.remove(id), volumes.unmount(id));
     } finally {
-      this.#letGo(id);
+      this.#roots.letGo(id);
     }
   }
 
@@ -341,7 +287,7 @@ export class Launcher {
 
   /** Layers that nobody uses any more need not stay mounted. */
   releaseLayers(): Promise<void> {
-    return this.#options.snapshotter.release(this.#live);
+    return this.#roots.release();
   }
 
   /** At start: what a crash left of containers that do not run. */
@@ -366,13 +312,6 @@ export class Launcher {
 /** What is only looked at has no part in what is mounted elsewhere. */
 const unshared = (bind: Bind): Bind => ({ ...bind, propagation: "rprivate" });
 
-/** Of a container's cgroup. */
-function rulesFor(host: HostConfig, devices: readonly Device[]): readonly DeviceRule[] {
-  const all: DeviceRule = { allow: true, type: "a", major: -1, minor: -1, access: "rwm" };
-  const own = [...devices.map(({ rule }) => rule), ...host.deviceCgroupRules.flatMap(parseDeviceRule)];
-  return host.privileged ? [all] : [...DEVICE_RULES, ...own];
-}
-
 async function abandon(task: Task): Promise<void> {
   await task.kill(9).catch(() => {}); // it has ended by itself
   await task.exited;
@@ -387,33 +326,7 @@ const resizeTo = async (
   if (tty && rows > 0 && columns > 0) await task.resize(rows, columns);
 };
 
-const exists = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  );
-
-async function createSources({ binds }: HostConfig): Promise<void> {
-  for (const { source, createSource } of binds)
-    if (createSource)
-      await mkdir(source, { recursive: true }).catch((error) => {
-        if (hasCode(error, "EEXIST")) return; // a file, or anything else but a directory
-        throw invalid(`error while creating mount source path '${source}': ${messageOf(error)}`, { cause: error });
-      });
-}
-
 const mergeUlimits = (defaults: readonly Ulimit[], own: readonly Ulimit[]): readonly Ulimit[] => [
   ...defaults.filter(({ name }) => !own.some((limit) => limit.name === name)),
   ...own,
 ];
-
-/** A sysctl that is not a namespace's would change the host. @throws invalid */
-function checkSysctls({ sysctls, namespaces }: HostConfig): void {
-  for (const name of Object.keys(sysctls)) {
-    const allowed =
-      (isOwn(namespaces.ipc) && NAMESPACED_SYSCTLS.ipc.test(name)) ||
-      (namespaces.network === "own" && NAMESPACED_SYSCTLS.net.test(name)) ||
-      (namespaces.uts !== "host" && name === "kernel.domainname");
-    if (!allowed) throw invalid(`sysctl ${JSON.stringify(name)} is not in a separate kernel namespace`);
-  }
-}

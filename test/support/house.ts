@@ -18,6 +18,7 @@ import { silent } from "../../src/base/logger.ts";
 import type { RunConfig } from "../../src/base/oci.ts";
 import { CdiDevices } from "../../src/container/cdi.ts";
 import { ContainerCgroups } from "../../src/container/cgroups.ts";
+import { Confinement } from "../../src/container/confinement.ts";
 import { type ContainerImage, Containers, type ContainersOptions } from "../../src/container/containers.ts";
 import { Execs } from "../../src/container/exec.ts";
 import { HealthMonitor } from "../../src/container/health-monitor.ts";
@@ -213,7 +214,6 @@ export class House implements AsyncDisposable {
       log: silent,
       defaults: {
         init: false,
-        security: { noNewPrivileges: false, hasAppArmor: false },
         ulimits: [],
         resolver: { servers: [], search: [], options: [] },
         hostGateways: [],
@@ -221,9 +221,12 @@ export class House implements AsyncDisposable {
       hostResolv: NO_RESOLV,
       rootfs: `${this.folder.path}/rootfs`,
       initPath: "/init",
-      capabilities: 2n ** 41n - 1n,
-      seccomp: () => undefined,
-      confinable: async () => {},
+      confinement: new Confinement({
+        defaults: { noNewPrivileges: false, hasAppArmor: false },
+        capabilities: 2n ** 41n - 1n,
+        seccomp: () => undefined,
+        confinable: async () => {},
+      }),
     });
   }
 
