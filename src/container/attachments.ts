@@ -21,6 +21,8 @@ interface Waiting {
 
 export class Attachments {
   readonly #waiting = new Map<string, Set<Waiting>>();
+  /** Tasks that nobody waits for any more, and that do not count as running yet. */
+  readonly #begun = new Map<string, Task>();
 
   constructor(readonly log: Logger) {}
 
@@ -37,6 +39,8 @@ export class Attachments {
 
   /** Until the container starts, is removed, or the client leaves. */
   wait(id: string, client: Duplex, request: AttachRequest): Promise<CouplingEnd> {
+    const begun = this.#begun.get(id);
+    if (begun) return this.couple(client, begun, request);
     const { promise, resolve } = Promise.withResolvers<CouplingEnd>();
     const waiting = this.#waiting.get(id) ?? new Set<Waiting>();
     const own = { client, request, done: resolve };
@@ -55,8 +59,12 @@ export class Attachments {
     return taken;
   }
 
-  /** Couples those who waited with a task that has not passed `go`. */
-  async begin(id: string, task: Task): Promise<void> {
+  /**
+   * Couples those who waited with a task that has not passed `go`.
+   * @returns dispose of it once the container counts as running, or does not start: until then those who come are coupled at once
+   */
+  async begin(id: string, task: Task): Promise<Disposable> {
+    this.#begun.set(id, task);
     for (const { client, request, done } of this.#take(id)) {
       const { stdin, stdout, stderr } = request;
       try {
@@ -68,6 +76,7 @@ export class Attachments {
         done("ended");
       }
     }
+    return { [Symbol.dispose]: () => void this.#begun.delete(id) };
   }
 
   /** Those who waited for a start that will not be. */

@@ -80,7 +80,7 @@ export class Runs implements Disposable {
       await task.exited;
       await task.delete();
     });
-    await this.#life.attachments.begin(container.id, task);
+    using _begun = await this.#life.attachments.begin(container.id, task);
     trace.step("output");
     const starting = records.save({ ...container, ...places, starting: new Date().toISOString(), boot: bootId() });
     trace.step("record");

@@ -35,6 +35,24 @@ describe("POST /containers/{id}/attach", () => {
     expect(await text).toBe(framed(1, "hello\n"));
   });
 
+  test("attach while the program is let go gets every byte as well", async () => {
+    await using house = await House.open();
+    const id = await house.create(["echo", "hello"]);
+    const [reached, held] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    house.runtime.at = async (step) => {
+      if (step !== "go") return;
+      reached.resolve();
+      await held.promise;
+    };
+    const starting = house.json(`POST /containers/${id}/start`);
+    await reached.promise;
+    const { client } = await house.ask(`POST /containers/${id}/attach?stream=1&stdout=1`, { upgrade: true });
+    const text = textOf(client);
+    held.resolve();
+    await starting;
+    expect(await text).toBe(framed(1, "hello\n"));
+  });
+
   test("attach gives input when there is some to give, and its end ends the program's", async () => {
     await using house = await House.open();
     const id = await house.run(["cat"], { OpenStdin: true });
