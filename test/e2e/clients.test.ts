@@ -195,7 +195,9 @@ print("all fine")
     await using attached = new Session(url(`/v1.41/containers/${id}/attach?stream=1&stdout=1&logs=1`), {
       env: engine.daemon.env,
     });
-    // It may attach before the start or after: logs=1 gives what has been printed already.
+    const chosen = ["--filter", `container=${id}`, "--filter", "event=attach"];
+    await using events = engine.session({}, "events", "--since", "1", ...chosen);
+    await events.until("attach");
     await using start = new Session(url(`/containers/${id}/start`), { env: engine.daemon.env });
     expect(await start.exited).toBe(0);
     await attached.until("3\n");

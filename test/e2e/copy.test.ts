@@ -16,7 +16,7 @@ import { gzipSync, zstdCompressSync } from "node:zlib";
 import { file, folder, hardlink, symlink, tarOf } from "../../bench/fixture/tar.ts";
 import { bosunOf } from "../support/bosun.ts";
 import { e2e } from "../support/e2e.ts";
-import { leftovers } from "../support/leftovers.ts";
+import { lastingLeftovers } from "../support/leftovers.ts";
 
 e2e("copies", (engine) => {
   const { docker, ok } = engine;
@@ -257,7 +257,7 @@ e2e("copies", (engine) => {
     await reader?.cancel(); // the client leaves in the middle of it
     expect((await started.exited) as unknown).toBe(0);
     await remove([id]);
-    expect(await leftovers(engine.daemon)).toEqual([]);
+    expect(await lastingLeftovers(engine.daemon)).toEqual([]);
   });
 
   test("a daemon that is killed over a copy leaves nothing", async () => {
@@ -282,7 +282,7 @@ e2e("copies", (engine) => {
     await ok("start", "-a", id);
     await remove([id]);
     await ok("volume", "rm", "held");
-    expect(await leftovers(engine.daemon)).toEqual([]);
+    expect(await lastingLeftovers(engine.daemon)).toEqual([]);
   });
 
   test("links that a container has made lead nowhere but into itself", async () => {

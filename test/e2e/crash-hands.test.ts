@@ -65,7 +65,7 @@ withDaemon("behind the daemon's back", (api) => {
       await api.run("it", program, { host });
       const { IPAddress, Gateway } = (await api.inspect("it")).NetworkSettings;
       await meanwhile(() => ip("link", "delete", api.daemon.bridge));
-      await api.run("other", ["sh", "-c", `ping -c 1 -W 2 ${IPAddress} && sleep 1000`], { host });
+      await api.run("other", ["sh", "-c", `ping -c 1 -W 10 ${IPAddress} && sleep 1000`], { host });
       expect((await api.inspect("other")).NetworkSettings.Gateway).toBe(Gateway);
       await api.says("other", / 0% packet loss/);
     });

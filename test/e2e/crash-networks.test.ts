@@ -8,6 +8,7 @@ import { withDaemon } from "../support/api.ts";
 import { killedAtInstants, type Operation } from "../support/crash.ts";
 import { INSTANTS } from "../support/instants.ts";
 import { lastingNetworkContradictions } from "../support/network-audit.ts";
+import { until } from "../support/patience.ts";
 
 const SERVER = ["sh", "-c", "while :; do echo served | nc -l -p 80; done"];
 const SLEEP = ["sleep", "1000"];
@@ -50,18 +51,16 @@ withDaemon("kill -9 of the daemon, in networks", (api) => {
   };
 
   let pid = 0;
+  /** What the witness says; between two answers it does not listen. */
   async function served(): Promise<string> {
-    for (let tries = 0; tries < 200; tries++) {
-      const answer = await new Response(
-        Bun.spawn(["busybox", "nc", "-w", "1", "127.0.0.1", String(WITNESS)], {
-          stdin: "ignore",
-          stdout: "pipe",
-          stderr: "ignore",
-        }).stdout,
-      ).text();
-      if (answer !== "") return answer;
-    }
-    return "";
+    const words = ["busybox", "nc", "-w", "1", "127.0.0.1", String(WITNESS)];
+    let answer = "";
+    await until("the witness serves", async () => {
+      const { stdout } = Bun.spawn(words, { stdin: "ignore", stdout: "pipe", stderr: "ignore" });
+      answer = await stdout.text();
+      return answer !== "";
+    });
+    return answer;
   }
 
   async function check(when: string): Promise<void> {

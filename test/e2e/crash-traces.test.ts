@@ -11,6 +11,7 @@ import type { Container } from "../../src/container/records.ts";
 import { cgroupLayout } from "../../src/runtime/cgroup.ts";
 import { withDaemon } from "../support/api.ts";
 import { errorsIn, lastingContradictions, namesIn, rowsOf } from "../support/audit.ts";
+import { until } from "../support/patience.ts";
 
 const NEVER = "0001-01-01T00:00:00Z";
 const ID = "ab".repeat(32);
@@ -34,9 +35,15 @@ withDaemon("what a killed daemon leaves", (api) => {
     await api.daemon.launch();
   }
 
-  /** A task's shim has written down how it ended. It tells nobody, when there is no daemon. */
+  /** Ends when it is let go, and no sooner: a daemon is dead by then, however long that takes. */
+  const held = (code: number) => ["sh", "-c", `until [ -e /go ]; do sleep 0.01; done; exit ${code}`];
+
+  /** Lets one go. Returns when its shim has written down how it ended: it tells nobody, when there is no daemon. */
   async function ended(id: string): Promise<void> {
-    for (let tries = 0; tries < 1000 && !existsSync(task(id, "exit")); tries++) await Bun.sleep(5);
+    const { state } = rowsOf(api.daemon).containers.find((container) => container.id === id) ?? {};
+    if (state?.phase !== "running") throw new Error(`${id} does not run`);
+    writeFileSync(`/proc/${state.pid}/root/go`, "");
+    await until("its end is written down", () => existsSync(task(id, "exit")));
   }
 
   afterEach(async () => {
@@ -67,7 +74,7 @@ withDaemon("what a killed daemon leaves", (api) => {
   });
 
   test("a program that was let go and has ended since is known to have", async () => {
-    const id = await api.run("it", ["sh", "-c", "sleep 0.2; exit 6"], { host });
+    const id = await api.run("it", held(6), { host });
     await meanwhile(async () => {
       await ended(id);
       rewrite(id, ({ state, ...rest }) => ({
@@ -100,18 +107,17 @@ withDaemon("what a killed daemon leaves", (api) => {
     const id = await api.run("it", program, { host });
     const exec = await api.exec("it", ["sh", "-c", "sleep 0.1"]);
     await meanwhile(() => mkdirSync(task(id, "unborn")));
-    for (let tries = 0; tries < 500 && existsSync(task(id, exec)); tries++) await Bun.sleep(10);
+    await until("the exec's directory is gone", () => !existsSync(task(id, exec)));
     expect((await namesIn(task(id))).filter((name) => !/^(pid|shim.sock)$/.test(name))).toEqual([]);
     expect((await api.inspect("it")).State.Running).toBe(true);
   });
 
   test("an exit code outlasts its daemon at every step of the end: before the row, and after it", async () => {
     for (const isWritten of [false, true]) {
-      const id = await api.run("it", ["sh", "-c", "sleep 0.2; exit 9"], { host });
+      const id = await api.run("it", held(9), { host });
       const last = { code: 9, startedAt: NEVER, finishedAt: new Date().toISOString(), oomKilled: false, error: "" };
       await meanwhile(async () => {
         await ended(id);
-        expect(existsSync(task(id, "exit"))).toBe(true);
         if (isWritten) rewrite(id, (row) => ({ ...row, state: { phase: "exited", last }, endpoint: undefined }));
       });
       expect(await api.wait("it")).toBe(9);
@@ -124,7 +130,7 @@ withDaemon("what a killed daemon leaves", (api) => {
   test("--rm is kept whether the end was written or not, or there was no start", async () => {
     const removing = { host: { ...host, AutoRemove: true } };
     for (const phase of ["running", "exited", "created"]) {
-      const id = await api.create("it", ["sh", "-c", "sleep 0.1; exit 2"], removing);
+      const id = await api.create("it", held(2), removing);
       if (phase === "created") await meanwhile(() => {});
       else {
         await api.start("it");
@@ -193,7 +199,7 @@ withDaemon("what a killed daemon leaves", (api) => {
       ip("link", "add", bridge, "type", "bridge");
       Bun.spawnSync(["nft", "delete", "table", "ip", `bosun-${bridge}`]);
     });
-    await api.run("it", ["sh", "-c", "ping -c 1 -W 2 $(ip route | sed -n 's/default via \\([0-9.]*\\) .*/\\1/p')"], {
+    await api.run("it", ["sh", "-c", "ping -c 1 -W 10 $(ip route | sed -n 's/default via \\([0-9.]*\\) .*/\\1/p')"], {
       host,
     });
     expect(await api.wait("it")).toBe(0);

@@ -288,7 +288,8 @@ os.execv(sys.argv[2], sys.argv[2:])
     await engine.daemon.stop("SIGKILL");
     process.kill(pid, "SIGKILL");
     await engine.daemon.launch();
-    await docker("wait", id);
+    const removed = await engine.daemon.api(`/containers/${id}/wait?condition=removed`, { method: "POST" });
+    await removed.text(); // 404: it is gone already
     expect((await docker("inspect", id)).code).toBe(1);
   });
 

@@ -3,6 +3,7 @@
 import { expect, test } from "bun:test";
 import { e2e } from "../support/e2e.ts";
 import { Hosts, NEAR } from "../support/hosts.ts";
+import { until } from "../support/patience.ts";
 
 const SERVER = "while :; do echo served | nc -l -p 80; done";
 /** Of the second wire, at the far end. */
@@ -48,10 +49,7 @@ class Routers extends Hosts {
   }
 
   /** Returns when both do. @throws Error when they do not in time */
-  async pass(): Promise<void> {
-    const limit = Date.now() + 10_000;
-    while ((await this.passes()).length < 2) if (Date.now() > limit) throw new Error("the host does not forward");
-  }
+  pass = (): Promise<void> => until("the host forwards", async () => (await this.passes()).length === 2);
 
   /** Both of the kernel's switches. */
   switches = (): Promise<string> =>
@@ -70,18 +68,18 @@ e2e(
       const id = await ok("run", "-d", "--network", "both", "-p", "8080:80", "busybox", "sh", "-c", SERVER);
       expect(await quiet.switches()).toBe("1\n1");
       expect(await quiet.passes()).toEqual([]);
-      for (const address of [BEHIND.v4, BEHIND.v6]) await ok("exec", id, "ping", "-c", "1", "-W", "5", address);
+      for (const address of [BEHIND.v4, BEHIND.v6]) await ok("exec", id, "ping", "-c", "1", "-W", "10", address);
       for (const address of [NEAR.v4, NEAR.v6])
         for (const host of [quiet.far, quiet.behind]) expect(await quiet.ask(host, address, 8080)).toBe("served");
-      expect((await docker("exec", id, "ping", "-c", "1", "-W", "5", "192.0.2.2")).code).toBe(0);
+      expect((await docker("exec", id, "ping", "-c", "1", "-W", "10", "192.0.2.2")).code).toBe(0);
     });
 
     test("stays none under the next daemon, and when somebody flushes the rules", async () => {
       await engine.daemon.restart("SIGKILL");
       await quiet.sh(quiet.near, "nft flush ruleset");
-      const limit = Date.now() + 10_000;
-      while (!(await quiet.sh(quiet.near, "nft list ruleset")).includes("meta nfproto ipv6 iifname != @bridges drop"))
-        if (Date.now() > limit) throw new Error("the rules are not set again");
+      await until("the rules are set again", async () =>
+        (await quiet.sh(quiet.near, "nft list ruleset")).includes("meta nfproto ipv6 iifname != @bridges drop"),
+      );
       expect(await quiet.passes()).toEqual([]);
     });
   },

@@ -1,8 +1,8 @@
 /** `--metrics-addr` beside the names that dockerd tells, and `--trace-start`. */
 
 import { expect, test } from "bun:test";
-import { createServer } from "node:net";
 import { e2e } from "../support/e2e.ts";
+import { freePort } from "../support/ports.ts";
 
 /** Of dockerd 28's /metrics, the engine's own; its host_info and start of checks time functions that we have not. */
 const DOCKERS = [
@@ -11,16 +11,7 @@ const DOCKERS = [
   ...["health_checks_total", "network_actions_seconds"],
 ].map((name) => `engine_daemon_${name}`);
 
-/** One that nobody has just now. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === "object" && address !== null ? address.port : 0;
-}
-
-const port = await freePort();
+const port = freePort();
 
 const seriesValue = (text: string, series: string): number =>
   Number(

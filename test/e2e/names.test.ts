@@ -47,7 +47,7 @@ e2e(
           expect((await lookup("web", name)).toSorted()).toEqual(addresses.toSorted());
         expect(await lookup("web", "db.other")).toEqual([]);
         expect(await lookup("stranger", "db")).toEqual([]);
-        expect(await ok("exec", "web", "ping", "-c", "1", "-w", "5", "base")).toContain(" 0% packet loss");
+        expect(await ok("exec", "web", "ping", "-c", "1", "-w", "10", "base")).toContain(" 0% packet loss");
         expect(await ok("exec", "web", "cat", "/etc/resolv.conf")).toMatch(
           /^nameserver 127\.0\.0\.11\n(.*\n)*options .*ndots:0$/,
         );
@@ -130,7 +130,7 @@ e2e(
         const web = await idle("web", "--link", "db:base");
         const address = await inspect("db", "{{.NetworkSettings.IPAddress}}");
         expect(await ok("exec", "web", "cat", "/etc/hosts")).toContain(`${address}\tbase ${id.slice(0, 12)} db\n`);
-        expect(await ok("exec", "web", "ping", "-c", "1", "-w", "5", "base")).toContain(" 0% packet loss");
+        expect(await ok("exec", "web", "ping", "-c", "1", "-w", "10", "base")).toContain(" 0% packet loss");
         const env = readFileSync(`/proc/${await inspect("web", "{{.State.Pid}}")}/environ`, "utf8").split("\0");
         expect(env).toEqual(
           expect.arrayContaining([
@@ -178,7 +178,7 @@ e2e(
       const hosts = await ok("run", ...flags, "busybox", "cat", "/etc/hosts");
       const [bridge] = JSON.parse(await ok("network", "inspect", "bridge"));
       expect(hosts).toContain(`${bridge.IPAM.Config[0].Gateway}\toutside\n`);
-      expect(await ok("run", ...flags, "busybox", "ping", "-c", "1", "-w", "5", "outside")).toContain(
+      expect(await ok("run", ...flags, "busybox", "ping", "-c", "1", "-w", "10", "outside")).toContain(
         " 0% packet loss",
       );
     });

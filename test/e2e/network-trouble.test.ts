@@ -3,9 +3,9 @@
 import { afterEach, expect, test } from "bun:test";
 import { e2e } from "../support/e2e.ts";
 import { Hosts, NEAR } from "../support/hosts.ts";
+import { until } from "../support/patience.ts";
 
 const SERVER = "while :; do echo served | nc -l -p 80; done";
-const PATIENCE_MS = 10_000;
 
 const hosts = new Hosts();
 
@@ -18,12 +18,6 @@ e2e(
     const rules = () => near(`nft list table inet bosun-${engine.daemon.bridge}`);
     const portOf = async (id: string): Promise<string> =>
       (await ok("port", id, "80")).split("\n")[0]?.split(":")[1] ?? "";
-
-    /** Another process does what is waited for, and tells nobody. */
-    async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
-      const limit = Date.now() + PATIENCE_MS;
-      while (!(await isSo())) if (Date.now() > limit) throw new Error(`not so in time: ${what}`);
-    }
 
     afterEach(async () => {
       await engine.clear();
@@ -56,8 +50,9 @@ e2e(
       const bridge = `br-${(await ok("network", "inspect", "-f", "{{.Id}}", "mine")).slice(0, 12)}`;
       const [server, client] = [await serve("--network", "mine"), await serve("--network", "mine")];
       const address = await inspect(server, "{{.NetworkSettings.Networks.mine.IPAddress}}");
-      const reaches = async () => (await docker("exec", client, "ping", "-c", "1", "-W", "1", address)).code === 0;
-      expect(await reaches()).toBe(true);
+      const reaches = async (seconds = "1") =>
+        (await docker("exec", client, "ping", "-c", "1", "-W", seconds, address)).code === 0;
+      expect(await reaches("10")).toBe(true);
       const veth = (await near(`ls /sys/class/net >/dev/null; ip -o link show master ${bridge}`))
         .split(/[:@]/)[1]
         ?.trim();
@@ -69,7 +64,7 @@ e2e(
         `ip link del ${veth}`,
       ]) {
         await near(meddling);
-        await until(`${meddling} is mended`, reaches);
+        await until(`${meddling} is mended`, () => reaches());
         expect(await hosts.ask(hosts.near, address, 80)).toBe("served");
       }
       for (const one of [server, client]) expect(await ok("exec", one, "ip", "route")).toContain("default via");

@@ -22,7 +22,7 @@ e2e("networks", (engine) => {
 
   test("none has only a loopback, which is up", async () => {
     expect(
-      await run("ls /sys/class/net; ping -c 1 -w 2 127.0.0.1 | grep -c ' 0% packet loss'", "--network", "none"),
+      await run("ls /sys/class/net; ping -c 1 -w 10 127.0.0.1 | grep -c ' 0% packet loss'", "--network", "none"),
     ).toBe("lo\n1");
     expect(await run("cat /proc/net/route | wc -l", "--network", "none")).toBe("1"); // the heading
   });
@@ -60,7 +60,7 @@ e2e("networks", (engine) => {
     expect(shown).toContain(`link/ether ${MacAddress}`);
     expect(shown).toContain(`default via ${Gateway} dev eth0`);
     expect(shown).toContain("mtu 1500");
-    expect(await ok("exec", id, "sh", "-c", `ping -c 1 -w 2 ${Gateway} | grep -c ' 0% packet loss'`)).toBe("1");
+    expect(await ok("exec", id, "sh", "-c", `ping -c 1 -w 10 ${Gateway} | grep -c ' 0% packet loss'`)).toBe("1");
     expect(existsSync(`/sys/class/net/${engine.daemon.bridge}/brif`)).toBe(true);
   });
 

@@ -2,7 +2,9 @@
 
 import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { procStatus } from "../support/e2e.ts";
 import { type ConfigParts, leftCgroups, makeBundle, RUNTIMES } from "../support/oci.ts";
+import { until } from "../support/patience.ts";
 
 afterAll(async () => {
   expect(await leftCgroups()).toEqual([]);
@@ -23,12 +25,25 @@ const isV1 = (() => {
 
 /** The arguments of a process once it runs its program: runc returns while its child is still runc, or in the midst of execve(2) without any. */
 async function programOf(pid: string): Promise<string[]> {
-  for (let tries = 0; tries < 400; tries++) {
-    const args = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").slice(0, -1);
-    if (args.length > 0 && args[1] !== "init") return args;
-    await Bun.sleep(5);
+  let args: string[] = [];
+  await until("it runs a program", () => {
+    args = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").slice(0, -1);
+    return args.length > 0 && args[1] !== "init";
+  });
+  return args;
+}
+
+/** Returns when a process has ended. Its files are closed before that, and then its namespace's other processes end. */
+const ended = (pid: number): Promise<void> =>
+  until("it has ended", () => !existsSync(`/proc/${pid}`) || /^[ZX]/.test(stateOf(pid)));
+
+/** A letter, as proc_pid_status(5) has it; empty of a process that has just gone. */
+function stateOf(pid: number): string {
+  try {
+    return procStatus(pid, "State");
+  } catch {
+    return "";
   }
-  throw new Error(`process ${pid} runs no program`);
 }
 
 const python = Bun.which("python3");
@@ -80,7 +95,7 @@ describe.each(RUNTIMES)("%s", (_, program) => {
 
   test("create, start, kill and delete, and what state says meanwhile", async () => {
     await using box = await bundle();
-    box.configure("echo up; trap 'exit 3' TERM; while :; do sleep 0.01; done", { annotations: { "org.example": "a" } });
+    box.configure("trap 'exit 3' TERM; echo up; while :; do sleep 0.01; done", { annotations: { "org.example": "a" } });
     const creating = box.spawn("create", "--pid-file", `${box.path}/pid`, box.id);
     expect(await creating.exited).toBe(0);
     const pid = Number(readFileSync(`${box.path}/pid`, "utf8"));
@@ -104,6 +119,7 @@ describe.each(RUNTIMES)("%s", (_, program) => {
     await reader.read(); // the trap stands once it has said so
     expect((await box.call("kill", box.id)).code).toBe(0);
     while (!(await reader.read()).done);
+    await ended(pid);
     expect(await box.state()).toMatchObject({ pid: 0, status: "stopped" });
     expect((await box.call("kill", box.id)).stderr).toContain("container not running");
     expect((await box.call("delete", box.id)).code).toBe(0);

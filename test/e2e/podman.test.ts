@@ -51,9 +51,18 @@ describe.skipIf(!hasPodman)("podman --runtime bosun-runtime", () => {
 
   test("exec, pause, stop and rm of one that runs", async () => {
     expect(
-      await run("-d", "--name", "one", "box:1", "sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.01; done"),
+      await run(
+        "-d",
+        "--name",
+        "one",
+        "box:1",
+        "sh",
+        "-c",
+        "trap 'exit 3' TERM; touch /tmp/up; while :; do sleep 0.01; done",
+      ),
     ).toMatchObject({ code: 0 });
-    expect(await podman("exec", "one", "sh", "-c", "hostname > /tmp/x; exit 5")).toMatchObject({ code: 5 });
+    const whenUp = "until [ -e /tmp/up ]; do sleep 0.01; done"; // the trap stands then
+    expect(await podman("exec", "one", "sh", "-c", `${whenUp}; hostname > /tmp/x; exit 5`)).toMatchObject({ code: 5 });
     expect(await podman("exec", "one", "nosuch")).toMatchObject({ code: 127 });
     expect(await podman("pause", "one")).toMatchObject({ code: 0 });
     expect((await podman("inspect", "-f", "{{.State.Status}}", "one")).stdout).toBe("paused\n");

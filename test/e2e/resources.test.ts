@@ -200,9 +200,10 @@ e2e("resources", (engine) => {
   });
 
   test("a container out of memory that lives on is told of at once", async () => {
-    await using events = engine.session({}, "events", "--filter", "event=oom", "--filter", "event=start");
     const script = "(tail /dev/zero); echo survived; sleep 1000";
     const id = await ok("run", "-d", "-m", "16m", "--memory-swap", "16m", "busybox", "sh", "-c", script);
+    const chosen = ["--filter", `container=${id}`, "--filter", "event=oom"];
+    await using events = engine.session({}, "events", "--since", "1", ...chosen);
     await events.until("container oom");
     expect(await inspect(id, "{{.State.Running}} {{.State.OOMKilled}}")).toBe("true true");
     await ok("rm", "-f", id);

@@ -3,6 +3,7 @@
 import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
 import { join } from "node:path";
+import { shimsOf } from "../support/box.ts";
 import { e2e } from "../support/e2e.ts";
 
 e2e("restart policies", (engine) => {
@@ -96,6 +97,7 @@ e2e("restart policies", (engine) => {
     using database = new Database(join(engine.daemon.dataRoot, "bosun.db"));
     database.run(`UPDATE containers SET record = json_set(record, '$.boot', 'another run of the kernel')`);
     for (const pid of pids) process.kill(Number(pid), "SIGKILL");
+    while ((await shimsOf(engine.daemon.execRoot)).length > 0); // no process outlives a machine
     await engine.daemon.launch();
     await told(always, "start");
     expect(await inspect(lost, "{{.State.Status}} {{.State.ExitCode}}")).toBe("exited 255");

@@ -3,9 +3,9 @@
 import { afterEach, test } from "bun:test";
 import { e2e } from "../support/e2e.ts";
 import { Hosts, NEAR } from "../support/hosts.ts";
+import { PATIENCE_MS } from "../support/patience.ts";
 
 const hosts = new Hosts();
-const PATIENCE_MS = 10_000;
 
 /** Answers every datagram with its name. */
 const server = (name: string) =>

@@ -2,12 +2,8 @@
 
 import { expect, test } from "bun:test";
 import { e2e } from "../support/e2e.ts";
+import { freePort } from "../support/ports.ts";
 
-function freePort(): number {
-  const probe = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  probe.stop(true);
-  return probe.port;
-}
 const port = freePort();
 
 e2e(

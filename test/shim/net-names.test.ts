@@ -102,7 +102,7 @@ describe.skipIf(process.getuid?.() !== 0)("bosun-net names", () => {
     expect(await known("host.example")).toEqual(["192.0.2.7"]);
     const again = parse(await server.agent.ask(question("HOST.example", TYPE.A, { id: 9 })));
     expect(again).toMatchObject({ id: 9, question: "HOST.example" });
-    expect(again.answers[0]?.ttl).toBeOneOf([48, 49, 50]);
+    expect(again.answers[0]?.ttl).toBeWithin(20, 51); // less by the seconds that have passed
     expect(questions).toEqual(["udp host.example"]);
   });
 

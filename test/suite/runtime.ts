@@ -7,6 +7,7 @@ import * as op from "../../src/runtime/ops.ts";
 import { PlanError, type Runtime, type Task } from "../../src/runtime/runtime.ts";
 import { type Box, finish, makeBox, type OtherRuntime, readAll, unframe } from "../support/box.ts";
 import { failureOf } from "../support/errors.ts";
+import { until } from "../support/patience.ts";
 
 const ALL = { stdin: true, stdout: true, stderr: true };
 const INTERACTIVE = op.stdio("pipe", { stdin: true, once: true });
@@ -212,9 +213,7 @@ export function runtimeSuite(name: string, reopen: (box: Box) => Runtime, other?
       expect(await task.exited).toMatchObject({ code: 137, signal: 9 });
       expect(await (await reopen(box).find("one"))?.exited).toMatchObject({ code: 137, signal: 9 });
       // The kernel ends it in its own time; nobody tells us, since it is not our child.
-      const gone = async () => !/\) [^ZX]/.test(await textOf(`/proc/${task.pid}/stat`));
-      for (let tries = 0; tries < 500 && !(await gone()); tries++) await Bun.sleep(1);
-      expect(await gone()).toBe(true);
+      await until("the process is gone", async () => !/\) [^ZX]/.test(await textOf(`/proc/${task.pid}/stat`)));
     });
 
     test("list() names tasks and the tasks that joined them", async () => {

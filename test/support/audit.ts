@@ -8,6 +8,7 @@ import type { Container } from "../../src/container/records.ts";
 import { vethOf } from "../../src/network/driver-bridge.ts";
 import type { TestDaemon } from "./daemon.ts";
 import { cgroupsBelow } from "./leftovers.ts";
+import { PATIENCE_MS } from "./patience.ts";
 
 /** @returns names in a folder, sorted; none when it is missing */
 export const namesIn = async (folder: string): Promise<string[]> => {
@@ -119,7 +120,6 @@ export async function contradictions(daemon: TestDaemon): Promise<string[]> {
   ];
 }
 
-const PATIENCE_MS = 5000;
 const LOOK_AGAIN_MS = 10;
 
 /** The kernel and removals in the background tell nobody when they are through: so it is looked again. @returns what lasts */

@@ -30,6 +30,7 @@ export class TestDaemon implements AsyncDisposable {
   #process: Bun.Subprocess<"ignore", "ignore", "pipe"> | undefined;
   #log = "";
   #logRead: Promise<void> = Promise.resolve();
+  #logged = Promise.withResolvers<void>();
 
   private constructor(
     readonly folder: Folder,
@@ -125,7 +126,20 @@ export class TestDaemon implements AsyncDisposable {
 
   async #readLog(stream: ReadableStream<Uint8Array>): Promise<void> {
     const decoder = new TextDecoder();
-    for await (const bytes of stream) this.#log += decoder.decode(bytes, { stream: true });
+    for await (const bytes of stream) {
+      this.#log += decoder.decode(bytes, { stream: true });
+      this.#logged.resolve();
+      this.#logged = Promise.withResolvers();
+    }
+    this.#logged.resolve();
+  }
+
+  /** Returns when this stands in its log: what a client sees may come sooner. @throws Error when the daemon ends before */
+  async says(text: string): Promise<void> {
+    for (let isOver = false; !this.#log.includes(text); ) {
+      if (isOver) throw new Error(`the daemon's log never said ${text}: ${this.#log}`);
+      isOver = await Promise.race([this.#logged.promise.then(() => false), this.#logRead.then(() => true)]);
+    }
   }
 
   /** @returns its exit code, 128 + n after signal n */

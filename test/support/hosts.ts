@@ -5,13 +5,11 @@
 
 import { randomBytes } from "node:crypto";
 import type { Ground } from "./e2e.ts";
+import { PATIENCE_MS } from "./patience.ts";
 
 /** Of the wire, at the daemon's end and at the other. */
 export const NEAR = { v4: "192.0.2.1", v6: "2001:db8::1" } as const;
 export const FAR = { v4: "192.0.2.2", v6: "2001:db8::2" } as const;
-
-/** Answers of a server that may not listen yet: it is asked again until then. */
-const PATIENCE_MS = 10_000;
 
 export class Hosts implements Ground {
   readonly #id = randomBytes(3).toString("hex");
@@ -57,7 +55,7 @@ export class Hosts implements Ground {
   once = (host: string, address: string, port: number | string, seconds = 1): Promise<string> =>
     this.sh(host, `echo | busybox nc -w ${seconds} ${address} ${port} 2>/dev/null`);
 
-  /** The same of one that will answer. @throws Error when it does not */
+  /** The same of one that will answer, though it may not listen yet. @throws Error when it does not */
   async ask(host: string, address: string, port: number | string): Promise<string> {
     const limit = Date.now() + PATIENCE_MS;
     for (;;) {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { hasCode } from "../../src/base/errors.ts";
 import { shimsOf } from "./box.ts";
 import type { TestDaemon } from "./daemon.ts";
+import { PATIENCE_MS } from "./patience.ts";
 
 const namesIn = (folder: string): Promise<string[]> =>
   readdir(folder).catch((error) => {
@@ -55,7 +56,6 @@ export async function leftovers({ folder, dataRoot, execRoot, bridge, cgroupPare
   ];
 }
 
-const PATIENCE_MS = 10_000;
 const LOOK_AGAIN_MS = 20;
 
 /**

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { Container } from "../../src/container/records.ts";
 import { compare, namesIn, rowsOf } from "./audit.ts";
 import type { TestDaemon } from "./daemon.ts";
+import { PATIENCE_MS } from "./patience.ts";
 
 const output = async (...words: readonly string[]): Promise<string> => {
   const child = Bun.spawn([...words], { stdout: "pipe", stderr: "ignore" });
@@ -96,8 +97,6 @@ export async function networkContradictions(daemon: TestDaemon, ports: readonly 
     ...compare("named address", await namedAddresses(daemon), addresses),
   ];
 }
-
-const PATIENCE_MS = 5000;
 
 /** @returns what lasts: processes end, and interfaces go, some time after who had them */
 export async function lastingNetworkContradictions(daemon: TestDaemon, ports: readonly number[]): Promise<string[]> {

@@ -1,5 +1,7 @@
 /** A program that runs beside the test: what it prints can be waited for, and with a terminal it can be typed at. */
 
+import { PATIENCE_MS } from "./patience.ts";
+
 export interface Size {
   readonly rows: number;
   readonly columns: number;
@@ -10,9 +12,6 @@ export interface SessionOptions {
   /** Gives the program a terminal of that size. */
   readonly terminal?: Size;
 }
-
-/** A test that waits in vain shall say so itself: the runner would only kill everything. */
-const PATIENCE_MS = 30_000;
 
 interface Waiter {
   readonly pattern: string | RegExp;

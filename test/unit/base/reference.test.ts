@@ -95,10 +95,10 @@ describe("parseReference() refuses", () => {
   });
 
   test("a name made to backtrack, in no time", () => {
-    const before = performance.now();
+    const before = process.cpuUsage();
     expect(refusal(() => parseReference(`${"a-".repeat(400)}!`))).toBe(malformed);
     expect(refusal(() => parseReference(`${"a".repeat(900)}./x`))).toBe(malformed);
-    expect(performance.now() - before).toBeLessThan(200);
+    expect(process.cpuUsage(before).user / 1000).toBeLessThan(500); // whatever else the machine does meanwhile
   });
 });
 

@@ -37,9 +37,9 @@ test.each<[string, string, unknown]>([
 });
 
 test("parseChallenges() takes no time for a header made to take long", () => {
-  const before = performance.now();
+  const before = process.cpuUsage();
   parseChallenges(`Bearer realm="${"\\".repeat(100_000)}`);
   parseChallenges(`Bearer ${"a ".repeat(100_000)}`);
   parseChallenges(" ,".repeat(100_000));
-  expect(performance.now() - before).toBeLessThan(200);
+  expect(process.cpuUsage(before).user / 1000).toBeLessThan(500); // whatever else the machine does meanwhile
 });
