@@ -209,7 +209,7 @@ test("a terminal tells its program of a new size", async () => {
   await using box = await makeBox();
   const { task, stream } = await session(
     box,
-    "trap 'busybox stty size; exit 0' WINCH; echo go; while :; do read x; done",
+    "trap 'busybox stty size; exit 0' WINCH; echo go; while :; do busybox sleep 0.01; done",
   );
   let text = "";
   for await (const chunk of stream) {
@@ -222,7 +222,7 @@ test("a terminal tells its program of a new size", async () => {
 
 test("a terminal turns ^C into SIGINT for the foreground", async () => {
   await using box = await makeBox();
-  const { task, stream } = await session(box, "trap 'exit 77' INT; echo go; while :; do read x; done");
+  const { task, stream } = await session(box, "trap 'exit 77' INT; echo go; while :; do busybox sleep 0.01; done");
   for await (const chunk of stream) if (chunk.toString().includes("go")) stream.write("\x03");
   expect(await task.exited).toMatchObject({ code: 77 });
 });

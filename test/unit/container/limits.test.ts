@@ -26,7 +26,7 @@ describe("limitsOf()", () => {
       { memory: 64 << 20, memorySwap: -1 },
     ],
     [{ MemoryReservation: 32 << 20 }, { memoryReservation: 32 << 20 }],
-    [{ NanoCpus: 1_500_000_000 }, { cpuQuota: 150_000, cpuPeriod: 100_000 }],
+    [{ NanoCpus: 500_000_000 }, { cpuQuota: 50_000, cpuPeriod: 100_000 }],
     [{ NanoCpus: 10_000_000 }, { cpuQuota: 1000, cpuPeriod: 100_000 }],
     [
       { CpuQuota: 5000, CpuPeriod: 20_000 },
