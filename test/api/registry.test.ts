@@ -8,7 +8,7 @@ import { silent } from "../../src/base/logger.ts";
 import { parseReference } from "../../src/base/reference.ts";
 import { DistributionRegistry } from "../../src/registry/distribution.ts";
 import { type Ask, ask } from "../support/house.ts";
-import { ImageRoom, impatient } from "../support/images.ts";
+import { brisk, ImageRoom } from "../support/images.ts";
 
 type Send = (line: string, options?: Ask) => Promise<{ status: number; text: string }>;
 
@@ -22,7 +22,7 @@ async function withApi(act: (send: Send, room: ImageRoom) => Promise<void>): Pro
   await using room = await ImageRoom.open();
   room.registry.push("app", "v1", image);
   room.registry.pushDocument("app", "multi", index);
-  const registry = new DistributionRegistry({ userAgent: "Bosun/test", limits: impatient });
+  const registry = new DistributionRegistry({ userAgent: "Bosun/test", limits: brisk });
   const api = createApi([registryRouter(room.images, registry)], { version: "1" }, silent);
   await act(async (line, options) => {
     const { status, response } = await ask(api, line, options);

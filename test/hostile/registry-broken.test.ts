@@ -6,13 +6,16 @@ import { digestOf } from "../../src/base/digest.ts";
 import { parseReference } from "../../src/base/reference.ts";
 import type { Progress } from "../../src/image/progress.ts";
 import { failureOf } from "../support/errors.ts";
-import { ImageRoom } from "../support/images.ts";
+import { brisk, ImageRoom, impatient, registryWith } from "../support/images.ts";
 
 const big = (): TestImage =>
   imageOf({ layers: [[{ name: "file", content: "0123456789".repeat(40_000) }]], compression: "none" });
 
-async function roomWith(image: TestImage): Promise<{ room: ImageRoom; pull: () => Promise<unknown>; layer: string }> {
-  const room = await ImageRoom.open();
+async function roomWith(
+  image: TestImage,
+  limits = brisk,
+): Promise<{ room: ImageRoom; pull: () => Promise<unknown>; layer: string }> {
+  const room = await ImageRoom.open({ registry: registryWith(limits) });
   room.registry.push("app", "v1", image);
   const reference = parseReference(`${room.registry.host}/app:v1`);
   const layer = image.layers[0]?.descriptor.digest ?? "";
@@ -143,7 +146,7 @@ test("pull() refuses a layer whose diffId is not the configuration's, and keeps 
 
 test("pull() fails in time when a body stalls", async () => {
   const image = big();
-  const { room, layer, pull } = await roomWith(image);
+  const { room, layer, pull } = await roomWith(image, impatient);
   await using _ = room;
   room.registry.misbehave = (request, response) => {
     if (!request.url?.includes(layer)) return false;
@@ -156,7 +159,7 @@ test("pull() fails in time when a body stalls", async () => {
 });
 
 test("pull() fails in time when the registry never answers", async () => {
-  const { room, pull } = await roomWith(big());
+  const { room, pull } = await roomWith(big(), impatient);
   await using _ = room;
   room.registry.misbehave = () => true;
   const words = "net/http: request canceled (Client.Timeout exceeded while awaiting headers)";

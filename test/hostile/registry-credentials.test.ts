@@ -14,7 +14,7 @@ import type { Credentials } from "../../src/registry/registry.ts";
 import { defaultLimits, Transport } from "../../src/registry/transport.ts";
 import { FakeRegistry, refuse } from "../fake/registry.ts";
 import { failureOf } from "../support/errors.ts";
-import { impatient } from "../support/images.ts";
+import { brisk, impatient, registryWith } from "../support/images.ts";
 
 const ann: Credentials = { username: "ann", password: "secret" };
 const image = imageOf();
@@ -22,7 +22,7 @@ const [layer] = image.layers;
 if (!layer) throw new Error("no layer");
 
 const client = (options: HostsOptions = {}) =>
-  new DistributionRegistry({ userAgent: "Bosun/test", limits: impatient, ...options });
+  new DistributionRegistry({ userAgent: "Bosun/test", limits: brisk, ...options });
 
 const pathOf = (request: IncomingMessage): URL => new URL(request.url ?? "/", "http://registry");
 
@@ -129,7 +129,8 @@ test.each<[string, (response: ServerResponse) => void, string]>([
 ])("a token server that %s ends in an error", async (_name, answer, words) => {
   await using registry = await pushed();
   wantTokens(registry, (_, response) => answer(response));
-  const call = () => client().document(parseReference(`${registry.host}/app:v1`), { credentials: ann });
+  const patience = words.includes("Timeout") ? impatient : brisk;
+  const call = () => registryWith(patience).document(parseReference(`${registry.host}/app:v1`), { credentials: ann });
   expect(await failureOf(call)).toContain(words);
 });
 
@@ -196,7 +197,7 @@ test.each([
 });
 
 test("a registry behind TLS cannot have the password sent in the clear", async () => {
-  const authority = new Authority(new Transport({ ...defaultLimits, ...impatient }, "Bosun/test", new Proxies()));
+  const authority = new Authority(new Transport({ ...defaultLimits, ...brisk }, "Bosun/test", new Proxies()));
   const endpoint = { base: new URL("https://reg.example/"), insecure: false, direct: false };
   const challenge = { scheme: "bearer", parameters: { realm: "http://reg.example/token" } };
   const errand = { reference: parseReference("reg.example/app"), scopes: [], credentials: ann, signal: undefined };

@@ -6,20 +6,18 @@ import { imageOf } from "../../bench/fixture/image.ts";
 import { digestOf } from "../../src/base/digest.ts";
 import { parseReference } from "../../src/base/reference.ts";
 import { bytesOf } from "../../src/base/streams.ts";
-import { DistributionRegistry } from "../../src/registry/distribution.ts";
 import type { Access } from "../../src/registry/registry.ts";
 import { FakeRegistry, refuse } from "../fake/registry.ts";
 import { failureOf } from "../support/errors.ts";
-import { impatient } from "../support/images.ts";
+import { brisk, impatient, registryWith } from "../support/images.ts";
 
 const bytes = new Uint8Array(Buffer.from("0123456789".repeat(100_000)));
 const blob = { digest: digestOf(bytes), size: bytes.byteLength };
 const image = imageOf();
 
-const client = (limits: Partial<typeof impatient> = {}) =>
-  new DistributionRegistry({ userAgent: "Bosun/test", limits: { ...impatient, commitMs: 400, ...limits } });
+const client = (limits: typeof brisk = {}) => registryWith({ ...brisk, ...limits });
 
-const push = (registry: FakeRegistry, access: Access = {}, limits: Partial<typeof impatient> = {}) =>
+const push = (registry: FakeRegistry, access: Access = {}, limits: typeof brisk = {}) =>
   client(limits).pushBlob(
     parseReference(`${registry.host}/app`),
     blob,
@@ -103,7 +101,9 @@ test("a registry that accepts for ever and never creates ends in an error", asyn
 test("a registry that stops reading ends in an error", async () => {
   await using registry = await FakeRegistry.start();
   answerTo(registry, "PATCH", (_, request) => request.pause());
-  expect(await failureOf(() => push(registry))).toContain("Client.Timeout exceeded while awaiting headers");
+  expect(await failureOf(() => push(registry, {}, impatient))).toContain(
+    "Client.Timeout exceeded while awaiting headers",
+  );
 });
 
 test("a push goes on where a cut connection stopped", async () => {

@@ -30,7 +30,7 @@ beforeEach(async () => {
   mkdirSync(path("specs"));
   plugin = new VolumePlugin(path("sockets/bad.sock"), path("plugin"));
   const folders = { sockets: path("sockets"), specs: [path("specs")] };
-  const options = { folders, limits: { longMs: 300, shortMs: 300 }, engineId: "e" };
+  const options = { folders, limits: { longMs: 1000, shortMs: 1000 }, engineId: "e" };
   const drivers = new VolumeDrivers([new LocalDriver(path("volumes"))], options);
   volumes = new Volumes({ database: new Database(path("db"), volumeMigrations), drivers, emit: () => {} });
 });

@@ -18,8 +18,12 @@ import { FakeSnapshotter } from "../fake/snapshotter.ts";
 import { streamOf } from "./archive.ts";
 import { failureOf } from "./errors.ts";
 
-/** Bounds that let a test of them end soon. */
-export const impatient: Partial<Limits> = { attempts: 2, backoffMs: 5, headersMs: 400, idleMs: 400, longestWaitMs: 50 };
+/** Few attempts, one right after the other; each has all the time of an exchange, for the machine may be slow. */
+export const brisk: Partial<Limits> = { attempts: 2, backoffMs: 5, longestWaitMs: 50 };
+/** For those who say nothing: bounds that let a test of them end soon. */
+export const impatient: Partial<Limits> = { ...brisk, headersMs: 400, commitMs: 400, idleMs: 400 };
+
+export const registryWith = (limits: Partial<Limits>) => new DistributionRegistry({ userAgent: "Bosun/test", limits });
 
 export class ImageRoom implements AsyncDisposable {
   readonly content = new FakeContent();
@@ -39,7 +43,7 @@ export class ImageRoom implements AsyncDisposable {
       database: this.database,
       content: this.content,
       snapshotter: this.snapshotter,
-      registry: new DistributionRegistry({ userAgent: "Bosun/test", limits: impatient }),
+      registry: registryWith(brisk),
       emit: (event) => this.events.push(event),
       inUse: (id) => this.users.get(id) ?? [],
       scratch: this.scratch,

@@ -7,7 +7,7 @@ import { defaultLimits, Transport } from "../../../src/registry/transport.ts";
 import { makeCertificate } from "../../support/authority.ts";
 import { failureOf } from "../../support/errors.ts";
 import { makeFolder } from "../../support/folder.ts";
-import { impatient } from "../../support/images.ts";
+import { brisk } from "../../support/images.ts";
 
 const image = imageOf();
 
@@ -38,12 +38,12 @@ async function selfSigned(): Promise<{ port: number; cert: string } & AsyncDispo
 
 test("a registry on loopback may speak TLS with a certificate that nobody signed", async () => {
   await using server = await selfSigned();
-  const registry = new DistributionRegistry({ userAgent: "Bosun/test", limits: impatient });
+  const registry = new DistributionRegistry({ userAgent: "Bosun/test", limits: brisk });
   const { descriptor } = await registry.document(parseReference(`127.0.0.1:${server.port}/app:v1`));
   expect(descriptor.digest).toBe(image.manifest.descriptor.digest);
 });
 
-const transport = new Transport({ ...defaultLimits, ...impatient }, "Bosun/test", new Proxies());
+const transport = new Transport({ ...defaultLimits, ...brisk }, "Bosun/test", new Proxies());
 
 test.each<[trust: string, name: string, why: string]>([
   ["nobody", "localhost", "certificate signed by unknown authority"],
