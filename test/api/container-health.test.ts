@@ -2,6 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { actionsOf, House } from "../support/house.ts";
+import { PATIENCE_MS } from "../support/patience.ts";
 
 const MS = 1e6;
 const checked = (test: readonly string[], more: object = {}, host: object = {}) => ({
@@ -11,7 +12,7 @@ const checked = (test: readonly string[], more: object = {}, host: object = {}) 
 
 /** Resolves when the action has happened that many times. */
 async function happened(house: House, action: string, times = 1): Promise<void> {
-  for await (const event of house.events.watch({ since: 0n, signal: AbortSignal.timeout(10_000) }))
+  for await (const event of house.events.watch({ since: 0n, signal: AbortSignal.timeout(PATIENCE_MS) }))
     if (event.action === action && --times === 0) return;
   throw new Error(`${action} did not happen`);
 }

@@ -3,6 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { internal } from "../../src/base/errors.ts";
 import { House } from "../support/house.ts";
+import { PATIENCE_MS } from "../support/patience.ts";
 
 const policy = (name: string, count = 0) => ({
   HostConfig: { RestartPolicy: { Name: name, MaximumRetryCount: count } },
@@ -10,7 +11,7 @@ const policy = (name: string, count = 0) => ({
 
 /** Resolves when the action has happened that many times. */
 async function happened(house: House, action: string, times: number): Promise<void> {
-  for await (const event of house.events.watch({ since: 0n, signal: AbortSignal.timeout(10_000) }))
+  for await (const event of house.events.watch({ since: 0n, signal: AbortSignal.timeout(PATIENCE_MS) }))
     if (event.action === action && --times === 0) return;
   throw new Error(`${action} did not happen`);
 }

@@ -3,6 +3,7 @@
 import { expect, test } from "bun:test";
 import { invalid } from "../../src/base/errors.ts";
 import { actionsOf, House } from "../support/house.ts";
+import { PATIENCE_MS } from "../support/patience.ts";
 
 const MB = 1 << 20;
 
@@ -68,7 +69,7 @@ test("a container that has no memory left is told of while it lives, and once", 
   const id = await house.run(["sleep"], { HostConfig: { Memory: 64 * MB } });
   const oomKilled = async () => (await house.json(`GET /containers/${id}/json`)).body.State;
   expect(await oomKilled()).toMatchObject({ Running: true, OOMKilled: false });
-  const events = house.events.watch({ signal: AbortSignal.timeout(5000) })[Symbol.asyncIterator]();
+  const events = house.events.watch({ signal: AbortSignal.timeout(PATIENCE_MS) })[Symbol.asyncIterator]();
   house.cgroups.exhaust(`/bosun/${id}`);
   expect((await events.next()).value).toMatchObject({ action: "oom", id });
   expect(await oomKilled()).toMatchObject({ Running: true, OOMKilled: true });

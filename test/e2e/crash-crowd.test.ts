@@ -7,7 +7,7 @@ import { lastingContradictions } from "../support/audit.ts";
 const CROWD = Number(process.env.BOSUN_CROWD ?? 200);
 const NAMES = Array.from({ length: CROWD }, (_, index) => `crowd-${index}`);
 /** Enough for the kernel on the smallest machine; that nothing hangs is what it is for. */
-const PATIENCE_MS = 120_000;
+const PATIENCE_MS = 180_000;
 
 withDaemon("a crowd", (api) => {
   const list = async () => {

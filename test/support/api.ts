@@ -11,6 +11,7 @@ import { errorsIn, lastingContradictions, namesIn } from "./audit.ts";
 import { hasBusybox, testArchive } from "./busybox.ts";
 import { TestDaemon } from "./daemon.ts";
 import { lastingLeftovers } from "./leftovers.ts";
+import { TEST_MS } from "./patience.ts";
 
 export interface ContainerOptions {
   readonly host?: object;
@@ -201,7 +202,7 @@ export interface ApiSuite {
 }
 
 export function withDaemon(subject: string, tests: (api: Api) => void, { flags = [], expected }: ApiSuite = {}): void {
-  setDefaultTimeout(60_000); // for the file that calls this
+  setDefaultTimeout(TEST_MS); // for the file that calls this
   describe.skipIf(missing.length > 0)(subject, () => {
     const api = new Api();
     beforeAll(() => api.open(flags));

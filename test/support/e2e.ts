@@ -8,6 +8,7 @@ import { readFileSync } from "node:fs";
 import { hasBusybox, testArchive } from "./busybox.ts";
 import { TestDaemon } from "./daemon.ts";
 import { lastingLeftovers } from "./leftovers.ts";
+import { TEST_MS } from "./patience.ts";
 import { Session, type SessionOptions } from "./session.ts";
 
 const docker = Bun.which("docker", { PATH: `/usr/local/bin:${process.env.PATH ?? ""}` });
@@ -114,7 +115,7 @@ export function e2e(
   flags: readonly string[] = [],
   ground?: Ground,
 ): void {
-  setDefaultTimeout(60_000); // for the file that calls this
+  setDefaultTimeout(TEST_MS); // for the file that calls this
   describe.skipIf(missing.length > 0)(subject, () => {
     const engine = new Engine();
     beforeAll(async () => {

@@ -1,8 +1,11 @@
 /** Waiting for what comes for sure, but tells nobody when: it is looked again and again. */
 
-/** Enough for a machine that others keep busy, and less than a test may take: who waits in vain says for what. */
+/** Enough for a machine that others keep busy, and less than a test may take: who waits in vain says for what. ms */
 export const PATIENCE_MS = 30_000;
 const LOOK_AGAIN_MS = 5;
+
+/** What a test may take that waits for several things, each with that patience; a twentieth of it is usual. */
+export const TEST_MS = 180_000;
 
 /** Returns as soon as it is so. @param what  for the message. @throws Error when it is not so in time */
 export async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
