@@ -24,6 +24,7 @@ static const struct operation operations[] = {
   { "attributes", op_attributes, 4, 4, EITHER },
   { "root", op_root, 1, 1, IN_CHILD },
   { "mkdir", op_mkdir, 2, 2, EITHER },
+  { "file", op_file, 2, 2, EITHER },
   { "mknod", op_mknod, 6, 6, IN_CHILD },
   { "symlink", op_symlink, 2, 2, IN_CHILD },
   { "mask", op_mask, 1, 1, IN_CHILD },

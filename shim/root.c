@@ -55,6 +55,20 @@ op_mknod (struct run *run, int, char **argv)
   return (info.st_mode & S_IFMT) == (mode & S_IFMT) && info.st_rdev == device ? 0 : -EEXIST;
 }
 
+/* file PATH MODE: an empty one; what is at PATH already stays, be it a link. */
+int
+op_file (struct run *run, int, char **argv)
+{
+  char name[NAME_MAX + 1];
+  uint64_t mode;
+  if (parse_number (argv[1], 07777, &mode) < 0)
+    return -EINVAL;
+  cleanup_close int dir = open_parent (run, argv[0], name);
+  if (dir < 0)
+    return dir;
+  return mknodat (dir, name, S_IFREG | (mode_t) mode, 0) < 0 && errno != EEXIST ? -errno : 0;
+}
+
 /* symlink GOAL PATH: what is at PATH already stays. */
 int
 op_symlink (struct run *run, int, char **argv)

@@ -122,7 +122,7 @@ int path_split (const char *path, char parent[PATH_MAX], char name[NAME_MAX + 1]
 /* --- operations --- */
 
 typedef int operation (struct run *run, int argc, char **argv);
-operation op_layer, op_umount, op_propagation, op_overlay, op_bind, op_share, op_mount, op_root, op_mkdir, op_mknod, op_symlink,
+operation op_layer, op_umount, op_propagation, op_overlay, op_bind, op_share, op_mount, op_root, op_mkdir, op_file, op_mknod, op_symlink,
     op_mask, op_readonly, op_pivot, op_remount_ro_root, op_console, op_attributes;
 operation op_stdio, op_log, op_join, op_clone, op_cgroup, op_unshare, op_session, op_hostname, op_domainname, op_sysctl,
     op_loopback, op_rlimit, op_oom_score, op_no_new_privs, op_caps, op_seccomp;

@@ -16,6 +16,7 @@ import { networkDoctorRouter } from "./api/network-doctor.ts";
 import { networksRouter } from "./api/networks.ts";
 import { registryRouter } from "./api/registry.ts";
 import { createApi } from "./api/server.ts";
+import { swarmRouter } from "./api/swarm.ts";
 import { type SystemFacts, systemRouter } from "./api/system.ts";
 import { usageRouter } from "./api/usage.ts";
 import { viewContext } from "./api/view-context.ts";
@@ -420,6 +421,7 @@ function openApi({ config, log }: Opening, stores: Stores, host: Host, services:
     fsckRouter([() => checker.check(), (options) => images.check(options)]),
     networksRouter({ networks, endpoints, containers }),
     networkDoctorRouter(new NetworkDoctor(networking, records)),
+    swarmRouter(),
   ];
   return createApi(routers, { version: VERSION.engine }, log);
 }

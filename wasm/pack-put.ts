@@ -129,9 +129,11 @@ function tarPath(slash: u32): usize {
   if (renameBytes > 0) {
     let first: u32 = 0;
     while (first < pathLength && load<u8>(path + first) != 0x2f) first++;
-    memory.copy(renamed, rename, renameBytes);
-    memory.copy(renamed + renameBytes, path + first, pathLength - first);
-    tarPathLength = renameBytes + pathLength - first;
+    // of a name that ends with a slash, as the root's, that is the one before the next component
+    const own = renameBytes - (load<u8>(rename + renameBytes - 1) == 0x2f ? 1 : 0);
+    memory.copy(renamed, rename, own);
+    memory.copy(renamed + own, path + first, pathLength - first);
+    tarPathLength = own + pathLength - first;
     from = renamed;
   }
   if (slash) store<u8>(from + tarPathLength++, 0x2f);

@@ -44,12 +44,15 @@ export const READONLY_PATHS = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys"
 /** Where the program that `--init` starts is to be found. */
 export const INIT_PATH = "/sbin/docker-init";
 
+/** By this empty file programs tell that a container of Docker's is what they are in. Source: Moby, daemon/initlayer. */
+export const DOCKER_MARK = "/.dockerenv";
+
 /** The files in a container's /etc that are its own and not its image's. */
 export const ETC_FILES = ["resolv.conf", "hostname", "hosts"] as const;
 
-/** What a plan makes in a container's root when the image lacks it, to mount on: no change of the container's. */
+/** What a plan makes in a container's root when the image lacks it, most of it to mount on: no change of the container's. */
 export const MOUNT_POINTS: readonly string[] = [
-  ...["/dev", "/proc", "/sys", INIT_PATH],
+  ...["/dev", "/proc", "/sys", INIT_PATH, DOCKER_MARK],
   ...ETC_FILES.map((name) => `/etc/${name}`),
 ];
 

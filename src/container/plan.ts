@@ -23,7 +23,7 @@ import {
   rlimitNumber,
   type Ulimit,
 } from "./config.ts";
-import { DEFAULT_SYSCTLS, type DeviceNode, INIT_PATH, MASKED_PATHS, READONLY_PATHS } from "./isolation.ts";
+import { DEFAULT_SYSCTLS, type DeviceNode, DOCKER_MARK, INIT_PATH, MASKED_PATHS, READONLY_PATHS } from "./isolation.ts";
 import { isOwn, namespaceOf } from "./namespaces.ts";
 import { bindOps, etcMounts, mountOps, rootOp } from "./plan-mounts.ts";
 
@@ -161,6 +161,13 @@ const identityOps = ({ config, host }: PlanInput): readonly Op[] =>
     ? []
     : [op.hostname(config.hostname), ...(config.domainname ? [op.domainname(config.domainname)] : [])];
 
+/** The container's root, from here on. */
+const rootOps = (mounts: readonly Mount[], rootfs: string): readonly Op[] => [
+  ...mounts.filter(({ type }) => type !== "layer").map(rootOp),
+  op.file(`${rootfs}${DOCKER_MARK}`, 0o755),
+  op.root(rootfs),
+];
+
 /** @returns the plan of a container's first process */
 export function containerPlan(input: PlanInput): Plan {
   const { config, host, rootMounts, rootfs, privateMount, log, cgroups, joined, isolation, ulimits, init } = input;
@@ -182,8 +189,7 @@ export function containerPlan(input: PlanInput): Plan {
     privateMount === undefined
       ? op.propagation(MS.rec | (slave ? MS.slave : MS.private))
       : op.propagation(MS.private, privateMount),
-    ...rootMounts.filter(({ type }) => type !== "layer").map(rootOp),
-    op.root(rootfs),
+    ...rootOps(rootMounts, rootfs),
     ...mountOps(input),
     ...identityOps(input),
     ...(host.namespaces.network === "own" ? [op.loopback()] : []),
@@ -217,8 +223,7 @@ export function holdPlan({ host, binds, rootMounts, rootfs, folder, hasEtc }: Ho
     ...rootMounts.filter(({ type }) => type === "layer").map(rootOp),
     op.clone(CLONE.newNs),
     op.propagation(MS.rec | MS.private),
-    ...rootMounts.filter(({ type }) => type !== "layer").map(rootOp),
-    op.root(rootfs),
+    ...rootOps(rootMounts, rootfs),
     ...(hasEtc ? [...etcMounts({ folder, host }).values()].flat() : []),
     ...bindOps(binds),
     op.pivot(),

@@ -219,6 +219,9 @@ const TELLERS: Readonly<Record<string, Teller>> = {
     draft.root = path;
   },
   mkdir: rootOr(nothing), // runtimes make what they mount on
+  file: rootOr(() => {
+    throw notImplemented("a file in the root cannot be told to this runtime");
+  }),
   symlink: nothing,
   loopback: nothing,
   wait: nothing,

@@ -220,6 +220,9 @@ export const root = (path: string): Op => ["root", path];
 /** With its parents; what exists stays as it is. @param mode  permission bits */
 export const mkdir = (path: string, mode = 0o755): Op => ["mkdir", path, number(mode)];
 
+/** An empty file, unless something is there. */
+export const file = (path: string, mode: number): Op => ["file", path, number(mode)];
+
 export interface NodeOptions {
   /** S_IF.chr or .blk or .fifo, with permission bits. */
   readonly mode: number;

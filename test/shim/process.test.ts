@@ -155,6 +155,17 @@ test("readonly root, readonly and masked paths refuse writes", async () => {
   expect(stderr.match(/Read-only file system/g)).toHaveLength(2);
 });
 
+test("file makes an empty file, and leaves what is there, a link, too", async () => {
+  await using box = await makeBox();
+  writeFileSync(`${box.root}/there`, "kept\n");
+  symlinkSync("/etc/nowhere", `${box.root}/link`);
+  const inside = ["/new/file", "/there", "/link"].map((path) => op.file(path, 0o755));
+  const script =
+    "busybox stat -c '%A %s' /new/file; busybox cat /there; busybox readlink /link; busybox test -e /etc/nowhere || echo none";
+  const { stdout } = await box.run(script, { inside });
+  expect(stdout).toBe("-rwxr-xr-x 0\nkept\n/etc/nowhere\nnone\n");
+});
+
 test("bind takes attributes for itself and for all below", async () => {
   await using box = await makeBox();
   const { MS } = op;

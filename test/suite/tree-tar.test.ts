@@ -71,6 +71,15 @@ test("tarOfTree() gives one thing of a directory, under another name", async () 
   expect(await readdir(join(folder.path, "2"))).toEqual(["other"]);
 });
 
+test("tarOfTree() of what is called / has no name that begins with two slashes", async () => {
+  await using folder = await makeFolder();
+  await mkdir(join(folder.path, "d"));
+  await writeFile(join(folder.path, "d/f"), "f");
+  const tar = await all(tarOfTree(folder.path, { only: "d", rename: "/" }));
+  const { stdout } = Bun.spawnSync(["tar", "-tPf", "-"], { stdin: tar });
+  expect(stdout.toString()).toBe("/\n/f\n");
+});
+
 test("tarOfTree() errors when there is no such directory", async () => {
   await using folder = await makeFolder();
   expect(await failureOf(() => all(tarOfTree(join(folder.path, "no"))))).toContain("ENOENT");

@@ -9,6 +9,7 @@ import { execRouter } from "../../src/api/exec.ts";
 import type { Handler } from "../../src/api/listen.ts";
 import { networksRouter } from "../../src/api/networks.ts";
 import { createApi } from "../../src/api/server.ts";
+import { swarmRouter } from "../../src/api/swarm.ts";
 import { type SystemFacts, systemRouter } from "../../src/api/system.ts";
 import { viewContext } from "../../src/api/view-context.ts";
 import { volumesRouter } from "../../src/api/volumes.ts";
@@ -235,6 +236,7 @@ export class House implements AsyncDisposable {
     return createApi(
       [
         systemRouter(FACTS, events),
+        swarmRouter(),
         containersRouter({
           containers,
           snapshotter,

@@ -40,6 +40,12 @@ describe("containerPlan() in order", () => {
     before("readonly", "pivot");
   });
 
+  test("containerPlan() marks the root as a container's before it is one, so that no link in it leads elsewhere", () => {
+    const [path = "", mode] = argsOf(DEFAULT, "file")[0] ?? [];
+    expect([path, Number(mode)]).toEqual([`${argsOf(DEFAULT, "root")[0]?.[0]}/.dockerenv`, 0o755]);
+    before("file", "root");
+  });
+
   test("containerPlan() gives privileges up last, in the order in which it is possible", () => {
     const last = namesOf(
       planOf(
