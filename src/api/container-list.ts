@@ -4,6 +4,7 @@ import { builtFile } from "../base/built.ts";
 import { internal, invalid, notFound } from "../base/errors.ts";
 import type { Container } from "../container/records.ts";
 import { isUp, statusText } from "../container/state.ts";
+import { parsePortRange } from "../network/ports.ts";
 import type { Filters } from "./filters.ts";
 import { hasVolume, mountsOf } from "./mount-view.ts";
 import { isIn, networksView, withoutNames } from "./network-view.ts";
@@ -24,16 +25,26 @@ export const LIST_FILTERS = [
   ...["publish", "since", "status", "volume"],
 ];
 
-const PHASES = ["created", "restarting", "running", "removing", "paused", "exited", "dead"];
+const PHASES = ["created", "running", "paused", "restarting", "removing", "exited", "dead"];
+
+const HEALTHS = ["none", "starting", "healthy", "unhealthy"];
+
+/** @throws invalid unless every value of the filter is one of these. @param what  they are */
+function checkChoice(filters: Filters, name: string, what: string, choices: readonly string[]): void {
+  for (const value of filters.get(name))
+    if (!choices.includes(value))
+      throw invalid(
+        `invalid filter '${name}=${value}': invalid value for ${what} (${value}): must be one of ${choices.join(", ")}`,
+      );
+}
 
 function checkFilters(filters: Filters): void {
-  for (const value of filters.get("status"))
-    if (!PHASES.includes(value)) throw invalid(`invalid filter 'status=${value}'`);
+  checkChoice(filters, "status", "state", PHASES);
+  checkChoice(filters, "health", "health", HEALTHS);
   for (const value of filters.get("exited"))
     if (!/^\d+$/.test(value)) throw invalid(`invalid filter 'exited=[${value}]'`);
-  for (const value of filters.get("health"))
-    if (!["starting", "healthy", "unhealthy", "none"].includes(value))
-      throw invalid(`invalid filter 'health=${value}'`);
+  for (const name of ["expose", "publish"]) for (const value of filters.get(name)) parsePortRange(value);
+  filters.boolean("is-task");
 }
 
 /** Docker treats a name filter as a regular expression; a broken one matches nothing but itself. */

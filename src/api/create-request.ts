@@ -74,10 +74,9 @@ const toHealthcheck = (check: Document): Healthcheck => ({
   Retries: check.number("Retries"),
 });
 
-/** RFC 1123, as Docker checks it. */
+/** What the kernel takes, and what does not break a line of /etc/hosts: Docker takes more than RFC 1123. Source: sethostname(2). */
 function checkHostname(name: string): string {
-  if (name.length > 63 || !/^([a-zA-Z0-9]([a-zA-Z0-9_.-]*[a-zA-Z0-9])?)?$/.test(name))
-    throw invalid(`invalid hostname format: ${name}`);
+  if (Buffer.byteLength(name) > 64 || /[\s\p{Cc}]/u.test(name)) throw invalid(`invalid hostname format: ${name}`);
   return name;
 }
 
@@ -112,7 +111,8 @@ export function toHostConfig(host: Document, defaults: HostDefaults): HostConfig
     throw invalid("can't create 'AutoRemove' container with restart policy");
   const runtime = toRuntime(host.text("Runtime"), defaults);
   const isolation = host.text("Isolation");
-  if (isolation !== "" && isolation !== "default") throw invalid(`invalid isolation: ${isolation}`);
+  if (isolation !== "" && isolation !== "default")
+    throw invalid(`invalid isolation (${isolation}): linux only supports 'default'`);
   const networkMode = host.text("NetworkMode").replace(/^(default)?$/, defaults.network); // so inspect names the network itself
   return {
     ...toMounts(host),
@@ -142,7 +142,7 @@ export function toHostConfig(host: Document, defaults: HostDefaults): HostConfig
     groupAdd: host.words("GroupAdd") ?? [],
     init: host.has("Init") ? host.flag("Init") : undefined,
     log: toLogConfig(host.document("LogConfig"), defaults.log),
-    oomScoreAdj: inRange("OomScoreAdj", host.number("OomScoreAdj"), -1000, 1000),
+    oomScoreAdj: readOomScore(host.number("OomScoreAdj")),
     privileged: host.flag("Privileged"),
     readonlyRootfs: host.flag("ReadonlyRootfs"),
     resources: toResources(host),
@@ -162,6 +162,11 @@ export function toHostConfig(host: Document, defaults: HostDefaults): HostConfig
     annotations: host.texts("Annotations"),
     containerIdFile: host.text("ContainerIDFile"),
   };
+}
+
+function readOomScore(score: number): number {
+  if (score < -1000 || score > 1000) throw invalid(`Invalid value ${score}, range for oom score adj is [-1000, 1000]`);
+  return score;
 }
 
 /** `size` is all that there is. */

@@ -82,6 +82,8 @@ export function details(image: ImageDetails, version: ApiVersion) {
     DockerVersion: "",
     Author: config.author ?? "",
     Config: { ...NO_CONFIG, ...config.config },
+    // of what the image was committed from, which nobody keeps; Compose's first version fails without it when it makes a container anew
+    ...(version < apiVersion(1, 45) && { ContainerConfig: NO_CONFIG }),
     Architecture: config.architecture,
     ...(config.variant !== undefined && { Variant: config.variant }),
     Os: config.os,

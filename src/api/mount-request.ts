@@ -33,7 +33,9 @@ type Parsed =
 
 export function checkTarget(spec: string, target: string): string {
   if (!target.startsWith("/"))
-    throw invalid(`invalid volume specification: '${spec}': invalid mount config: mount path must be absolute`);
+    throw invalid(
+      `invalid volume specification: '${spec}': invalid mount config for type "volume": invalid mount path: '${target}' mount path must be absolute`,
+    );
   const path = posix.normalize(target).replace(/(.)\/$/, "$1");
   if (path === "/")
     throw invalid(

@@ -69,6 +69,23 @@ function readRealtime(host: Document) {
   return { cpuRealtimePeriod, cpuRealtimeRuntime };
 }
 
+/** Of `--cpus`. */
+function readCpus(host: Document): number {
+  const [nanoCpus, there] = [host.number("NanoCpus"), navigator.hardwareConcurrency];
+  if (nanoCpus < 0 || nanoCpus > there * 1e9)
+    throw invalid(`range of CPUs is from 0.01 to ${there.toFixed(2)}, as there are only ${there} CPUs available`);
+  return nanoCpus;
+}
+
+/** Microseconds: what the kernel takes. Source: Linux, kernel/sched/core.c, tg_set_cfs_bandwidth(). */
+function readBandwidth(host: Document) {
+  const [cpuPeriod, cpuQuota] = [host.number("CpuPeriod"), host.number("CpuQuota")];
+  if (cpuPeriod !== 0 && (cpuPeriod < 1000 || cpuPeriod > 1_000_000))
+    throw invalid("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)");
+  if (cpuQuota > 0 && cpuQuota < 1000) throw invalid("CPU cfs quota can not be less than 1ms (i.e. 1000)");
+  return { cpuPeriod, cpuQuota };
+}
+
 function read(host: Document): Resources {
   checkNames(host);
   if (host.number("NanoCpus") > 0 && (host.number("CpuQuota") > 0 || host.number("CpuPeriod") > 0))
@@ -78,9 +95,8 @@ function read(host: Document): Resources {
     ...readRealtime(host),
     ...readDisks(host),
     cpuShares: host.number("CpuShares"),
-    cpuQuota: host.number("CpuQuota"),
-    cpuPeriod: host.number("CpuPeriod"),
-    nanoCpus: inRange("NanoCpus", host.number("NanoCpus"), 0, navigator.hardwareConcurrency * 1e9),
+    ...readBandwidth(host),
+    nanoCpus: readCpus(host),
     cpusetCpus: host.text("CpusetCpus"),
     cpusetMems: host.text("CpusetMems"),
     pidsLimit: Math.max(0, host.number("PidsLimit")),

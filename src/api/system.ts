@@ -68,26 +68,28 @@ function version({ version: { engine, commit, built, bun }, host }: SystemFacts)
   };
 }
 
-const EVENT_FILTERS = ["type", "event", "container", "image", "label", "network", "volume", "daemon", "scope"];
+/** Of these a filter's value is the beginning of an id or of a name, whatever the event is of. Source: Moby, daemon/events/filter.go. */
+const NAMED = ["container", "network", "volume", "daemon", "plugin", "node", "service", "secret", "config"];
+const EVENT_FILTERS = [...NAMED, "type", "event", "image", "label", "scope"];
 
-function matches(event: EngineEvent, filters: Filters): boolean {
-  const named = (name: "container" | "image" | "network" | "volume") =>
-    filters.any(name, (value) => {
-      if (event.type === name)
-        return event.id === value || event.id.startsWith(value) || event.attributes.name === value;
-      return name === "image" && event.attributes.image === value;
-    });
-  return (
-    filters.any("type", (value) => value === event.type) &&
-    filters.any("event", (value) => event.action === value || event.action.startsWith(`${value}:`)) &&
-    named("container") &&
-    named("image") &&
-    named("network") &&
-    named("volume") &&
-    filters.any("scope", (value) => value === "local") &&
-    filters.labels(event.attributes)
-  );
+const begins = ({ id, attributes: { name = "" } }: EngineEvent, value: string): boolean =>
+  id.startsWith(value) || name.startsWith(value);
+
+/** An image's own events, and those of containers that were made from it; a name without a tag means all tags. */
+function isOfImage({ type, id, attributes }: EngineEvent, value: string): boolean {
+  const name = (type === "image" ? attributes.name : attributes.image) ?? "";
+  return [id, name, untagged(name)].includes(value);
 }
+
+const untagged = (name: string): string => name.replace(/(@|:(?=[^/]*$)).*$/, "");
+
+const matches = (event: EngineEvent, filters: Filters): boolean =>
+  filters.any("type", (value) => value === event.type) &&
+  filters.any("event", (value) => event.action === value || event.action.startsWith(`${value}:`)) &&
+  NAMED.every((name) => filters.any(name, (value) => begins(event, value))) &&
+  filters.any("image", (value) => isOfImage(event, value)) &&
+  filters.any("scope", (value) => value === "local") &&
+  filters.labels(event.attributes);
 
 function wire(event: EngineEvent) {
   const { type, action, id, attributes, at } = event;

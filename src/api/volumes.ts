@@ -33,13 +33,20 @@ function wire(volumes: Volumes, volume: Volume, facts: VolumeFacts, size?: numbe
 const factsOf = (volumes: Volumes, volume: Volume): Promise<VolumeFacts> =>
   volumes.describe(volume).catch(() => ({ path: volumes.path(volume), scope: "local" }));
 
-/** For `system df`: every volume with what it takes; -1 where that is not known. */
+/** Others are elsewhere, as on a server, or in memory. */
+const isOnDisk = ({ driver, options }: Volume): boolean =>
+  driver === "local" && options.type === undefined && options.device === undefined;
+
+/** For `system df`: every volume that is a directory of this disk, with what it takes; -1 where that is not known. */
 export const volumeUsage = (volumes: Volumes) =>
   Promise.all(
-    volumes.list().map(async (volume) => {
-      const [facts, size] = await Promise.all([factsOf(volumes, volume), volumes.usage(volume)]);
-      return wire(volumes, volume, facts, size ?? -1);
-    }),
+    volumes
+      .list()
+      .filter(isOnDisk)
+      .map(async (volume) => {
+        const [facts, size] = await Promise.all([factsOf(volumes, volume), volumes.usage(volume)]);
+        return wire(volumes, volume, facts, size ?? -1);
+      }),
   );
 
 function matches(volumes: Volumes, { name, driver, labels }: Volume, filters: Filters): boolean {
@@ -87,11 +94,18 @@ async function remove(c: Ctx, volumes: Volumes): Promise<Response> {
   return empty(204);
 }
 
-/** Before 1.42 all that nobody uses, from then on what nobody named unless `all` is asked for. */
+/**
+ * Before 1.42 all that nobody uses, from then on what nobody named unless `all` is asked for. Never what options were given to, or a plugin
+ * keeps: that is somebody's setting, which nothing could bring back. Source: Moby, volume/service, Prune.
+ */
 function prunable(c: Ctx, filters: Filters): (volume: Volume) => boolean {
   const all = c.env.version < apiVersion(1, 42) || (filters.boolean("all") ?? false);
-  return ({ labels, anonymous }) =>
-    (all || anonymous || Object.hasOwn(labels, ANONYMOUS)) && filters.labels(labels) && filters.withoutLabels(labels);
+  return ({ driver, options, labels, anonymous }) =>
+    driver === "local" &&
+    Object.keys(options).length === 0 &&
+    (all || anonymous || Object.hasOwn(labels, ANONYMOUS)) &&
+    filters.labels(labels) &&
+    filters.withoutLabels(labels);
 }
 
 async function prune(c: Ctx, volumes: Volumes): Promise<Response> {

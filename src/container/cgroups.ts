@@ -6,6 +6,7 @@ import { hasCode, invalid, messageOf } from "../base/errors.ts";
 import { isId } from "../base/ids.ts";
 import type { CgroupLimits, CgroupStats, Cgroups, DeviceRule } from "../runtime/cgroup.ts";
 import { lineage } from "../runtime/cgroup-files.ts";
+import { checkCpuSets, hostCpuSets } from "./cpu-sets.ts";
 import { disksOf } from "./disks.ts";
 import { changeOf, checkRealtime, disksChange, limitsOf, NO_DISKS, possible, resourceWarnings } from "./limits.ts";
 import type { CgroupPlace } from "./plan.ts";
@@ -78,6 +79,7 @@ export class ContainerCgroups {
   /** The part of what is asked for that this host can do. @throws invalid where there is no less than all */
   possible(resources: Resources): Resources {
     checkRealtime(resources, this.cgroups.features);
+    if (this.cgroups.features.cpuset) checkCpuSets(resources, hostCpuSets());
     return possible(resources, this.cgroups.features);
   }
 

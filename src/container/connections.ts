@@ -1,6 +1,6 @@
 /** Connect and disconnect: which networks a container is in changes, now when it runs, and for every start. Source of the words: Moby. */
 
-import { forbidden, messageOf } from "../base/errors.ts";
+import { forbidden, invalid, messageOf } from "../base/errors.ts";
 import type { Attachment } from "../network/attachment.ts";
 import type { Endpoint, Network } from "../network/driver.ts";
 import type { Place } from "../network/endpoints.ts";
@@ -27,11 +27,7 @@ export class Connections {
     const network = networking.endpoints.check(asked);
     checkOwnNetworks(container);
     if (network.name === "host")
-      throw forbidden(
-        "container cannot be connected to host network: host network can only be chosen when it is created",
-      );
-    if (container.host.namespaces.network === "host")
-      throw forbidden("container cannot be disconnected from host network or connected to host network");
+      throw invalid("cannot connect container to host network - container must be created in host network mode");
     if (container.networks.some((one) => isTo(one, network)))
       throw forbidden(`endpoint with name ${container.name} already exists in network ${network.name}`);
     const attachment = { ...asked, network: network.name };
@@ -78,7 +74,7 @@ export class Connections {
     const { networking } = this.#life.options.launcher;
     const network = force ? networking.find(networkReference) : networking.networks.get(networkReference);
     if (container.host.namespaces.network === "host")
-      throw forbidden("container cannot be disconnected from host network or connected to host network");
+      throw invalid("cannot disconnect container from host network - container was created in host network mode");
     const found = container.networks.find((one) => (network ? isTo(one, network) : one.network === networkReference));
     if (!found) throw forbidden(`container ${id} is not connected to network ${network?.name ?? networkReference}`);
     const left = { ...container, networks: container.networks.filter((one) => one !== found) };

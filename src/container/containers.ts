@@ -230,12 +230,13 @@ export class Containers implements Disposable {
   async rename(reference: string, name: string): Promise<void> {
     const { id } = this.get(reference);
     if (name === "") throw invalid("Neither old nor new names may be empty");
-    const bare = checkName(name);
+    const why = "Error when allocating new name: ";
+    const bare = checkName(name, why);
     await using _name = await this.#life.locks.acquire(`name:${bare}`);
     await using _ = await this.#life.locks.acquire(id);
     const container = this.get(id);
     if (container.name === bare) throw invalid("Renaming a container with the same name as its current name");
-    this.records.checkFree(bare, "Error when allocating new name: ");
+    this.records.checkFree(bare, why);
     const renamed = this.records.save({ ...container, name: bare });
     this.#options.launcher.networking.naming.update(renamed);
     this.emit(renamed, "rename", { oldName: `/${container.name}` });

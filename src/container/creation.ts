@@ -14,6 +14,12 @@ import { randomName } from "./names.ts";
 import { modesOf } from "./namespaces.ts";
 import { type Container, checkName } from "./records.ts";
 
+/** On the host's network every port is the host's already. */
+const portWarnings = ({ namespaces, portBindings }: HostConfig): readonly string[] =>
+  namespaces.network === "host" && portBindings.length > 0
+    ? ["Published ports are discarded when using host network mode"]
+    : [];
+
 export class Creation {
   readonly #life: Life;
   /** Being created: files of theirs are there, and no record yet. */
@@ -85,7 +91,10 @@ export class Creation {
     volumes.settle(id);
     this.#creating.delete(id);
     this.#life.emit(container, "create");
-    return { id, warnings: [...warningsOf(image.config, platform), ...cgroups.warnings(wanted.resources)] };
+    return {
+      id,
+      warnings: [...warningsOf(image.config, platform), ...cgroups.warnings(wanted.resources), ...portWarnings(wanted)],
+    };
   }
 
   /** Of its own image alone a client may hear that it is not found: it pulls that then. @throws invalid */

@@ -74,7 +74,8 @@ export class Execs {
   }
 
   #emit(container: Container, action: string, execID: string, { entrypoint, cmd }: ExecConfig): void {
-    this.containers.emit(container, `${action}: ${[...entrypoint, ...cmd].join(" ")}`, { execID });
+    const [program = "", ...args] = [...entrypoint, ...cmd];
+    this.containers.emit(container, `${action}: ${program} ${args.join(" ")}`, { execID }); // with a space behind it when it has no arguments, as Docker's
   }
 
   #change(id: string, change: Partial<Exec>): void {

@@ -201,7 +201,7 @@ export class Launcher {
     process: ProcessConfig & { readonly privileged: boolean },
     consoleSize: HostConfig["consoleSize"],
   ): Promise<Task> {
-    const { runtime, cgroups, confinement } = this.#options;
+    const { runtime, cgroups, confinement, defaults } = this.#options;
     const { state, host, config } = container;
     if (state.phase !== "running") throw conflict(`container ${container.id} is not running`);
     const plan = execPlan({
@@ -212,6 +212,8 @@ export class Launcher {
       cgroups: await cgroups.places(container.id),
       isolation: await confinement.isolation(host, host.privileged || process.privileged),
       runtime: host.runtime,
+      ulimits: mergeUlimits(defaults.ulimits, host.ulimits),
+      oomScoreAdj: host.oomScoreAdj,
     });
     const task = await runtime.create(`${container.id}/${id}`, plan);
     await resizeTo(task, process, consoleSize).catch(async (error) => {

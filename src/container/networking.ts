@@ -1,6 +1,6 @@
 /** A container's networks, as the network room knows them: its places are taken, connected and given back here. */
 
-import { conflict } from "../base/errors.ts";
+import { invalid } from "../base/errors.ts";
 import { together } from "../base/together.ts";
 import type { Attachment } from "../network/attachment.ts";
 import type { Endpoint, Network } from "../network/driver.ts";
@@ -8,7 +8,7 @@ import type { Endpoints, Place } from "../network/endpoints.ts";
 import type { Networks } from "../network/networks.ts";
 import { type PortBinding, type PublishedPort, samePort, withExposed } from "../network/ports.ts";
 import { nothingOpened, type Opened, type Publication, type PublishedPorts } from "../network/published-ports.ts";
-import { containerOf } from "./config.ts";
+
 import type { Naming } from "./naming.ts";
 import type { Container } from "./records.ts";
 
@@ -186,10 +186,10 @@ export const isPublishedAs = ({ port, hostAddress, low, high }: PortBinding, pub
 export const isTo = ({ network }: Attachment, { id, name }: Network): boolean =>
   network === name || network === id || (network.length >= 12 && id.startsWith(network));
 
-/** @throws conflict in Docker's words where a container has no networks of its own */
+/** @throws invalid in Docker's words where a container has no networks of its own */
 export function checkOwnNetworks({ host }: Container): void {
-  if (containerOf(host.namespaces.network) !== undefined)
-    throw conflict(
+  if (host.namespaces.network !== "own")
+    throw invalid(
       "container sharing network namespace with another container or host cannot be connected to any other network",
     );
 }

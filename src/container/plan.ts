@@ -161,6 +161,17 @@ const identityOps = ({ config, host }: PlanInput): readonly Op[] =>
     ? []
     : [op.hostname(config.hostname), ...(config.domainname ? [op.domainname(config.domainname)] : [])];
 
+/** What bounds each process of a container by itself, not all of them together. */
+interface OwnLimits {
+  readonly ulimits: readonly Ulimit[];
+  readonly oomScoreAdj: number;
+}
+
+const limitOps = ({ ulimits, oomScoreAdj }: OwnLimits): readonly Op[] => [
+  ...ulimits.map(({ name, soft, hard }) => op.rlimit(rlimitNumber(name), limit(soft), limit(hard))),
+  ...(oomScoreAdj === 0 ? [] : [op.oomScore(oomScoreAdj)]),
+];
+
 /** The container's root, from here on. */
 const rootOps = (mounts: readonly Mount[], rootfs: string): readonly Op[] => [
   ...mounts.filter(({ type }) => type !== "layer").map(rootOp),
@@ -170,7 +181,7 @@ const rootOps = (mounts: readonly Mount[], rootfs: string): readonly Op[] => [
 
 /** @returns the plan of a container's first process */
 export function containerPlan(input: PlanInput): Plan {
-  const { config, host, rootMounts, rootfs, privateMount, log, cgroups, joined, isolation, ulimits, init } = input;
+  const { config, host, rootMounts, rootfs, privateMount, log, cgroups, joined, isolation, init } = input;
   const slave = host.binds.some(({ propagation }) => propagation.endsWith("slave"));
   const ownCgroup = host.namespaces.cgroup === "private";
   const env = fullEnv(config, config.hostname);
@@ -201,8 +212,7 @@ export function containerPlan(input: PlanInput): Plan {
     op.pivot(),
     ...(host.readonlyRootfs ? [op.remountReadonlyRoot()] : []),
     op.session(),
-    ...ulimits.map(({ name, soft, hard }) => op.rlimit(rlimitNumber(name), limit(soft), limit(hard))),
-    ...(host.oomScoreAdj === 0 ? [] : [op.oomScore(host.oomScoreAdj)]),
+    ...limitOps({ ulimits: input.ulimits, oomScoreAdj: host.oomScoreAdj }),
     op.umask(0o022),
     ...processOps({ ...config, env }, argv, {
       ...{ groups: host.groupAdd, isolation, createDirectory: true, runtime: host.runtime },
@@ -233,7 +243,7 @@ export function holdPlan({ host, binds, rootMounts, rootfs, folder, hasEtc }: Ho
   ];
 }
 
-export interface ExecPlanInput {
+export interface ExecPlanInput extends OwnLimits {
   readonly process: ProcessConfig;
   readonly hostname: string;
   /** A process of the container, whose namespaces are joined. */
@@ -254,7 +264,8 @@ const JOINED = [
 ] as const;
 
 /** @returns the plan of a process that joins a running container */
-export function execPlan({ process, hostname, pid, groups, cgroups, isolation, runtime }: ExecPlanInput): Plan {
+export function execPlan(input: ExecPlanInput): Plan {
+  const { process, hostname, pid, groups, cgroups, isolation, runtime } = input;
   return [
     ...(runtime === undefined ? [] : [oci.viaRuntime(runtime, [])]),
     stdioOf(process),
@@ -265,6 +276,7 @@ export function execPlan({ process, hostname, pid, groups, cgroups, isolation, r
     ...JOINED.map(([name, flag]) => op.join(namespaceOf(pid, name), flag)),
     ...(process.tty ? [op.console(false)] : []),
     op.session(),
+    ...limitOps(input),
     op.umask(0o022),
     op.wait(),
     ...processOps({ ...process, env: fullEnv(process, hostname) }, argvOf(process), {

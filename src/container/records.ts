@@ -78,9 +78,10 @@ interface Row {
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
 
 /** @throws invalid */
-export function checkName(name: string): string {
+export function checkName(name: string, action = ""): string {
   const bare = name.replace(/^\//, "");
-  if (!NAME.test(bare)) throw invalid(`Invalid container name (${name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed`);
+  if (!NAME.test(bare))
+    throw invalid(`${action}Invalid container name (${name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed`);
   return bare;
 }
 

@@ -20,7 +20,7 @@ export function parseDetachKeys(text: string): readonly number[] {
     const code = control === undefined ? -1 : CONTROL.indexOf(control);
     if (code >= 0) return code;
     if (key.length === 1 && key.charCodeAt(0) < 128) return key.charCodeAt(0);
-    throw invalid(`Invalid detach keys (${text}) provided: unknown character: '${key}'`);
+    throw invalid(`Invalid escape keys (${text}) provided: unknown character: '${key}'`);
   });
 }
 

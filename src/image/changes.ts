@@ -121,7 +121,7 @@ const APPLY: Readonly<Record<string, Apply>> = {
 
 function applyOne(draft: Draft, { name, text }: Instruction): Draft {
   const apply = Object.hasOwn(APPLY, name) ? APPLY[name] : undefined;
-  if (!apply) throw invalid(`${name.toLowerCase()} is not a valid change command`);
+  if (!apply) throw invalid(`${name} is not a valid change command`);
   if (text === "") throw invalid(`${name} requires at least one argument`);
   return apply(draft, text, environmentOf(draft.config.Env ?? []));
 }

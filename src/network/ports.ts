@@ -45,6 +45,7 @@ export const formatPort = ({ number, protocol }: Port): string => `${number}/${p
 /** `80/tcp`, `8000-8010/udp` → each of them. @throws invalid */
 export function parsePortRange(text: string): readonly Port[] {
   const [, first = "", last = first, rest = ""] = /^(\d{1,5})(?:-(\d{1,5}))?(\/[a-z]+)?$/i.exec(text) ?? [];
+  if (first === "") throw invalid(`invalid port specification: ${JSON.stringify(text)}`);
   const [low, high] = [parsePort(`${first}${rest}`), parsePort(`${last}${rest}`)];
   if (high.number < low.number) throw invalid(`invalid port specification: ${JSON.stringify(text)}`);
   return Array.from({ length: high.number - low.number + 1 }, (_, at) => ({ ...low, number: low.number + at }));

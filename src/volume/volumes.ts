@@ -44,7 +44,7 @@ const LONGEST_NAME = 255;
 /** @throws invalid in Docker's words */
 export function checkVolumeName(name: string): void {
   if (name.length === 1)
-    throw invalid("volume name is too short, names should be at least two alphanumeric characters");
+    throw invalid(`create ${name}: volume name is too short, names should be at least two alphanumeric characters`);
   if (!NAME.test(name) || name.length > LONGEST_NAME)
     throw invalid(
       `create ${name}: "${name}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path`,

@@ -38,9 +38,17 @@ describe("GET /containers/json", () => {
     ['{"label":"a"}', "invalid filter"],
     ['{"label":[1]}', "invalid filter"],
     ['{"colour":["red"]}', "invalid filter 'colour'"],
-    ['{"status":["bored"]}', "invalid filter 'status=bored'"],
+    [
+      '{"status":["bored"]}',
+      "invalid filter 'status=bored': invalid value for state (bored): must be one of created, running, paused, restarting, removing, exited, dead",
+    ],
+    ['{"publish":["x"]}', 'invalid port specification: "x"'],
+    ['{"is-task":["x"]}', "invalid filter 'is-task=[x]'"],
     ['{"exited":["x"]}', "invalid filter 'exited=[x]'"],
-    ['{"health":["x"]}', "invalid filter 'health=x'"],
+    [
+      '{"health":["x"]}',
+      "invalid filter 'health=x': invalid value for health (x): must be one of none, starting, healthy, unhealthy",
+    ],
     ['{"before":["nobody"]}', "No such container: nobody"],
   ])("list refuses the filters %s", async (filters, message) => {
     await using house = await House.open();

@@ -7,6 +7,13 @@ import { unavailable } from "../../src/base/errors.ts";
 import { actionsOf, House } from "../support/house.ts";
 
 describe("POST /containers/create", () => {
+  test("create warns of ports that are published on the host's network", async () => {
+    await using house = await House.open();
+    const HostConfig = { NetworkMode: "host", PortBindings: { "80/tcp": [{ HostPort: "8080" }] } };
+    const { body } = await house.json("POST /containers/create", { Image: "busybox", HostConfig });
+    expect(body.Warnings).toEqual(["Published ports are discarded when using host network mode"]);
+  });
+
   test("create answers 201 with id and warnings, and holds nothing yet", async () => {
     await using house = await House.open();
     const { status, body } = await house.json("POST /containers/create?name=one", {

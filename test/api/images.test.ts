@@ -103,6 +103,16 @@ describe("/images/{name}", () => {
     });
   });
 
+  test.each<[version: string, shown: boolean]>([
+    ["/v1.44", true],
+    ["/v1.45", false],
+  ])("an image at %p has ContainerConfig, which the first Compose reads: %p", async (version, shown) => {
+    await withImage(async (send) => {
+      const image = JSON.parse((await send(`GET ${version}/images/box:1/json`)).text);
+      expect("ContainerConfig" in image).toBe(shown);
+    });
+  });
+
   test("tag names an image anew, or refuses a name that is none", async () => {
     await withImage(async (send) => {
       expect(await send("POST /images/box:1/tag?repo=other/name&tag=3")).toEqual({ status: 201, text: "" });

@@ -234,7 +234,7 @@ describe("containers in networks", () => {
   test.each<[line: string, body: object, status: number]>([
     ["POST /networks/one/connect", { Container: "nobody" }, 404],
     ["POST /networks/nowhere/connect", { Container: "box" }, 404],
-    ["POST /networks/host/connect", { Container: "box" }, 403],
+    ["POST /networks/host/connect", { Container: "box" }, 400],
     ["POST /networks/bridge/connect", { Container: "box" }, 403],
     ["POST /networks/one/disconnect", { Container: "box" }, 403],
     ["POST /networks/one/connect", { Container: "box", EndpointConfig: { IPAMConfig: { IPv4Address: "x" } } }, 400],

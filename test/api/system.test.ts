@@ -102,6 +102,31 @@ describe("GET /events", () => {
     expect(house.events.watchers).toBe(0);
   });
 
+  test.each<[filters: object, actions: string[]]>([
+    [{ container: ["on"] }, ["create", "create"]],
+    [{ container: ["one"] }, ["create"]],
+    [{ container: ["one", "two"] }, ["create"]],
+    [{ image: ["busybox"] }, ["create", "create"]],
+    [{ image: ["busy"] }, []],
+    [{ volume: ["vol"] }, ["create"]],
+    [{ volume: ["vol"], type: ["container"] }, []],
+    [{ daemon: ["elsewhere"] }, []],
+    [{ plugin: ["x"] }, []],
+    [{ scope: ["swarm"] }, []],
+  ])("events are filtered by %p, names by how they begin", async (filters, actions) => {
+    await using house = await House.open();
+    await house.create(["sleep"], {}, "?name=one");
+    await house.create(["sleep"], {}, "?name=onto");
+    await house.json("POST /volumes/create", { Name: "volume" });
+    const query = new URLSearchParams({
+      since: "0",
+      until: (Date.now() / 1000 + 0.01).toFixed(9),
+      filters: JSON.stringify(filters),
+    });
+    const told = lines(await (await house.ask(`GET /events?${query}`)).response.text());
+    expect(told.map(({ Action }) => Action)).toEqual(actions);
+  });
+
   test.each<[query: string, words: string]>([
     ["?since=20&until=10", "`since` time (20) cannot be after `until` time (10)"],
     ["?since=yesterday", 'invalid value for "since": "yesterday"'],

@@ -2,6 +2,7 @@
 
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
+import { volumeUsage } from "../../src/api/volumes.ts";
 import { actionsOf, House } from "../support/house.ts";
 
 let house: House;
@@ -129,6 +130,14 @@ test("prune takes what nobody named, and all that nobody uses when asked; before
   expect(await namesOf()).toEqual([]);
   await make("old");
   expect((await house.json("POST /v1.41/volumes/prune")).body.VolumesDeleted).toEqual(["old"]);
+});
+
+test("prune leaves what options were given to, and system df does not count what is elsewhere", async () => {
+  await house.json("POST /volumes/create", { Name: "remote", DriverOpts: { type: "tmpfs", device: "tmpfs" } });
+  const pruned = await house.json(`POST /v1.47/volumes/prune${filters({ all: ["true"] })}`);
+  expect(pruned.body.VolumesDeleted).toEqual([]);
+  expect(await namesOf()).toEqual(["remote"]);
+  expect(await volumeUsage(house.volumes)).toEqual([]);
 });
 
 test("events tell of volumes in order, and files go with the last", async () => {

@@ -85,7 +85,7 @@ e2e("commit, import and export", (engine) => {
       WorkingDir: "/srv/sub",
     });
     const refused = await docker("commit", "-c", "RUN true", id);
-    expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining("run is not a valid change command")]);
+    expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining("RUN is not a valid change command")]);
     await ok("rm", id);
     await ok("rmi", "changed:1");
   });

@@ -48,7 +48,7 @@ e2e("errors", (engine) => {
     [["--group-add", "ghosts"], "nable to find group ghosts"],
     [["-w", "relative"], "the working directory 'relative' is invalid, it needs to be an absolute path"],
     [["-w", "/etc/passwd"], "not a directory"],
-    [["-h", "not_!a_name"], "invalid hostname format"],
+    [["-h", "not a name"], "invalid hostname format"],
     [["-v", "a/b:/data"], "includes invalid characters for a local volume name"],
     [["-v", "/tmp:relative"], "mount path must be absolute"],
     [["-v", "/tmp:/"], "destination can't be '/'"],

@@ -49,7 +49,11 @@ e2e("docker events", (engine) => {
       (await during(act, "--filter", "type=container")).map(({ Action }) => Action);
     expect(await actions(() => ok("restart", id))).toEqual(["kill", "die", "start", "restart"]);
     expect(await actions(() => ok("rename", id, "renamed"))).toEqual(["rename"]);
-    expect(await actions(() => ok("exec", id, "true"))).toEqual(["exec_create: true", "exec_start: true", "exec_die"]);
+    expect(await actions(() => ok("exec", id, "true"))).toEqual([
+      "exec_create: true ",
+      "exec_start: true ",
+      "exec_die",
+    ]);
     expect(await actions(() => ok("stop", id))).toEqual(["kill", "die", "stop"]);
     expect(await actions(() => ok("rm", id))).toEqual(["destroy"]);
   });

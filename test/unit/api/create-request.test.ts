@@ -64,8 +64,8 @@ describe("toContainerRequest()", () => {
     [{ Labels: { a: 1 } }, "invalid: invalid JSON: Labels.a must be a string"],
     [{ Labels: [] }, "invalid: invalid JSON: Labels. must be an object"],
     [{ Hostname: "a b" }, "invalid: invalid hostname format: a b"],
-    [{ Hostname: "-a" }, "invalid: invalid hostname format: -a"],
-    [{ Hostname: "a".repeat(64) }, `invalid: invalid hostname format: ${"a".repeat(64)}`],
+    [{ Hostname: "a\nb" }, "invalid: invalid hostname format: a\nb"],
+    [{ Hostname: "a".repeat(65) }, `invalid: invalid hostname format: ${"a".repeat(65)}`],
   ])("toContainerRequest(%p) is refused", (body, refused) => {
     expect(refusal(() => request(body))).toBe(refused);
   });
@@ -152,7 +152,16 @@ describe("toHostConfig()", () => {
       "invalid: Minimum memoryswap limit should be larger than memory limit, see usage",
     ],
     [{ NanoCpus: 1e9, CpuQuota: 1000 }, "invalid: Conflicting options: Nano CPUs and CPU Period cannot both be set."],
-    [{ OomScoreAdj: 1001 }, "invalid: invalid value 1001 for OomScoreAdj: range is -1000 to 1000"],
+    [{ OomScoreAdj: 1001 }, "invalid: Invalid value 1001, range for oom score adj is [-1000, 1000]"],
+    [
+      { NanoCpus: (navigator.hardwareConcurrency + 1) * 1e9 },
+      `invalid: range of CPUs is from 0.01 to ${navigator.hardwareConcurrency}.00, as there are only ${navigator.hardwareConcurrency} CPUs available`,
+    ],
+    [{ CpuQuota: 10 }, "invalid: CPU cfs quota can not be less than 1ms (i.e. 1000)"],
+    [
+      { CpuPeriod: 2_000_000 },
+      "invalid: CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)",
+    ],
     [{ StorageOpt: { inodes: "5" } }, "invalid: unknown storage option inodes: want size"],
     [{ StorageOpt: { size: "much" } }, "invalid: invalid size: 'much'"],
     [{ StorageOpt: { size: "0" } }, "invalid: invalid storage option size: '0'"],

@@ -42,7 +42,10 @@ describe("parseBind()", () => {
     ["/a:", "invalid: invalid volume specification: '/a:'"],
     [":/b", "invalid: invalid volume specification: ':/b'"],
     ["/a:/b:ro:x", "invalid: invalid volume specification: '/a:/b:ro:x'"],
-    ["/a:b", "invalid: invalid volume specification: '/a:b': invalid mount config: mount path must be absolute"],
+    [
+      "/a:b",
+      "invalid: invalid volume specification: '/a:b': invalid mount config for type \"volume\": invalid mount path: 'b' mount path must be absolute",
+    ],
     [
       "/a:/",
       "invalid: invalid volume specification: '/a:/': invalid mount config for type \"bind\": invalid specification: destination can't be '/'",
@@ -58,7 +61,7 @@ describe("parseBind()", () => {
       "../box:/b",
       'invalid: create ../box: "../box" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path',
     ],
-    ["b:/b", "invalid: volume name is too short, names should be at least two alphanumeric characters"],
+    ["b:/b", "invalid: create b: volume name is too short, names should be at least two alphanumeric characters"],
   ])("parseBind(%p) is refused", (spec, refused) => {
     expect(refusal(() => parseBind(spec))).toBe(refused);
   });

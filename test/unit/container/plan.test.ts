@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { DEVICE_NODES, MASKED_PATHS, READONLY_PATHS } from "../../../src/container/isolation.ts";
 import { execPlan } from "../../../src/container/plan.ts";
-import { CLONE, MS } from "../../../src/runtime/ops.ts";
+import { CLONE, MS, RLIMIT } from "../../../src/runtime/ops.ts";
 import { argsOf, mountAt, namesOf, planOf, requested, V2_TREE } from "../../support/plans.ts";
 
 const DEFAULT = planOf();
@@ -331,6 +331,8 @@ describe("execPlan()", () => {
     groups: [],
     cgroups: V2_TREE,
     runtime: undefined,
+    ulimits: [{ name: "nofile", soft: 100, hard: 200 }],
+    oomScoreAdj: 500,
     isolation: {
       capabilities: 3n,
       seccomp: { filter: Uint8Array.of(9), flags: 0, profile: {} },
@@ -348,6 +350,12 @@ describe("execPlan()", () => {
     expect(joined.at(-1)).toBe("/proc/42/ns/mnt");
     expect(namesOf(plan).indexOf("join")).toBeLessThan(namesOf(plan).indexOf("clone"));
     expect(argsOf(plan, "clone")).toEqual([["0", "/cg/bosun/id"]]); // it is born there
+  });
+
+  test("execPlan() bounds the process as the container's own is", () => {
+    expect(argsOf(plan, "rlimit")).toEqual([[String(RLIMIT.nofile), "100", "200"]]);
+    expect(argsOf(plan, "oom-score")).toEqual([["500"]]);
+    expect(namesOf(plan).indexOf("rlimit")).toBeLessThan(namesOf(plan).indexOf("user")); // which may lack the right
   });
 
   test("execPlan() enters the container's cgroup and takes its capabilities, filter and user", () => {

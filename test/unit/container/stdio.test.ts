@@ -17,7 +17,7 @@ describe("parseDetachKeys()", () => {
   test.each(["ctrl-", "ctrl-pq", "ctrl-P", "ab", "a,", ",", "ü", "ctrl-ü", "^P"])(
     "parseDetachKeys(%p) throws",
     (text) => {
-      expect(() => parseDetachKeys(text)).toThrow("Invalid detach keys");
+      expect(() => parseDetachKeys(text)).toThrow("Invalid escape keys");
     },
   );
 });

@@ -53,9 +53,9 @@ describe("applyChanges() of", () => {
   });
 
   test.each<[change: string, words: string]>([
-    ["RUN x", "run is not a valid change command"],
-    ["FROM scratch", "from is not a valid change command"],
-    ["constructor x", "constructor is not a valid change command"],
+    ["RUN x", "RUN is not a valid change command"],
+    ["FROM scratch", "FROM is not a valid change command"],
+    ["constructor x", "CONSTRUCTOR is not a valid change command"],
     ["CMD", "CMD requires at least one argument"],
     ["ENV A=1 B", 'Syntax error - can\'t find = in "B". Must be of the form: name=value'],
     ["ENV =x", "ENV names can not be blank"],
