@@ -3,6 +3,7 @@
  */
 
 import { existsSync, readdirSync } from "node:fs";
+import { constants } from "node:os";
 import { join } from "node:path";
 import { installMissing } from "../src/setup.ts";
 
@@ -59,6 +60,9 @@ const count = (output: string, word: string): number =>
 /** More files than this that fail are no accident. */
 const UNSTEADY_FILES = 3;
 
+/** With these somebody ends us. */
+const ENDS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
 interface Run extends Outcome {
   readonly output: string;
 }
@@ -71,7 +75,11 @@ async function runTests(what: readonly string[]): Promise<Run> {
     stdout: "pipe",
     stderr: "pipe",
   });
+  const forward = (signal: NodeJS.Signals) => child.kill(signal); // it takes away what it has made, and ends
+  for (const signal of ENDS) process.on(signal, forward);
   const [out, err, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+  for (const signal of ENDS) process.off(signal, forward);
+  if (ENDS.some((signal) => code === 128 + constants.signals[signal])) process.exit(code);
   const output = `${out}\n${err}`;
   const failed = count(output, "fail");
   return {

@@ -9,6 +9,7 @@ import type { Op, Plan } from "../../src/runtime/ops.ts";
 import * as op from "../../src/runtime/ops.ts";
 import type { Exit, Runtime, Task } from "../../src/runtime/runtime.ts";
 import { ShimRuntime } from "../../src/runtime/runtime-shim.ts";
+import { onAbort } from "./abort.ts";
 import { makeFolder } from "./folder.ts";
 
 await buildShim();
@@ -158,7 +159,7 @@ export async function makeBox(other?: OtherRuntime): Promise<Box> {
       op.exec(...command),
     ];
   };
-  return {
+  const box: Box = {
     path: folder.path,
     root,
     runRoot,
@@ -169,6 +170,9 @@ export async function makeBox(other?: OtherRuntime): Promise<Box> {
     async [Symbol.asyncDispose]() {
       await endTasks(runtime);
       await folder[Symbol.asyncDispose]();
+      settled();
     },
   };
+  const settled = onAbort(() => box[Symbol.asyncDispose]());
+  return box;
 }

@@ -18,6 +18,7 @@ import { HostFilter } from "../../src/network/host-filter.ts";
 import { type Exchange, Netlink } from "../../src/network/netlink.ts";
 import { openCgroups } from "../../src/runtime/cgroup.ts";
 import { ShimRuntime } from "../../src/runtime/runtime-shim.ts";
+import { onAbort } from "./abort.ts";
 import { type Folder, makeFolder } from "./folder.ts";
 import { cgroupsBelow } from "./leftovers.ts";
 
@@ -31,6 +32,8 @@ export class TestDaemon implements AsyncDisposable {
   #log = "";
   #logRead: Promise<void> = Promise.resolve();
   #logged = Promise.withResolvers<void>();
+  #gone: Promise<void> | undefined;
+  readonly #settled = onAbort(() => this[Symbol.asyncDispose]());
 
   private constructor(
     readonly folder: Folder,
@@ -109,6 +112,7 @@ export class TestDaemon implements AsyncDisposable {
   /** Returns when the API answers. @throws Error with its log when it ends before that */
   async launch(): Promise<void> {
     if (this.#process) throw new Error("the daemon runs already");
+    if (this.#gone) throw new Error("the daemon has been removed"); // by whoever ended the tests, which go on for a moment
     const child = Bun.spawn([...this.prefix, ...this.command], {
       env: { ...process.env, NOTIFY_FD: "3" },
       stdio: ["ignore", "ignore", "pipe", "pipe"],
@@ -122,6 +126,7 @@ export class TestDaemon implements AsyncDisposable {
       throw new Error(`The daemon did not start: ${this.#log}`);
     }
     this.#process = child;
+    if (this.#gone) await this.stop("SIGKILL");
   }
 
   async #readLog(stream: ReadableStream<Uint8Array>): Promise<void> {
@@ -175,9 +180,16 @@ export class TestDaemon implements AsyncDisposable {
       ...(body !== undefined && { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } }),
     });
 
+  /** Idempotent. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#gone ??= this.#remove();
+    return this.#gone;
+  }
+
   /** From the last line to the first, each whether or not one before it failed. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  async #remove(): Promise<void> {
     await using all = new AsyncDisposableStack();
+    all.defer(this.#settled);
     all.use(this.folder);
     all.defer(() => removeRules(`bosun-${this.bridge}`).catch(() => {})); // without nft there are none
     all.defer(() => this.#letNobodyThrough());

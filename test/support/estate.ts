@@ -6,6 +6,7 @@
 import { randomBytes } from "node:crypto";
 import { copyFile, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { onAbort } from "./abort.ts";
 import type { Ground } from "./e2e.ts";
 import { type Folder, makeFolder } from "./folder.ts";
 
@@ -31,7 +32,10 @@ export class Estate implements Ground {
     return ["nsenter", `--net=/run/netns/${this.#namespace}`, "unshare", "--mount", "sh", "-c", script, "sh"];
   }
 
+  #settled = () => {};
+
   async open(): Promise<void> {
+    this.#settled = onAbort(() => this.close());
     this.#folder = await makeFolder();
     await mkdir(this.path("etc"));
     for (const name of COPIED) await copyFile(join("/etc", name), this.path(`etc/${name}`));
@@ -46,6 +50,7 @@ export class Estate implements Ground {
   async close(): Promise<void> {
     await Bun.$`ip netns del ${this.#namespace}`.quiet().nothrow();
     await this.#folder?.[Symbol.asyncDispose]();
+    this.#settled();
   }
 
   /** Trusts an authority for a registry, and may show it a certificate, from now on. */

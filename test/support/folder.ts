@@ -1,9 +1,11 @@
 /** A temporary folder that goes away with `await using`, also when the test fails. */
 
+import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { detachMount } from "../../src/base/mounts.ts";
+import { onAbort } from "./abort.ts";
 
 export interface Folder extends AsyncDisposable {
   readonly path: string;
@@ -11,7 +13,7 @@ export interface Folder extends AsyncDisposable {
 
 export async function makeFolder(): Promise<Folder> {
   const path = await mkdtemp(join(tmpdir(), "bosun-test-"));
-  return {
+  const folder: Folder = {
     path,
     async [Symbol.asyncDispose]() {
       const points = (await readFile("/proc/self/mountinfo", "utf8"))
@@ -22,7 +24,12 @@ export async function makeFolder(): Promise<Folder> {
         .sort()
         .reverse())
         detachMount(point);
-      await rm(path, { recursive: true, force: true });
+      // To Bun's rm a part that vanishes under it, by a process that is just ending, means that all is gone.
+      do await rm(path, { recursive: true, force: true });
+      while (existsSync(path));
+      settled();
     },
   };
+  const settled = onAbort(() => folder[Symbol.asyncDispose]());
+  return folder;
 }

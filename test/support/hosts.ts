@@ -4,6 +4,7 @@
  */
 
 import { randomBytes } from "node:crypto";
+import { onAbort } from "./abort.ts";
 import type { Ground } from "./e2e.ts";
 import { PATIENCE_MS } from "./patience.ts";
 
@@ -27,7 +28,10 @@ export class Hosts implements Ground {
 
   #inside = (host: string): readonly string[] => ["nsenter", `--net=/run/netns/${host}`];
 
+  #settled = () => {};
+
   async open(): Promise<void> {
+    this.#settled = onAbort(() => this.close());
     const [near, far] = [`w${this.#id}`, `v${this.#id}`];
     for (const host of [this.near, this.far]) await Bun.$`ip netns add ${host} && ip -n ${host} link set lo up`.quiet();
     await Bun.$`ip -n ${this.near} link add ${near} type veth peer name ${far} netns ${this.far}`.quiet();
@@ -42,6 +46,7 @@ export class Hosts implements Ground {
 
   async close(): Promise<void> {
     for (const host of [this.near, this.far]) await Bun.$`ip netns del ${host}`.quiet().nothrow();
+    this.#settled();
   }
 
   /** Runs a shell script on a host. @returns what it prints, whatever its exit code */

@@ -1,5 +1,7 @@
 /** A network namespace of a test's own, with clients of 127.0.0.11 and servers that the test plays in it. */
 
+import { onAbort } from "./abort.ts";
+
 export type ToAgent =
   | { readonly kind: "listen"; readonly server: string }
   | { readonly kind: "reply"; readonly token: number; readonly bytes: string }
@@ -104,6 +106,8 @@ class Agent implements AsyncDisposable {
 }
 
 export class NetNamespace implements AsyncDisposable {
+  readonly #settled = onAbort(() => this[Symbol.asyncDispose]());
+
   private constructor(
     readonly process: Bun.Subprocess,
     readonly agent: Agent,
@@ -133,5 +137,6 @@ export class NetNamespace implements AsyncDisposable {
     await this.agent[Symbol.asyncDispose]();
     this.process.kill("SIGKILL");
     await this.process.exited;
+    this.#settled();
   }
 }

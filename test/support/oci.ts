@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import { buildShim } from "../../shim/shim.build.ts";
 import { exampleConfig } from "../../src/oci-runtime/spec.ts";
 import { openCgroups } from "../../src/runtime/cgroup.ts";
+import { onAbort } from "./abort.ts";
 import { makeFolder } from "./folder.ts";
 import { cgroupsBelow } from "./leftovers.ts";
 
@@ -114,7 +115,7 @@ export async function makeBundle(program: string = OWN_RUNTIME): Promise<Bundle>
     const [stdout, stderr, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
     return { code, stdout, stderr };
   };
-  return {
+  const bundle: Bundle = {
     path: folder.path,
     rootfs,
     id,
@@ -135,8 +136,11 @@ export async function makeBundle(program: string = OWN_RUNTIME): Promise<Bundle>
       for (const left of stdout.split("\n").filter(Boolean)) await call("delete", "--force", left);
       await removeParent();
       await folder[Symbol.asyncDispose]();
+      settled();
     },
   };
+  const settled = onAbort(() => bundle[Symbol.asyncDispose]());
+  return bundle;
 }
 
 /** The cgroup of all bundles, unless another's are in it: it is not removed with what it contains. */
