@@ -9,11 +9,12 @@ import { killedAtInstants, type Operation } from "../support/crash.ts";
 import { INSTANTS } from "../support/instants.ts";
 import { lastingNetworkContradictions } from "../support/network-audit.ts";
 import { until } from "../support/patience.ts";
+import { freePort } from "../support/ports.ts";
 
 const SERVER = ["sh", "-c", "while :; do echo served | nc -l -p 80; done"];
 const SLEEP = ["sleep", "1000"];
 /** Of the witness, and of the container that something is done to. */
-const [WITNESS, PORT, MORE] = [18480, 18481, 18482];
+const [WITNESS, PORT, MORE] = [freePort(), freePort(), freePort()];
 const bindings = (port: number) => ({ "80/tcp": [{ HostIp: "0.0.0.0", HostPort: String(port) }] });
 
 withDaemon("kill -9 of the daemon, in networks", (api) => {

@@ -6,10 +6,11 @@ import { withDaemon } from "../support/api.ts";
 import { lastingContradictions } from "../support/audit.ts";
 import { testArchive } from "../support/busybox.ts";
 import { lastingNetworkContradictions } from "../support/network-audit.ts";
+import { freePort } from "../support/ports.ts";
 import { makeSmallDisk, type SmallDisk, TMPFS } from "../support/small-disk.ts";
 
 const MIB = 1 << 20;
-const PORT = 18490;
+const PORT = freePort();
 const NO_SPACE = /no space left on device/;
 
 withDaemon(

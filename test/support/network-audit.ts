@@ -72,7 +72,8 @@ export async function networkContradictions(daemon: TestDaemon, ports: readonly 
   const running = rowsOf(daemon).containers.filter((one) => pidOf(one) > 0 && one.endpoints.length > 0);
   const programs = await helpers(daemon, ports);
   const named = programs.filter(([, mode]) => mode === "names").map(([, , , , id = ""]) => id);
-  const kept = programs.filter(([, mode]) => mode !== "names").flatMap(([, , ...words]) => keptBy(words));
+  const keepers = programs.filter(([, mode]) => mode !== "names").map(([, , ...words]) => words);
+  const kept = keepers.flatMap((words) => keptBy(words[0] === "early" ? words.slice(1) : words));
   const published = running.flatMap(({ publication }) =>
     (publication?.ports ?? []).filter(({ hostAddress }) => hostAddress === "0.0.0.0").map(({ hostPort }) => hostPort),
   );
