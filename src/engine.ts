@@ -44,6 +44,7 @@ import { Naming } from "./container/naming.ts";
 import { NetworkDoctor } from "./container/network-doctor.ts";
 import { Networking } from "./container/networking.ts";
 import { containerMigrations, Records } from "./container/records.ts";
+import { makeSkeleton } from "./container/skeleton.ts";
 import { ContainerVolumes } from "./container/volumes.ts";
 import { Events } from "./events.ts";
 import { collectFacts, hasOwnCgroups, hostFacts, ownCapabilities } from "./facts.ts";
@@ -272,10 +273,12 @@ type Host = ReturnType<typeof openHost>;
 function openLauncher({ config, log }: Opening, { records, snapshotter }: Stores, host: Host): Launcher {
   const rootfs = join(config.execRoot, "rootfs");
   mkdirSync(rootfs, { recursive: true, mode: 0o711 });
+  const skeleton = join(config.execRoot, "skeleton");
+  makeSkeleton(skeleton);
   const seccomp = new SeccompFilters(config.seccompProfile, hostFacts());
   const { runtime, containerCgroups, appArmor, networking, containerVolumes, cdi, logs, hostResolv } = host;
   return new Launcher({
-    ...{ records, runtime, snapshotter, networking, cdi, logs, log, hostResolv, rootfs },
+    ...{ records, runtime, snapshotter, networking, cdi, logs, log, hostResolv, rootfs, skeleton },
     cgroups: containerCgroups,
     volumes: containerVolumes,
     defaults: {
@@ -411,7 +414,7 @@ function openApi({ config, log }: Opening, stores: Stores, host: Host, services:
     systemRouter(facts, events),
     containersRouter({ containers, snapshotter, view, logReader, defaults: hostDefaults(config, cgroups) }),
     filesRouter(new Files(containers, join(config.dataRoot, "tmp"))),
-    commitRouter({ commits, containers, snapshotter }),
+    commitRouter({ commits, containers }),
     execRouter(containers, execs),
     registryRouter(images, registry),
     distributionRouter(images),

@@ -6,7 +6,6 @@ import type { Healthcheck, RunConfig } from "../base/oci.ts";
 import { finished } from "../base/streams.ts";
 import type { Commits } from "../container/commit.ts";
 import type { Containers } from "../container/containers.ts";
-import type { Snapshots } from "../store/snapshot.ts";
 import { tarOfTree } from "../wasm/tree-tar.ts";
 import { type Ctx, type Env, flag, json, jsonBody, param } from "./context.ts";
 import { Document } from "./document.ts";
@@ -65,9 +64,9 @@ async function commit(c: Ctx, commits: Commits): Promise<Response> {
   return json({ Id: id }, 201);
 }
 
-async function exportTree(c: Ctx, containers: Containers, snapshotter: Snapshots): Promise<Response> {
+async function exportTree(c: Ctx, containers: Containers): Promise<Response> {
   const container = containers.get(param(c, "id"));
-  const tree = await snapshotter.read(container.id);
+  const tree = await containers.readRoot(container.id);
   const tar = finished(tarOfTree(tree.path), () => tree[Symbol.dispose]());
   containers.emit(container, "export");
   return new Response(tar, { headers: { "Content-Type": "application/x-tar" } });
@@ -76,10 +75,9 @@ async function exportTree(c: Ctx, containers: Containers, snapshotter: Snapshots
 export interface CommitApi {
   readonly commits: Commits;
   readonly containers: Containers;
-  readonly snapshotter: Snapshots;
 }
 
-export const commitRouter = ({ commits, containers, snapshotter }: CommitApi): Hono<Env> =>
+export const commitRouter = ({ commits, containers }: CommitApi): Hono<Env> =>
   new Hono<Env>()
     .post("/commit", (c) => commit(c, commits))
-    .get("/containers/:id/export", (c) => exportTree(c, containers, snapshotter));
+    .get("/containers/:id/export", (c) => exportTree(c, containers));

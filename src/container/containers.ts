@@ -11,7 +11,7 @@ import type { ImageConfig, Platform } from "../base/oci.ts";
 import type { Events } from "../events.ts";
 import type { Attachment } from "../network/attachment.ts";
 import type { Task } from "../runtime/runtime.ts";
-import type { Snapshots } from "../store/snapshot.ts";
+import type { Snapshots, Tree } from "../store/snapshot.ts";
 import type { AttachRequest } from "./attachments.ts";
 import type { ContainerCgroups } from "./cgroups.ts";
 import { Connections } from "./connections.ts";
@@ -129,6 +129,11 @@ export class Containers implements Disposable {
   /** A container's root, to be looked into. @throws notFound, conflict */
   openRoot(reference: string): Promise<ContainerRoot> {
     return new Roots(this.#life).open(reference);
+  }
+
+  /** A container's root without what is mounted in it, to be read. @throws notFound */
+  readRoot(id: string): Promise<Tree> {
+    return this.#life.options.launcher.readRoot(id);
   }
 
   emit(container: Container, action: string, attributes: Readonly<Record<string, string>> = {}): void {

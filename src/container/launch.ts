@@ -11,7 +11,7 @@ import { together } from "../base/together.ts";
 import type { Endpoint } from "../network/driver.ts";
 import type { Publication } from "../network/published-ports.ts";
 import type { Runtime, Task } from "../runtime/runtime.ts";
-import type { Snapshots } from "../store/snapshot.ts";
+import type { Snapshots, Tree } from "../store/snapshot.ts";
 import { checkSources, createSources, isThere } from "./bind-sources.ts";
 import type { CdiDevices } from "./cdi.ts";
 import type { ContainerCgroups } from "./cgroups.ts";
@@ -59,6 +59,8 @@ export interface LauncherOptions {
   readonly hostResolv: HostResolv;
   /** A folder that exists; roots are mounted on it in their own mount namespaces. */
   readonly rootfs: string;
+  /** A folder that has what makeSkeleton makes. */
+  readonly skeleton: string;
   /** The program that `--init` runs. */
   readonly initPath: string;
   readonly confinement: Confinement;
@@ -280,6 +282,11 @@ export class Launcher {
     } finally {
       this.#roots.letGo(id);
     }
+  }
+
+  /** @returns its root as it would see it, without what is mounted in it, to be read. @throws notFound */
+  readRoot(id: string): Promise<Tree> {
+    return this.#roots.read(id);
   }
 
   /** Removes the run directory of a container that does not run, should there be one. */

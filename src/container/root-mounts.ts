@@ -1,14 +1,17 @@
 /** What the roots of containers are mounted from, and which layers have to stay mounted for that. */
 
-import type { Mount, Snapshots } from "../store/snapshot.ts";
+import type { Mount, Snapshots, Tree } from "../store/snapshot.ts";
 import type { Bind } from "./config.ts";
 import { imagePlaces, ownerOf, snapshotsOf } from "./image-mounts.ts";
 import type { Container } from "./records.ts";
+import { onSkeleton } from "./skeleton.ts";
 
 export interface RootMountsOptions {
   readonly snapshotter: Snapshots;
   /** A folder that exists; roots are mounted on it in their own mount namespaces. */
   readonly rootfs: string;
+  /** See skeleton.ts. */
+  readonly skeleton: string;
 }
 
 export class RootMounts {
@@ -31,11 +34,16 @@ export class RootMounts {
     return this.options.snapshotter.release(this.#live);
   }
 
+  /** @returns its root as it would see it, without what is mounted in it, to be read. @throws notFound */
+  read(id: string): Promise<Tree> {
+    return this.options.snapshotter.read(id, this.options.skeleton);
+  }
+
   /** @returns what its root is mounted from, and images that are mounted in it. @throws notFound */
   async of(container: Container): Promise<{ readonly root: readonly Mount[]; readonly images: readonly Bind[] }> {
-    const { snapshotter, rootfs } = this.options;
+    const { snapshotter, rootfs, skeleton } = this.options;
     const images = await imagePlaces(container, `${rootfs}-images`, (key, target) => snapshotter.mounts(key, target));
-    const root = [...images.mounts, ...(await snapshotter.mounts(container.id, rootfs))];
-    return { root, images: images.binds };
+    const root = onSkeleton(await snapshotter.mounts(container.id, rootfs), skeleton);
+    return { root: [...images.mounts, ...root], images: images.binds };
   }
 }

@@ -198,10 +198,11 @@ export class LayerFiles implements Omit<Layers, "removeLayer"> {
     return { lower: target, mount: { type: "layer", index, device: join(directory, "tar"), target } };
   }
 
-  /** @param top  above the layers. @returns all of it merged, to be read; undefined when there is nothing */
-  protected async view(layers: readonly Digest[], top: readonly Lower[]): Promise<Tree | undefined> {
+  /** @param top  above the layers. @param under  a directory below them. @returns all of it merged, to be read; undefined when there is nothing */
+  protected async view(layers: readonly Digest[], top: readonly Lower[], under?: string): Promise<Tree | undefined> {
     await using _ = await this.locks.acquire(""); // no shared mount goes
-    const [bottom, ...others] = [...(await Promise.all(layers.map((diffId) => this.layerMount(diffId)))), ...top];
+    const parts = await Promise.all(layers.map((diffId) => this.layerMount(diffId)));
+    const [bottom, ...others] = [...(under === undefined ? [] : [{ lower: under }]), ...parts, ...top];
     const mounts = new Set(await mountsBelow(this.#mounts));
     return bottom && openView(bottom, others, (target) => mounts.has(target));
   }

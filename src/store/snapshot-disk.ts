@@ -128,10 +128,10 @@ export class DiskSnapshotter extends LayerFiles implements Snapshotter {
     return await this.make((place) => this.options.workers.pack({ ...place, ...top }, options));
   }
 
-  async read(key: string): Promise<Tree> {
+  async read(key: string, under?: string): Promise<Tree> {
     const { layers } = await this.#read(key);
     const { root, whole } = this.#tops.tree(this.#snapshot(key));
-    const tree = await this.view(whole ? [] : layers, [{ lower: root }]);
+    const tree = await this.view(whole ? [] : layers, [{ lower: root }], under);
     if (tree === undefined) throw notFound(`There is no snapshot ${key}`);
     return tree;
   }

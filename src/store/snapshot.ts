@@ -39,7 +39,7 @@ export interface Tree extends Disposable {
 
 export interface ExceptOptions {
   /**
-   * Absolute paths that somebody else has made in the snapshot, as mount points: where they are empty and the layers have nothing, they
+   * Absolute paths that somebody else has made in the snapshot, as to mount on: where they are empty and the layers have nothing, they
    * are no changes, nor are the parents that were made for them.
    */
   readonly except?: readonly string[];
@@ -70,8 +70,11 @@ export interface Snapshots {
    */
   commit(key: string, options?: ExceptOptions & MakeOptions): Promise<StagedLayer>;
 
-  /** @returns the snapshot as a container sees it, layers merged, to be read. What changes meanwhile may be seen or not. @throws notFound */
-  read(key: string): Promise<Tree>;
+  /**
+   * @param under  a directory that shows where layers and top have nothing
+   * @returns the snapshot as a container sees it, layers merged, to be read. What changes meanwhile may be seen or not. @throws notFound
+   */
+  read(key: string, under?: string): Promise<Tree>;
 
   /** What the writable top takes on disk. @throws notFound */
   usage(key: string): Promise<{ readonly bytes: number; readonly inodes: number }>;

@@ -102,6 +102,26 @@ e2e("commit, import and export", (engine) => {
     expect((await docker("commit", "nobody")).stderr).toContain("No such container: nobody");
   });
 
+  test("what every container has for the engine's sake is none of its changes, and among what is exported", async () => {
+    const [id, tar] = [await ok("create", "--network", "none", "bosun/hello"), engine.daemon.path("hello.tar")];
+    const names = async () => {
+      await ok("export", "-o", tar, id);
+      return (await listing(tar)).map((line) => line.split(" ").at(-1)).toSorted();
+    };
+    const all = [".dockerenv", "dev/", "etc/", ...["hostname", "hosts", "resolv.conf"].map((name) => `etc/${name}`)];
+    const wanted = [...all, "hello", "proc/", "sys/"];
+    expect(await names()).toEqual(wanted);
+    await ok("start", "-a", id);
+    expect(await names()).toEqual(wanted);
+    expect(await ok("diff", id)).toBe("");
+    await ok("rm", id);
+    const script = "test -f /.dockerenv && rm /.dockerenv && test ! -e /.dockerenv";
+    const other = await ok("run", "-d", "--network", "none", "busybox", "sh", "-c", script);
+    expect(await ok("wait", other)).toBe("0");
+    expect(await ok("diff", other)).toBe("");
+    await ok("rm", other);
+  });
+
   test("export and import give the same tree, as GNU tar lists it", async () => {
     const id = await ok("create", "--network", "none", "busybox", "sh", "-c", "echo mine > /root/mine");
     await ok("start", "-a", id);

@@ -360,6 +360,26 @@ export function snapshotsSuite(withSnapshotter: WithSnapshotter): void {
     );
 
   test(
+    "read() shows what is under all of it, where there is nothing else",
+    withSnapshotter(async ({ snapshotter, add, root }) => {
+      const under = join(root, "under");
+      await mkdir(join(under, "proc"), { recursive: true });
+      await mkdir(join(under, "etc"));
+      await writeFile(join(under, "etc/hosts"), "under");
+      await writeFile(join(under, "etc/passwd"), "under");
+      await add(BASE);
+      await snapshotter.prepare("c", [BASE.diffId]);
+      await snapshotter.prepare("bare", []);
+      using tree = await snapshotter.read("c", under);
+      expect((await readdir(tree.path)).sort()).toEqual(["bin", "etc", "opt", "proc", "usr"]);
+      expect(await readFile(join(tree.path, "etc/hosts"), "utf8")).toBe("under");
+      expect(await readFile(join(tree.path, "etc/passwd"), "utf8")).not.toBe("under");
+      using bare = await snapshotter.read("bare", under);
+      expect((await readdir(bare.path)).sort()).toEqual(["etc", "proc"]);
+    }),
+  );
+
+  test(
     "usage() counts what is written, and each inode once",
     withSnapshotter(async ({ snapshotter, add, mount }) => {
       await add(BASE);

@@ -221,6 +221,7 @@ export class House implements AsyncDisposable {
       },
       hostResolv: NO_RESOLV,
       rootfs: `${this.folder.path}/rootfs`,
+      skeleton: `${this.folder.path}/skeleton`,
       initPath: "/init",
       confinement: new Confinement({
         defaults: { noNewPrivileges: false, hasAppArmor: false },
