@@ -4,7 +4,17 @@
  * may make the kernel work for longer goes to a thread: writing limits that running processes have to be brought under.
  */
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { hasCode, ifMissing, internal, invalid, messageOf, notFound } from "../base/errors.ts";
@@ -109,6 +119,21 @@ export const writeNewValue: WriteValue = async (directory, name, value) => {
     throw notWritten(directory, name, value, error);
   }
 };
+
+/** Of a cgroup that nothing is in: a file that takes one thing at a time, and adds it to what it has. @throws as WriteValue */
+export function writeLines(directory: string, name: string, lines: readonly string[]): void {
+  let line = "";
+  try {
+    const fd = openSync(join(directory, name), "w");
+    try {
+      for (line of lines) writeSync(fd, line);
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    throw notWritten(directory, name, line, error);
+  }
+}
 
 /** A process moves from one subordinate cgroup to the next while they are listed; a second look costs nothing. */
 export async function processesBelow(directory: string): Promise<number[]> {

@@ -20,6 +20,7 @@ import {
   removeEmpty,
   removeTree,
   type WriteValue,
+  writeLines,
   writeNewValue,
   writeValue,
 } from "./cgroup-files.ts";
@@ -116,7 +117,7 @@ export class CgroupsV1 implements Cgroups {
     const cpuset = this.#directory("cpuset", path);
     if (cpuset !== undefined) await this.#inheritCpuset(cpuset);
     await this.#set(path, limits, writeNewValue);
-    for (const rule of limits.devices ?? []) await this.#setDevice(path, rule);
+    this.#setDevices(path, limits.devices ?? []);
     undo.move();
     return this.entrances(path);
   }
@@ -132,10 +133,15 @@ export class CgroupsV1 implements Cgroups {
     }
   }
 
-  async #setDevice(path: string, rule: DeviceRule): Promise<void> {
+  /** Of a new cgroup. In order: later rules take back what earlier ones said. */
+  #setDevices(path: string, rules: readonly DeviceRule[]): void {
     const directory = this.#directory("devices", path);
-    if (directory !== undefined)
-      await writeNewValue(directory, rule.allow ? "devices.allow" : "devices.deny", ruleText(rule));
+    if (directory === undefined) return;
+    for (let from = 0, to = 0; from < rules.length; from = to) {
+      const allow = rules[from]?.allow;
+      while (rules[to]?.allow === allow && to < rules.length) to++;
+      writeLines(directory, allow ? "devices.allow" : "devices.deny", rules.slice(from, to).map(ruleText));
+    }
   }
 
   update(path: string, limits: CgroupLimits): Promise<void> {

@@ -1,7 +1,7 @@
 /** Directories that come and go whole, and the mounts in them. A name that starts `new-` or `rm-` is unfinished or half gone. */
 
-import { rmdirSync } from "node:fs";
-import { readdir, rename } from "node:fs/promises";
+import { renameSync, rmdirSync } from "node:fs";
+import { readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { hasCode, ifMissing } from "../base/errors.ts";
 import { detachMount } from "../base/mounts.ts";
@@ -34,15 +34,15 @@ export async function removeTree(workers: RemovalWorkers, path: string): Promise
  * Takes it out of sight at once, so that a crash leaves nothing half removed under its name.
  * @param later  removes it when it is disposed of: nobody else need wait for that
  */
-export async function removeWhole(
+export function removeWhole(
   workers: RemovalWorkers,
   later: AsyncDisposableStack,
   directory: string,
   name: string,
-): Promise<void> {
+): void {
   const gone = join(directory, `rm-${crypto.randomUUID()}`);
   try {
-    await rename(join(directory, name), gone);
+    renameSync(join(directory, name), gone);
   } catch (error) {
     if (hasCode(error, "ENOENT")) return;
     throw error;

@@ -212,7 +212,7 @@ export class LayerFiles implements Omit<Layers, "removeLayer"> {
     const target = join(this.#mounts, hexOf(diffId));
     for (const mount of await mountsBelow(this.#mounts)) if (mount === target) unmount(target);
     this.#layerSizes.delete(diffId);
-    await removeWhole(this.options.workers, later, this.#layers, hexOf(diffId));
+    removeWhole(this.options.workers, later, this.#layers, hexOf(diffId));
   }
 
   /** Targets of layers' shared mounts that are there. */
@@ -242,7 +242,7 @@ export class LayerFiles implements Omit<Layers, "removeLayer"> {
       if (kindOf(error) === "unavailable") throw error; // the disk is full: another start may have more luck
       this.options.warn?.(`Removed layer ${diffId}, which a crash of this machine damaged: ${messageOf(error)}`);
       await using later = new AsyncDisposableStack();
-      await removeWhole(this.options.workers, later, this.#layers, hex);
+      removeWhole(this.options.workers, later, this.#layers, hex);
     }
   }
 }

@@ -147,7 +147,7 @@ export class DiskSnapshotter extends LayerFiles implements Snapshotter {
     await using later = new AsyncDisposableStack();
     await using _ = await this.locks.acquire("");
     this.#known.delete(key);
-    await removeWhole(this.options.workers, later, this.#snapshots, key);
+    removeWhole(this.options.workers, later, this.#snapshots, key);
   }
 
   async removeLayer(diffId: Digest): Promise<void> {

@@ -76,7 +76,7 @@ export class BtrfsTops implements Tops {
       const layers = await readFile(join(this.#subvolumes, name, "layers.json"), "utf8").catch(
         ifMissing("", "ENOTDIR"),
       );
-      if (layers.includes(diffId)) await removeWhole(this.workers, later, this.#subvolumes, name);
+      if (layers.includes(diffId)) removeWhole(this.workers, later, this.#subvolumes, name);
     }
   }
 
