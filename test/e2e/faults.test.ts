@@ -31,8 +31,7 @@ withDaemon("a start that fails", (api) => {
   const bridged = { NetworkMode: "bridge" };
 
   test.each([
-    ["a processor that is not there", { CpusetCpus: "99" }, 400, 'Cannot set cpuset.cpus to "99"'],
-    ["a period that the kernel refuses", { CpuPeriod: 1 }, 400, 'Cannot set cpu.cfs_period_us to "1"'],
+    ["a quota that the kernel refuses", { CpuQuota: 2 ** 45 }, 400, `Cannot set cpu.cfs_quota_us to "${2 ** 45}"`],
     ["a device that is gone", device("/dev/nope"), 400, 'custom device "/dev/nope": no such file or directory'],
     [
       "a sysctl that is not there",
