@@ -10,7 +10,7 @@ import { asAddress, parseCidr } from "./network/addresses.ts";
 import type { DefaultBridgeOptions, FamilyOptions } from "./network/default-bridge.ts";
 import { isInterfaceName } from "./network/interface-names.ts";
 import { type AddressPool, DEFAULT_POOLS, parseAddressPool } from "./network/pools.ts";
-import { merge, parseFile, parseFlags, scalar, Values } from "./options.ts";
+import { merge, parseFile, parseFlags, type Raw, scalar, Values } from "./options.ts";
 import type { ProxySettings } from "./registry/proxies.ts";
 import type { OciProgram } from "./runtime/runtime-oci.ts";
 
@@ -321,6 +321,8 @@ function toConfig(values: Values): Config {
 
 export interface Invocation {
   readonly config: Config;
+  /** What it was made of. */
+  readonly given: Raw;
   /** `--validate` or `--version` was asked for, instead of a daemon. */
   readonly only: "validate" | "version" | undefined;
 }
@@ -338,5 +340,6 @@ export function parseConfig(argv: readonly string[]): Invocation {
     if (file.has(name))
       throw invalid(`unable to configure the daemon with file ${path}: ${name} belongs on the command line`);
   const only = given.flag("version", false) ? "version" : given.flag("validate", false) ? "validate" : undefined;
-  return { config: toConfig(new Values(merge(flags, file, path))), only };
+  const merged = merge(flags, file, path);
+  return { config: toConfig(new Values(merged)), given: merged, only };
 }

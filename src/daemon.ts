@@ -8,6 +8,7 @@ import { IdleMemory } from "./base/memory.ts";
 import { type Config, parseConfig } from "./config.ts";
 import { openEngine } from "./engine.ts";
 import { OPTION_NAMES } from "./options.ts";
+import { reload } from "./reload.ts";
 import { VERSION } from "./version.ts";
 
 /** @returns the number of the group that unix sockets belong to; root's when nobody asked for one that is missing */
@@ -50,7 +51,6 @@ const stopSignal = (log: Logger): Promise<void> =>
       if (++asked === 3) process.exit(1); // somebody insists, as with dockerd
     };
     process.on("SIGTERM", stop).on("SIGINT", stop);
-    process.on("SIGHUP", () => {}); // the terminal that started us is gone
   });
 
 /** Requests under way may finish, those that never end (events, logs -f) are cut. */
@@ -74,9 +74,11 @@ function notifyReady(): void {
 
 const stackOf = (thrown: unknown): string => (thrown instanceof Error ? (thrown.stack ?? "") : "");
 
-async function serve(config: Config, log: Logger): Promise<void> {
+/** @param onHangup  for SIGHUP: somebody asks, or the terminal that started us is gone */
+async function serve(config: Config, log: Logger, onHangup: () => void): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const stopped = stopSignal(log);
+  process.on("SIGHUP", onHangup);
   // A defect in one request must not take the daemon from all others.
   process.on("unhandledRejection", (error) => log.error("unhandled failure", { error, stack: stackOf(error) }));
   const engine = stack.use(await openEngine(config, log));
@@ -111,10 +113,13 @@ export async function runDaemon(argv: readonly string[]): Promise<number> {
     return 0;
   }
   try {
-    const { config, only } = parseConfig(argv);
+    const { config, given, only } = parseConfig(argv);
     if (only === "version") console.log(`Bosun version ${VERSION.engine}, build ${VERSION.commit}`);
     else if (only === "validate") console.log("configuration OK");
-    else await serve(config, createLogger(config.logLevel, config.logFormat));
+    else {
+      const log = createLogger(config.logLevel, config.logFormat);
+      await serve(config, log, () => reload(argv, given, log));
+    }
     return 0;
   } catch (error) {
     process.stderr.write(`failed to start daemon: ${messageOf(error)}\n`);

@@ -108,12 +108,18 @@ export class Client {
     if (rest.trim() !== "") yield JSON.parse(rest) as T;
   }
 
-  /** Takes a connection over: the raw stream behind `101 UPGRADED`. @throws DaemonError */
-  async hijack(path: string, { query, json }: Pick<RequestOptions, "query" | "json"> = {}): Promise<net.Socket> {
+  /** A connection on which nothing has been said. @throws Error when nobody listens */
+  async dial(): Promise<net.Socket> {
     const socket = net.connect({ ...this.#address, allowHalfOpen: true });
     await new Promise<void>((resolve, reject) => {
       socket.once("connect", resolve).once("error", (error) => reject(this.#unreachable(error)));
     });
+    return socket;
+  }
+
+  /** Takes a connection over: the raw stream behind `101 UPGRADED`. @throws DaemonError */
+  async hijack(path: string, { query, json }: Pick<RequestOptions, "query" | "json"> = {}): Promise<net.Socket> {
+    const socket = await this.dial();
     const body = json === undefined ? "" : JSON.stringify(json);
     socket.write(
       [

@@ -7,6 +7,7 @@ import { type Command, describe } from "./command.ts";
 import { execCommand, logsCommand, psCommand, rmCommand, stopCommand } from "./containers.ts";
 import { cpCommand } from "./cp.ts";
 import { createCommand } from "./create.ts";
+import { dialStdioCommand } from "./dial-stdio.ts";
 import { helpText, parseFlags, type Specs, UsageError } from "./flags.ts";
 import { commitCommand, diffCommand, historyCommand, rmiCommand, tagCommand } from "./image-commands.ts";
 import { imagesCommand } from "./image-list.ts";
@@ -116,6 +117,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Command>>>> = {
   manifest: { inspect: manifestInspectCommand },
   system: {
     df: dfCommand,
+    "dial-stdio": dialStdioCommand,
     events: eventsCommand,
     fsck: fsckCommand,
     info: infoCommand,
