@@ -14,6 +14,7 @@ import type { Handler } from "./api/listen.ts";
 import type { LogReader } from "./api/logs.ts";
 import { networkDoctorRouter } from "./api/network-doctor.ts";
 import { networksRouter } from "./api/networks.ts";
+import { Pruning } from "./api/pruning.ts";
 import { registryRouter } from "./api/registry.ts";
 import { createApi } from "./api/server.ts";
 import { swarmRouter } from "./api/swarm.ts";
@@ -410,19 +411,20 @@ function openApi({ config, log }: Opening, stores: Stores, host: Host, services:
     volumeMounts: () => volumes.mountPoints(),
     mountRoots: { layers: join(config.execRoot, "layers"), data: config.dataRoot },
   });
+  const pruning = new Pruning(events);
   const routers = [
     systemRouter(facts, events),
-    containersRouter({ containers, snapshotter, view, logReader, defaults: hostDefaults(config, cgroups) }),
+    containersRouter({ containers, snapshotter, view, logReader, defaults: hostDefaults(config, cgroups), pruning }),
     filesRouter(new Files(containers, join(config.dataRoot, "tmp"))),
     commitRouter({ commits, containers }),
     execRouter(containers, execs),
     registryRouter(images, registry),
     distributionRouter(images),
-    imagesRouter(images),
+    imagesRouter(images, pruning),
     usageRouter({ images, records, volumes, view }),
-    volumesRouter(volumes),
+    volumesRouter(volumes, pruning),
     fsckRouter([() => checker.check(), (options) => images.check(options)]),
-    networksRouter({ networks, endpoints, containers }),
+    networksRouter({ networks, endpoints, containers, pruning }),
     networkDoctorRouter(new NetworkDoctor(networking, records)),
     swarmRouter(),
   ];

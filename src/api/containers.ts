@@ -2,7 +2,6 @@
 
 import { Hono } from "hono";
 import { invalid, notImplemented } from "../base/errors.ts";
-import { Exclusive } from "../base/lock.ts";
 import type { Containers, WaitCondition } from "../container/containers.ts";
 import { MOUNT_POINTS } from "../container/isolation.ts";
 import { pruneContainers } from "../container/prune.ts";
@@ -20,6 +19,7 @@ import { containerGraph } from "./graph.ts";
 import { type LogReader, logs } from "./logs.ts";
 import { checkNetworkMode, toAttachments } from "./networking-request.ts";
 import { toBindings } from "./ports.ts";
+import type { Pruned, Pruning } from "./pruning.ts";
 import { toResourceChange } from "./resources.ts";
 import { stats } from "./stats.ts";
 import type { ViewContext } from "./view-context.ts";
@@ -30,6 +30,7 @@ export interface ContainersApi {
   readonly view: ViewContext;
   readonly logReader: LogReader;
   readonly defaults: HostDefaults;
+  readonly pruning: Pruning;
 }
 
 async function create(c: Ctx, { containers, defaults }: ContainersApi): Promise<Response> {
@@ -137,7 +138,7 @@ async function inspectOne(c: Ctx, { containers, snapshotter, view }: ContainersA
   return json(inspect(container, view, graph, { rw, rootFs: rw + image }));
 }
 
-async function prune(c: Ctx, { containers, snapshotter }: ContainersApi): Promise<Response> {
+async function prune(c: Ctx, { containers, snapshotter }: ContainersApi): Promise<Pruned> {
   const filters = parseFilters(c.req.query("filters"), ["until", "label", "label!"]);
   const until = untilOf(filters);
   const { removed, bytes } = await pruneContainers(
@@ -148,12 +149,11 @@ async function prune(c: Ctx, { containers, snapshotter }: ContainersApi): Promis
       filters.withoutLabels(config.labels) &&
       (until === undefined || Date.parse(created) < until.getTime()),
   );
-  return json({ ContainersDeleted: removed.length > 0 ? removed : null, SpaceReclaimed: bytes });
+  return { body: { ContainersDeleted: removed.length > 0 ? removed : null, SpaceReclaimed: bytes }, bytes };
 }
 
 export function containersRouter(api: ContainersApi): Hono<Env> {
-  const { containers, view, logReader } = api;
-  const pruning = new Exclusive("a prune operation is already running");
+  const { containers, view, logReader, pruning } = api;
   const find = (c: Ctx): Container => containers.get(param(c, "id"));
   return new Hono<Env>()
     .get("/containers/json", async (c) => {
@@ -162,7 +162,7 @@ export function containersRouter(api: ContainersApi): Hono<Env> {
       return jsonText(await list(containers.records.all(), options, view));
     })
     .post("/containers/create", (c) => create(c, api))
-    .post("/containers/prune", (c) => pruning.run(() => prune(c, api)))
+    .post("/containers/prune", (c) => pruning.run("container", () => prune(c, api)))
     .get("/containers/:id/json", (c) => inspectOne(c, api))
     .post("/containers/:id/start", async (c) => {
       await refuseBody(c);

@@ -2,7 +2,6 @@
 
 import { Hono } from "hono";
 import { invalid } from "../base/errors.ts";
-import { Exclusive } from "../base/lock.ts";
 import { parseReference, withTagOrDigest } from "../base/reference.ts";
 import type { ImageFilters } from "../image/filter.ts";
 import type { Images } from "../image/images.ts";
@@ -12,6 +11,7 @@ import { parseFilters, untilOf } from "./filters.ts";
 import { create, load, save } from "./image-transfer.ts";
 import { details, historyLine, summary } from "./image-view.ts";
 import { optionalPlatform, platformOf } from "./platforms.ts";
+import type { Pruned, Pruning } from "./pruning.ts";
 
 const LIST_FILTERS = ["before", "dangling", "label", "reference", "since", "until"];
 const PRUNE_FILTERS = ["dangling", "until", "label", "label!"];
@@ -49,7 +49,7 @@ async function remove(c: Ctx, images: Images): Promise<Response> {
   return json((await images.remove(param(c, "name"), options)).map(removedLine));
 }
 
-async function prune(c: Ctx, images: Images): Promise<Response> {
+async function prune(c: Ctx, images: Images): Promise<Pruned> {
   const filters = parseFilters(c.req.query("filters"), PRUNE_FILTERS);
   const until = untilOf(filters);
   const { removed, bytes } = await images.prune({
@@ -58,7 +58,10 @@ async function prune(c: Ctx, images: Images): Promise<Response> {
     labels: filters.get("label"),
     withoutLabels: filters.get("label!"),
   });
-  return json({ ImagesDeleted: removed.length > 0 ? removed.map(removedLine) : null, SpaceReclaimed: bytes });
+  return {
+    body: { ImagesDeleted: removed.length > 0 ? removed.map(removedLine) : null, SpaceReclaimed: bytes },
+    bytes,
+  };
 }
 
 async function tag(c: Ctx, images: Images): Promise<Response> {
@@ -81,14 +84,13 @@ async function history(c: Ctx, images: Images): Promise<Response> {
   return json(lines.map(historyLine));
 }
 
-export function imagesRouter(images: Images): Hono<Env> {
-  const pruning = new Exclusive("a prune operation is already running");
+export function imagesRouter(images: Images, pruning: Pruning): Hono<Env> {
   return new Hono<Env>()
     .get("/images/json", (c) => list(c, images))
     .post("/images/create", (c) => create(c, images))
     .post("/images/load", (c) => load(c, images))
     .get("/images/get", (c) => save(c, images, c.req.queries("names") ?? []))
-    .post("/images/prune", (c) => pruning.run(() => prune(c, images)))
+    .post("/images/prune", (c) => pruning.run("image", () => prune(c, images)))
     .get("/images/:name{.+}/json", (c) => inspect(c, images))
     .get("/images/:name{.+}/history", (c) => history(c, images))
     .get("/images/:name{.+}/get", (c) => save(c, images, [param(c, "name")]))

@@ -2,7 +2,6 @@
 
 import { Hono } from "hono";
 import { invalid } from "../base/errors.ts";
-import { Exclusive } from "../base/lock.ts";
 import type { Containers } from "../container/containers.ts";
 import { isTo } from "../container/networking.ts";
 import type { Network } from "../network/driver.ts";
@@ -13,11 +12,13 @@ import { type Ctx, type Env, empty, json, jsonBody, param } from "./context.ts";
 import { Document } from "./document.ts";
 import { type Filters, parseFilters, untilOf } from "./filters.ts";
 import { toAttachment } from "./networking-request.ts";
+import type { Pruned, Pruning } from "./pruning.ts";
 
 export interface NetworksApi {
   readonly networks: Networks;
   readonly endpoints: Endpoints;
   readonly containers: Containers;
+  readonly pruning: Pruning;
 }
 
 const poolView = ({ subnet, range, gateway, auxiliary }: PoolSpec) => ({
@@ -151,7 +152,7 @@ async function remove(api: NetworksApi, reference: string): Promise<void> {
   await api.networks.remove(reference, (network) => api.endpoints.checkUnused(network, (id) => nameOf(api, id)));
 }
 
-async function prune(c: Ctx, api: NetworksApi): Promise<Response> {
+async function prune(c: Ctx, api: NetworksApi): Promise<Pruned> {
   const filters = parseFilters(c.req.query("filters"), ["until", "label", "label!"]);
   const until = untilOf(filters);
   const removed: string[] = [];
@@ -162,12 +163,11 @@ async function prune(c: Ctx, api: NetworksApi): Promise<Response> {
     await remove(api, network.id);
     removed.push(network.name);
   }
-  return json({ NetworksDeleted: removed.length > 0 ? removed : null });
+  return { body: { NetworksDeleted: removed.length > 0 ? removed : null }, bytes: 0 };
 }
 
 export function networksRouter(api: NetworksApi): Hono<Env> {
-  const { networks } = api;
-  const pruning = new Exclusive("a prune operation is already running");
+  const { networks, pruning } = api;
   return new Hono<Env>()
     .get("/networks", (c) => {
       const filters = parseFilters(c.req.query("filters"), FILTERS);
@@ -180,7 +180,7 @@ export function networksRouter(api: NetworksApi): Hono<Env> {
       );
     })
     .post("/networks/create", (c) => create(c, api))
-    .post("/networks/prune", (c) => pruning.run(() => prune(c, api)))
+    .post("/networks/prune", (c) => pruning.run("network", () => prune(c, api)))
     .post("/networks/:name/connect", (c) => connect(c, api))
     .post("/networks/:name/disconnect", (c) => disconnect(c, api))
     .get("/networks/:name", (c) => json(inspect(api, networks.get(param(c, "name")))))

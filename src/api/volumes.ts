@@ -2,13 +2,13 @@
 
 import { Hono } from "hono";
 import { invalid, kindOf } from "../base/errors.ts";
-import { Exclusive } from "../base/lock.ts";
 import type { VolumeFacts } from "../volume/driver.ts";
 import type { Volume } from "../volume/records.ts";
 import { ANONYMOUS, type Volumes } from "../volume/volumes.ts";
 import { apiVersion, type Ctx, type Env, empty, flag, json, jsonBody, param } from "./context.ts";
 import { Document } from "./document.ts";
 import { type Filters, parseFilters } from "./filters.ts";
+import type { Pruned, Pruning } from "./pruning.ts";
 
 const orNull = (texts: Readonly<Record<string, string>>): Readonly<Record<string, string>> | null =>
   Object.keys(texts).length > 0 ? texts : null;
@@ -108,7 +108,7 @@ function prunable(c: Ctx, filters: Filters): (volume: Volume) => boolean {
     filters.withoutLabels(labels);
 }
 
-async function prune(c: Ctx, volumes: Volumes): Promise<Response> {
+async function prune(c: Ctx, volumes: Volumes): Promise<Pruned> {
   const filters = parseFilters(c.req.query("filters"), ["label", "label!", "all"]);
   const isPrunable = prunable(c, filters);
   const removed: string[] = [];
@@ -125,15 +125,14 @@ async function prune(c: Ctx, volumes: Volumes): Promise<Response> {
     removed.push(volume.name);
     bytes += size;
   }
-  return json({ VolumesDeleted: removed, SpaceReclaimed: bytes });
+  return { body: { VolumesDeleted: removed, SpaceReclaimed: bytes }, bytes };
 }
 
-export function volumesRouter(volumes: Volumes): Hono<Env> {
-  const pruning = new Exclusive("a prune operation is already running");
+export function volumesRouter(volumes: Volumes, pruning: Pruning): Hono<Env> {
   return new Hono<Env>()
     .get("/volumes", (c) => list(c, volumes))
     .post("/volumes/create", (c) => create(c, volumes))
-    .post("/volumes/prune", (c) => pruning.run(() => prune(c, volumes)))
+    .post("/volumes/prune", (c) => pruning.run("volume", () => prune(c, volumes)))
     .get("/volumes/:name", (c) => inspect(c, volumes))
     .delete("/volumes/:name", (c) => remove(c, volumes));
 }

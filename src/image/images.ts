@@ -55,7 +55,7 @@ export type { HistoryLine, Image, ImageDetails, ImageSummary } from "./views.ts"
 
 /** As Docker's events tell it: `id` is the actor, an image id or, for a pull, the reference. */
 export interface ImageEvent {
-  readonly action: "pull" | "push" | "load" | "import" | "save" | "tag" | "untag" | "delete";
+  readonly action: "create" | "pull" | "push" | "load" | "import" | "save" | "tag" | "untag" | "delete";
   readonly id: string;
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
@@ -228,8 +228,12 @@ export class Images {
   }
 
   /** Makes an image of another and a layer; see Committer.commit. */
-  commit(image: NewImage, makeLayer: MakeLayer): Promise<Digest> {
-    return this.#committer.commit(image, makeLayer);
+  async commit(image: NewImage, makeLayer: MakeLayer): Promise<Digest> {
+    const id = await this.#committer.commit(image, makeLayer);
+    const config = await this.#lookup.config(id);
+    this.#emit("create", config, id, id);
+    if (image.reference) this.#emit("tag", config, id, familiarReference(image.reference));
+    return id;
   }
 
   /**

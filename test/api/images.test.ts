@@ -3,8 +3,10 @@
 import { describe, expect, test } from "bun:test";
 import { imageOf } from "../../bench/fixture/image.ts";
 import { imagesRouter } from "../../src/api/images.ts";
+import { Pruning } from "../../src/api/pruning.ts";
 import { createApi } from "../../src/api/server.ts";
 import { silent } from "../../src/base/logger.ts";
+import { Events } from "../../src/events.ts";
 import { dockerArchive } from "../support/archive.ts";
 import { type Ask, ask } from "../support/house.ts";
 import { ImageRoom } from "../support/images.ts";
@@ -18,7 +20,7 @@ type Load = (tags: readonly string[] | null) => Promise<string>;
 /** A room with one image under two names, one of them with slashes, and its API. */
 async function withImage(act: (send: Send, room: ImageRoom, load: Load) => Promise<void>): Promise<void> {
   await using room = await ImageRoom.open();
-  const api = createApi([imagesRouter(room.images)], { version: "1" }, silent);
+  const api = createApi([imagesRouter(room.images, new Pruning(new Events()))], { version: "1" }, silent);
   const send: Send = async (line, options) => {
     const { status, response } = await ask(api, line, options);
     return { status, text: await response.text() };

@@ -127,6 +127,20 @@ describe("GET /events", () => {
     expect(told.map(({ Action }) => Action)).toEqual(actions);
   });
 
+  test("prunes are told of when they are done, with what they have brought", async () => {
+    await using house = await House.open();
+    for (const kind of ["volumes", "networks", "containers"]) await house.json(`POST /${kind}/prune`);
+    const query = new URLSearchParams({ since: "0", until: (Date.now() / 1000 + 0.01).toFixed(9) });
+    const told = lines(await (await house.ask(`GET /events?${query}`)).response.text());
+    expect(told).toMatchObject(
+      ["volume", "network", "container"].map((Type) => ({
+        Type,
+        Action: "prune",
+        Actor: { ID: "", Attributes: { reclaimed: "0" } },
+      })),
+    );
+  });
+
   test.each<[query: string, words: string]>([
     ["?since=20&until=10", "`since` time (20) cannot be after `until` time (10)"],
     ["?since=yesterday", 'invalid value for "since": "yesterday"'],

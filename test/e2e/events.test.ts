@@ -58,6 +58,18 @@ e2e("docker events", (engine) => {
     expect(await actions(() => ok("rm", id))).toEqual(["destroy"]);
   });
 
+  test("a commit tells of the image, its tag and the container, and a prune of what it has brought", async () => {
+    const id = await ok("create", "busybox", "true");
+    const events = await during(async () => {
+      await ok("commit", id, "told:2");
+      await ok("rm", id);
+      await ok("image", "prune", "-f");
+    });
+    expect(told(events)).toEqual(["image create", "image tag", "container commit", "container destroy", "image prune"]);
+    expect(events.at(-1)?.Actor.Attributes).toEqual({ reclaimed: "0" });
+    await ok("rmi", "told:2");
+  });
+
   test("images are told when they are tagged, untagged and deleted", async () => {
     const events = await during(async () => {
       await ok("tag", "busybox", "told:1");

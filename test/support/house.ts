@@ -8,6 +8,7 @@ import { containersRouter } from "../../src/api/containers.ts";
 import { execRouter } from "../../src/api/exec.ts";
 import type { Handler } from "../../src/api/listen.ts";
 import { networksRouter } from "../../src/api/networks.ts";
+import { Pruning } from "../../src/api/pruning.ts";
 import { createApi } from "../../src/api/server.ts";
 import { swarmRouter } from "../../src/api/swarm.ts";
 import { type SystemFacts, systemRouter } from "../../src/api/system.ts";
@@ -234,6 +235,7 @@ export class House implements AsyncDisposable {
 
   #api(): Handler {
     const { containers, snapshotter, execs, networks, records, events, volumes } = this;
+    const pruning = new Pruning(events);
     return createApi(
       [
         systemRouter(FACTS, events),
@@ -255,10 +257,11 @@ export class House implements AsyncDisposable {
             changes: (container, signal) => containers.logChanges(container, signal),
           },
           defaults: HOST_DEFAULTS,
+          pruning,
         }),
         execRouter(containers, execs),
-        volumesRouter(volumes),
-        networksRouter({ networks, endpoints: this.endpoints, containers }),
+        volumesRouter(volumes, pruning),
+        networksRouter({ networks, endpoints: this.endpoints, containers, pruning }),
       ],
       { version: "1.2.3" },
       silent,
