@@ -140,16 +140,22 @@ export function baseChains(exchange: Exchange, family = 0): readonly BaseChain[]
   });
 }
 
-/** Something that is gone from a table. Each kind of message names the table first. */
+/** Each kind of message names the table first; others' tables may tell of thousands of elements at once. */
+function tableOf(body: Buffer): string {
+  const rest = body.subarray(GENMSG);
+  return rest.length < 4 || rest.readUInt16LE(2) !== LIST.table ? "" : textOf(rest.subarray(4, rest.readUInt16LE(0)));
+}
+
+/** Something that is gone from a table. */
 export function removedFrom({ type, body }: Answer): { readonly table: string } | undefined {
   if (type >> 8 !== SUBSYSTEM || !REMOVALS.has(type & 255)) return undefined;
-  return { table: textOf(attributesOf(body.subarray(GENMSG)).get(LIST.table)) };
+  return { table: tableOf(body) };
 }
 
 /** Whether it tells of a chain that is new or other than before, and whose. */
 export function changedChain({ type, body }: Answer): { readonly table: string } | undefined {
   if (type !== ((SUBSYSTEM << 8) | MSG.newChain)) return undefined;
-  return { table: textOf(attributesOf(body.subarray(GENMSG)).get(CHAIN.table)) };
+  return { table: tableOf(body) };
 }
 
 /** A part of a concatenation fills whole words. */
