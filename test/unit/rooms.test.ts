@@ -17,7 +17,19 @@ const FLOORS: readonly (readonly string[])[] = [
 ];
 
 /** Commands and composition: they may import everything. */
-const ROOF = ["main", "daemon", "reload", "engine", "facts", "metrics", "config", "options", "setup", "start", "version"];
+const ROOF = [
+  "main",
+  "daemon",
+  "reload",
+  "engine",
+  "facts",
+  "metrics",
+  "config",
+  "options",
+  "setup",
+  "start",
+  "version",
+];
 
 interface Import {
   /** Path below src/, as `api/server.ts`. */
