@@ -1,6 +1,6 @@
 /** Images that come and go as streams: pull and import, load, save. Source: Docker Engine API, tag Image; wire-notes section 6. */
 
-import { invalid } from "../base/errors.ts";
+import { invalid, kindOf, messageOf } from "../base/errors.ts";
 import { parseReference, type Reference, withDefaultTag, withTagOrDigest } from "../base/reference.ts";
 import type { Images } from "../image/images.ts";
 import { hostPlatform } from "../image/platform.ts";
@@ -46,6 +46,11 @@ export function newReference(c: Ctx): Reference | undefined {
   return withDefaultTag(reference);
 }
 
+/** The archive is the request's: what is wrong with it is the client's fault, and no damage of ours. */
+function refuseArchive(error: unknown): never {
+  throw kindOf(error) === "corrupt" ? invalid(messageOf(error), { cause: error }) : error;
+}
+
 async function importImage(c: Ctx, images: Images): Promise<Response> {
   const source = c.req.query("fromSrc") ?? "";
   const { body } = c.req.raw;
@@ -59,7 +64,7 @@ async function importImage(c: Ctx, images: Images): Promise<Response> {
   };
   const progress = await reported<Progress>(async (onProgress) => {
     const tar = source === "-" && body ? body : await images.download(source, onProgress, c.env.signal);
-    onProgress({ status: await images.import(tar, options) });
+    onProgress({ status: await images.import(tar, options).catch(refuseArchive) });
   });
   return jsonLines(mapped(progress, progressLine), "\r\n", streamError);
 }
@@ -75,12 +80,14 @@ export async function load(c: Ctx, images: Images): Promise<Response> {
   const quiet = flag(c, "quiet", true);
   const platform = optionalPlatform(c.req.query("platform"));
   const lines = await reported<Told>((report) =>
-    images.load(body, {
-      signal: c.env.signal,
-      platform,
-      onLine: (line) => report({ line }),
-      ...(!quiet && { onProgress: (progress) => report({ progress }) }),
-    }),
+    images
+      .load(body, {
+        signal: c.env.signal,
+        platform,
+        onLine: (line) => report({ line }),
+        ...(!quiet && { onProgress: (progress) => report({ progress }) }),
+      })
+      .catch(refuseArchive),
   );
   return jsonLines(mapped(lines, loadLine), "\r\n", streamError);
 }

@@ -38,7 +38,8 @@ function createApp(routers: readonly Hono<Env>[], log: Logger): Hono<Env> {
   app.onError((error, c) => {
     const response = errorResponse(error);
     const fields = { method: c.req.method, path: c.req.path, status: response.status, error };
-    if (response.status === 500) log.error("request failed", { ...fields, stack: error.stack });
+    if (c.env.signal.aborted) log.debug("request given up", fields);
+    else if (response.status === 500) log.error("request failed", { ...fields, stack: error.stack });
     else log.debug("request refused", fields);
     return response;
   });

@@ -105,6 +105,14 @@ describe("/images/{name}", () => {
     });
   });
 
+  test("a load of what is no archive is the client's fault", async () => {
+    await using room = await ImageRoom.open();
+    const api = createApi([imagesRouter(room.images, new Pruning(new Events()))], { version: "1" }, silent);
+    const request = new Request("http://x/images/load", { method: "POST", body: "no archive at all\n" });
+    const response = await api(request, { signal: new AbortController().signal, upgrade: undefined });
+    expect([response.status, await response.text()]).toEqual([400, expect.stringContaining("ends too early")]);
+  });
+
   test.each<[version: string, shown: boolean]>([
     ["/v1.44", true],
     ["/v1.45", false],
