@@ -230,6 +230,13 @@ function toProxies(values: Values): Partial<ProxySettings> {
   };
 }
 
+/** dockerd's way to choose who makes cgroups: here it is always their files. @throws invalid for anything else */
+function checkExecOptions(options: readonly string[]): void {
+  for (const option of options)
+    if (option !== "native.cgroupdriver=cgroupfs")
+      throw invalid(`invalid value for --exec-opt: ${option} (want native.cgroupdriver=cgroupfs, or nothing)`);
+}
+
 /** What is in it is ours, and goes when no container of that name runs: so it is never the root. */
 function daemonsCgroupParent(text: string): string {
   const parent = toCgroupParent(text);
@@ -259,6 +266,7 @@ function toMetricsAddress(text = ""): string | undefined {
 
 function toConfig(values: Values): Config {
   const hosts = values.list("host");
+  checkExecOptions(values.list("exec-opt"));
   return Object.freeze({
     hosts: hosts.length > 0 ? hosts : [DEFAULT_HOST],
     logLevel: values.flag("debug", false) ? "debug" : values.choice("log-level", "info", LEVELS),

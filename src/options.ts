@@ -75,6 +75,7 @@ const OPTIONS: Readonly<Record<string, Option>> = {
   "add-runtime": { kind: "list", key: "runtimes" },
   "default-runtime": { kind: "string" },
   "cgroup-parent": { kind: "string" },
+  "exec-opt": { kind: "list", key: "exec-opts" },
   "cpu-rt-period": { kind: "int" },
   "cpu-rt-runtime": { kind: "int" },
   "default-ipc-mode": { kind: "string" },
@@ -92,6 +93,14 @@ const OPTIONS: Readonly<Record<string, Option>> = {
   validate: { kind: "bool" },
   version: { kind: "bool", short: "v" },
 };
+
+/** Keys that dockerd knows and this engine does not have. */
+const DOCKERDS = [
+  ...["features", "experimental", "storage-opts", "userns-remap", "authorization-plugins", "node-generic-resources"],
+  ...["containerd", "containerd-namespace", "containerd-plugin-namespace", "builder", "swarm-default-advertise-addr"],
+  ...["cluster-advertise", "cluster-store", "cluster-store-opts", "network-control-plane-mtu", "init-path"],
+  ...["raw-logs", "rootless", "oom-score-adjust", "userland-proxy-path", "min-api-version", "debug-addr"],
+];
 
 /** For a help text: as `-H, --host list`. */
 export const OPTION_NAMES: readonly string[] = Object.entries(OPTIONS).map(
@@ -193,6 +202,11 @@ export function parseFile(path: string, mustExist: boolean): Raw {
   const given = new Map(Object.entries(document).flatMap(([key, value]) => flattened(key, value)));
   const byKey = new Map(Object.entries(OPTIONS).map(([name, option]) => [option.key ?? name, name]));
   const unknown = [...given.keys()].filter((key) => !byKey.has(FILE_ALIASES[key] ?? key));
+  const lacking = unknown.filter((key) => DOCKERDS.includes(key));
+  if (lacking.length > 0)
+    throw notImplemented(
+      `unable to configure the daemon with file ${path}: this engine does not have these options of dockerd's: ${lacking.join(", ")}`,
+    );
   if (unknown.length > 0)
     throw invalid(
       `unable to configure the daemon with file ${path}: the following directives don't match any configuration option: ${unknown.join(", ")}`,

@@ -350,6 +350,19 @@ describe("parseBytes()", () => {
   });
 });
 
+test("daemon.json may say that cgroups are made by their files, and nothing else of that", () => {
+  expect(parse([], { "exec-opts": ["native.cgroupdriver=cgroupfs"] })).toEqual(parse([]));
+  expect(() => parse([], { "exec-opts": ["native.cgroupdriver=systemd"] })).toThrow(
+    "invalid value for --exec-opt: native.cgroupdriver=systemd (want native.cgroupdriver=cgroupfs, or nothing)",
+  );
+});
+
+test("what dockerd has and this engine lacks is told apart from what nobody knows", () => {
+  expect(() => parse([], { features: { buildkit: true }, "userns-remap": "x" })).toThrow(
+    "this engine does not have these options of dockerd's: features, userns-remap",
+  );
+});
+
 test("the help lists dockerd's flags with their short names", () => {
   expect(OPTION_NAMES).toContain("-H, --host list");
   expect(OPTION_NAMES).toContain("-D, --debug");
