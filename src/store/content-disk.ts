@@ -132,6 +132,9 @@ export class DiskContentStore implements ContentStore {
   }
 
   async remove(digest: Digest): Promise<void> {
+    const transfer = this.#transfers.get(digest);
+    // Who gave it up did not wait for its last write; its part would stay when nobody knows of it any more.
+    if (transfer?.stop.signal.aborted) await transfer.done.catch(() => undefined);
     await rm(this.#path(digest), { force: true });
     if (!this.#transfers.has(digest)) await rm(this.#part(digest), { force: true });
     this.#unsynced.delete(digest);

@@ -2,13 +2,15 @@
 
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
-import { rmSync } from "node:fs";
+import { rmSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { imageOf } from "../../bench/fixture/image.ts";
 import { FakeRegistry } from "../fake/registry.ts";
 import { withDaemon } from "../support/api.ts";
 import { dockerArchive } from "../support/archive.ts";
 import { lastingContradictions } from "../support/audit.ts";
 import { testArchive } from "../support/busybox.ts";
+import { until } from "../support/patience.ts";
 import { makeSmallDisk, type SmallDisk } from "../support/small-disk.ts";
 
 const KIB = 1 << 10;
@@ -24,6 +26,11 @@ withDaemon(
   "a full disk",
   (api) => {
     let disk: SmallDisk | undefined;
+    /** Bytes that are free, or set aside: the database gives its reserve away, and takes it back when it likes. */
+    const room = (): number => {
+      const reserve = statSync(join(api.daemon.dataRoot, "bosun.db-reserve"), { throwIfNoEntry: false });
+      return (disk?.free() ?? 0) + (reserve?.size ?? 0);
+    };
     let registry: FakeRegistry | undefined;
 
     beforeAll(async () => {
@@ -50,12 +57,12 @@ withDaemon(
       "of %d free bytes: a pull says so, gives back all it took, and works later",
       async (left) => {
         const reference = `${registry?.host}/x/big:1`;
-        const before = disk?.free() ?? 0;
+        const before = room();
         disk?.fill(left);
         expect((await api.refusalOf(api.pull(reference)))?.message).toMatch(NO_SPACE);
         disk?.clear();
         expect(await lastingContradictions(api.daemon)).toEqual([]);
-        expect(disk?.free()).toBeGreaterThan(before - 64 * KIB);
+        expect(room()).toBeGreaterThan(before - 64 * KIB);
         await api.pull(reference);
         await api.removeImage(reference);
       },
@@ -89,7 +96,7 @@ withDaemon(
       const id = await api.run("it", ["sh", "-c", script]);
       disk?.fill();
       await api.exec("it", ["sleep", "0.1"]);
-      for (let tries = 0; tries < 500 && (disk?.free() ?? 0) > 0; tries++) await Bun.sleep(10);
+      await until("the log has taken what was left", () => disk?.free() === 0);
       disk?.clear();
       await api.exec("it", ["touch", "/stop"]);
       expect(await api.wait("it")).toBe(4);
@@ -118,7 +125,7 @@ withDaemon(
       await api.remove("other");
       await api.removeImage("loaded:1");
       expect(await lastingContradictions(api.daemon)).toEqual([]);
-      expect(disk?.free()).toBeGreaterThan(6 * MIB);
+      expect(room()).toBeGreaterThan(6 * MIB);
     });
   },
   { expected: /no space left on device/ },

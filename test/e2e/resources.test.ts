@@ -143,8 +143,8 @@ e2e("resources", (engine) => {
   test.each([
     [["-m", "1m"], "Minimum memory limit allowed is 6MB"],
     [["-m", "64m", "--memory-swap", "32m"], "Minimum memoryswap limit should be larger than memory limit"],
-    [["--cpus", "4000"], "NanoCpus"],
-    [["--cpuset-cpus", "999"], "cpuset"],
+    [["--cpus", "4000"], "range of CPUs is from 0.01 to"],
+    [["--cpuset-cpus", "999"], "Requested CPUs are not available - requested 999"],
   ])("%p is refused in words", async (flags, words) => {
     const { code, stderr } = await docker("run", "--rm", ...flags, "busybox", "true");
     expect(stderr).toContain(words);
