@@ -58,9 +58,10 @@ export class Execs {
     return exec;
   }
 
-  /** Ids of the execs of a container that have not been forgotten. */
+  /** Ids of the execs of a container that have not ended, as its inspect shows them. */
   of(containerId: string): readonly string[] {
-    return [...this.#execs.values()].filter((exec) => exec.containerId === containerId).map(({ id }) => id);
+    const isShown = (exec: Exec) => exec.containerId === containerId && exec.exitCode === undefined;
+    return [...this.#execs.values()].filter(isShown).map(({ id }) => id);
   }
 
   /** @throws conflict when the container does not run */

@@ -161,11 +161,13 @@ describe("exec", () => {
       ContainerID: id,
       Pid: 0,
     });
+    const shown = async () => (await house.json(`GET /containers/${id}/json`)).body.ExecIDs;
+    expect(await shown()).toEqual([exec]);
     const { client, acceptedAs } = await house.ask(`POST /exec/${exec}/start`, { body: { Tty: false }, upgrade: true });
     expect(acceptedAs).toBe(FRAMED);
     expect(await textOf(client)).toBe(framed(1, "inside\n"));
     expect((await house.json(`GET /exec/${exec}/json`)).body).toMatchObject({ Running: false, ExitCode: 0 });
-    expect((await house.json(`GET /containers/${id}/json`)).body.ExecIDs).toEqual([exec]);
+    expect(await shown()).toBeNull();
     expect(house.runtime.tasks.size).toBe(1); // the container's
   });
 
