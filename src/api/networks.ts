@@ -40,7 +40,7 @@ function summary(network: Network) {
     IPAM: {
       Driver: "default",
       Options: network.ipamOptions,
-      Config: network.pools.map(poolView),
+      Config: [...network.pools, ...(network.dormantPools ?? [])].map(poolView),
     },
     Internal: network.internal,
     Attachable: network.attachable,
@@ -181,10 +181,10 @@ export function networksRouter(api: NetworksApi): Hono<Env> {
     })
     .post("/networks/create", (c) => create(c, api))
     .post("/networks/prune", (c) => pruning.run("network", () => prune(c, api)))
-    .post("/networks/:name/connect", (c) => connect(c, api))
-    .post("/networks/:name/disconnect", (c) => disconnect(c, api))
-    .get("/networks/:name", (c) => json(inspect(api, networks.get(param(c, "name")))))
-    .delete("/networks/:name", async (c) => {
+    .post("/networks/:name{.+}/connect", (c) => connect(c, api))
+    .post("/networks/:name{.+}/disconnect", (c) => disconnect(c, api))
+    .get("/networks/:name{.+}", (c) => json(inspect(api, networks.get(param(c, "name")))))
+    .delete("/networks/:name{.+}", async (c) => {
       await remove(api, param(c, "name"));
       return empty(204);
     });

@@ -25,6 +25,3 @@ export const plainAttachment = (network: string): Attachment => ({
   driverOptions: {},
   gatewayPriority: 0,
 });
-
-/** What of an attachment names an address, which needs a network whose subnets somebody chose. */
-export const asksForAddress = ({ address, address6 }: Attachment): boolean => address !== "" || address6 !== "";

@@ -28,6 +28,8 @@ export interface Network {
   readonly ipamOptions: Readonly<Record<string, string>> | null;
   /** Its subnets, IPv4 first; what a request left open is filled in. */
   readonly pools: readonly PoolSpec[];
+  /** Subnets that a request gave to a family that the network does not have: shown to clients, and nobody has addresses of them. */
+  readonly dormantPools?: readonly PoolSpec[];
   /** Whether a request chose every subnet: only then may containers ask for an address. */
   readonly hasOwnSubnets: boolean;
 }

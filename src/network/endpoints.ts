@@ -7,14 +7,15 @@ import { forbidden, invalid } from "../base/errors.ts";
 import { newId } from "../base/ids.ts";
 import { hasNetwork, isRunning, processStart } from "../base/processes.ts";
 import { setNetworkSysctl } from "../base/sysctls.ts";
+import { checkAddressable } from "./addressable.ts";
 import { type Address, contains, formatAddress, formatMac, macOf, parseAddress, parseMac } from "./addresses.ts";
-import { type Attachment, asksForAddress } from "./attachment.ts";
+import type { Attachment } from "./attachment.ts";
 import { bridgeSettings } from "./bridge-options.ts";
 import { routerOf } from "./default-bridge.ts";
 import { BARE, type Endpoint, type Member, type Network, type NetworkDriver, type WayOut } from "./driver.ts";
 import { askedInterface, checkEndpointOptions, interfaceSysctls } from "./endpoint-options.ts";
 import type { Netlink } from "./netlink.ts";
-import { isPredefined, type Networks } from "./networks.ts";
+import type { Networks } from "./networks.ts";
 import type { Pool } from "./pools.ts";
 
 /** A container in a network. */
@@ -59,7 +60,7 @@ export class Endpoints {
   /** Whether an attachment can be had, as far as that can be told before anything is made. @throws notFound, invalid */
   check(attachment: Attachment): Network {
     const network = this.networks.get(attachment.network);
-    if (asksForAddress(attachment)) checkAddressable(network);
+    checkAddressable(network, attachment);
     if (network.name === "bridge" && attachment.aliases.length > 0)
       throw invalid("network-scoped alias is supported only for containers in user defined networks");
     if (attachment.macAddress !== "") this.#checkMac(network, attachment.macAddress);
@@ -341,15 +342,6 @@ export function gatewayOf({ endpoint }: Pick<Place, "endpoint">, family: 4 | 6):
     family === 4 ? [endpoint.address, endpoint.gateway] : [endpoint.address6, endpoint.gateway6];
   if (endpoint.routed) return address === "" ? undefined : { family, value: 0n };
   return gateway === "" ? undefined : parseAddress(gateway);
-}
-
-/** @throws invalid in Docker's words */
-function checkAddressable(network: Network): void {
-  const because = isPredefined(network)
-    ? "user specified IP address is supported on user defined networks only"
-    : "user specified IP address is supported only when connecting to networks with user configured subnets";
-  if (isPredefined(network) || !network.hasOwnSubnets)
-    throw invalid(`invalid config for network ${network.name}: invalid endpoint settings:\n${because}`);
 }
 
 type Addressing = Omit<Endpoint, "id" | "networkId" | "interface">;

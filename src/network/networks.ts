@@ -20,7 +20,7 @@ export const networkMigrations: readonly Migration[] = [
 type Identity = Pick<Network, "id" | "name" | "created">;
 
 /** As a request asks for it. */
-export type NewNetwork = Omit<Network, "id" | "created" | "hasOwnSubnets">;
+export type NewNetwork = Omit<Network, "id" | "created" | "hasOwnSubnets" | "dormantPools">;
 
 export interface NetworksOptions {
   readonly database: Database;
@@ -46,7 +46,6 @@ interface Row {
 }
 
 const PREDEFINED: Readonly<Record<string, string>> = { bridge: "bridge", host: "host", none: "null" };
-const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 
 export const isPredefined = ({ name }: Pick<Network, "name">): boolean => Object.hasOwn(PREDEFINED, name);
 
@@ -143,8 +142,7 @@ export class Networks {
   /** @throws invalid, conflict, forbidden, unavailable in Docker's words; nothing is left behind then */
   async create(asked: NewNetwork): Promise<Network> {
     const { name } = asked;
-    if (!NAME.test(name) || name.length > 255)
-      throw invalid(`invalid network name ${JSON.stringify(name)}: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed`);
+    if (name.trim() === "") throw invalid("invalid name: name is empty");
     if (Object.hasOwn(PREDEFINED, name) || name === "default")
       throw forbidden(`operation is not permitted on predefined ${name} network`);
     const driver = this.driverOf(asked);
@@ -170,26 +168,26 @@ export class Networks {
     return network;
   }
 
-  /** Fills in subnets that the request left open. */
-  #subnets(asked: NewNetwork): Pick<Network, "pools" | "hasOwnSubnets"> {
+  /** Fills in subnets that the request left open, and lays aside those of a family that the network does not have. */
+  #subnets(asked: NewNetwork): Pick<Network, "pools" | "dormantPools" | "hasOwnSubnets"> {
     const used = this.#usedSubnets();
     const families = [...(asked.enableIPv4 ? [4 as const] : []), ...(asked.enableIPv6 ? [6 as const] : [])];
     if (families.length === 0) throw invalid("IPv4 or IPv6 must be enabled");
-    checkPools(asked.pools);
+    checkPools(asked.pools, asked.enableIPv6);
     const given = asked.pools.map((pool) => ({ pool, family: parseCidr(pool.subnet).subnet.family }));
-    const stray = given.find(({ family }) => !families.includes(family));
-    if (stray)
-      throw invalid(
-        `invalid network config:\ninvalid subnet ${stray.pool.subnet}: IPv${stray.family} has not been enabled for this network`,
-      );
-    for (const { pool } of given) checkApart(parseCidr(pool.subnet).subnet, used.networks);
+    const isActive = ({ family }: { readonly family: 4 | 6 }) => families.includes(family);
+    for (const { pool } of given.filter(isActive)) checkApart(parseCidr(pool.subnet).subnet, used.networks);
     const pools = families.flatMap((family) => {
       const own = given.filter((one) => one.family === family).map(({ pool }) => pool);
       if (own.length > 0) return own;
       const subnet = freeSubnet(this.#options.pools, family, [...used.networks, ...used.host]);
       return [{ subnet: `${formatAddress({ family, value: subnet.base })}/${subnet.prefix}` }];
     });
-    return { pools, hasOwnSubnets: given.length > 0 };
+    const dormantPools = given.flatMap((one) => (isActive(one) ? [] : [one.pool]));
+    return {
+      ...{ pools, hasOwnSubnets: given.length > 0 },
+      ...(dormantPools.length > 0 && { dormantPools }),
+    };
   }
 
   #usedSubnets(): { readonly networks: readonly Subnet[]; readonly host: readonly Subnet[] } {

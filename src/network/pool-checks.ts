@@ -44,9 +44,11 @@ function addressFault(text: string, subnet: Subnet): string | undefined {
   return contains(subnet, address) ? undefined : `parent subnet ${formatSubnet(subnet)} doesn't contain this address`;
 }
 
-function* faults({ subnet: text, range, gateway, auxiliary = {} }: PoolSpec): Generator<string> {
+function* faults(pool: PoolSpec, enableIPv6: boolean): Generator<string> {
+  const { subnet: text, range, gateway, auxiliary = {} } = pool;
   const subnet = asSubnet(text);
   if (!subnet) return yield `invalid subnet ${text}: invalid CIDR block notation`;
+  if (subnet.family === 6 && !enableIPv6) return; // so has Docker it: nobody uses them
   if (!isMasked(text, subnet)) yield `invalid subnet ${text}: it should be ${formatSubnet(subnet)}`;
   for (const [block, what] of UNFIT) if (overlaps(block, subnet)) yield `invalid subnet ${text}: it has ${what}`;
   if (range) for (const fault of rangeFaults(range, subnet)) yield `invalid ip-range ${range}: ${fault}`;
@@ -58,8 +60,8 @@ function* faults({ subnet: text, range, gateway, auxiliary = {} }: PoolSpec): Ge
   }
 }
 
-/** @throws invalid with all that is wrong */
-export function checkPools(pools: readonly PoolSpec[]): void {
-  const all = pools.flatMap((pool) => [...faults(pool)]);
+/** @param enableIPv6  of the network. @throws invalid with all that is wrong */
+export function checkPools(pools: readonly PoolSpec[], enableIPv6: boolean): void {
+  const all = pools.flatMap((pool) => [...faults(pool, enableIPv6)]);
   if (all.length > 0) throw invalid(`invalid network config:\n${all.join("\n")}`);
 }

@@ -52,8 +52,8 @@ describe("POST /networks/create", () => {
   });
 
   test.each<[body: object, status: number, message: string]>([
-    [{}, 400, "invalid network name"],
-    [{ Name: "-x" }, 400, "invalid network name"],
+    [{}, 400, "invalid name: name is empty"],
+    [{ Name: "  " }, 400, "invalid name: name is empty"],
     [{ Name: "host" }, 403, "operation is not permitted on predefined host network"],
     [{ Name: "x", Driver: "overlay" }, 404, 'plugin \\"overlay\\" not found'],
     [{ Name: "x", Driver: "host" }, 403, "only one instance of"],
@@ -70,7 +70,12 @@ describe("POST /networks/create", () => {
       503,
       "failed to allocate gateway (10.0.0.255): Address already in use",
     ],
-    [{ Name: "x", IPAM: { Config: [{ Subnet: "fd00::/64" }] } }, 400, "IPv6 has not been enabled"],
+    [{ Name: "x", IPAM: { Config: [{ Subnet: "fd00::zz/64" }] } }, 400, "invalid CIDR block notation"],
+    [
+      { Name: "x", EnableIPv4: false, EnableIPv6: true, IPAM: { Config: [{ Subnet: "10.3.0.5/16" }] } },
+      400,
+      "10.3.0.0/16",
+    ],
     [{ Name: "x", IPAM: { Driver: "other" } }, 400, "invalid ipam driver: other"],
     [{ Name: "x", EnableIPv4: false }, 400, "IPv4 or IPv6 must be enabled"],
     [{ Name: "x", IPAM: { Config: [{ Subnet: "172.17.4.0/24" }] } }, 403, "Pool overlaps with other one"],
@@ -90,6 +95,41 @@ describe("POST /networks/create", () => {
     expect(JSON.stringify(answer.body)).toContain(message);
     expect(house.networks.list().length).toBe(3);
     expect(house.kernel.interfaces.size).toBe(0);
+  });
+
+  test.each(["two words", "a/b", "a/connect", "-x", "a:b", "ü", "x".repeat(300)])(
+    "%p is a name, whose network is found, joined, left and removed",
+    async (name) => {
+      await using house = await House.open();
+      expect((await house.json("POST /networks/create", { Name: name })).status).toBe(201);
+      const path = `/networks/${name.split("/").map(encodeURIComponent).join("/")}`; // a slash as it is: so the CLI has it
+      expect((await house.json(`GET ${path}`)).body).toMatchObject({ Name: name });
+      expect((await house.json(`GET /networks/${encodeURIComponent(name)}`)).body).toMatchObject({ Name: name });
+      await house.json("POST /containers/create?name=box", { Image: "busybox" });
+      expect((await house.json(`POST ${path}/connect`, { Container: "box" })).status).toBe(200);
+      expect((await house.json(`POST ${path}/disconnect`, { Container: "box" })).status).toBe(200);
+      expect((await house.json(`DELETE ${path}`)).status).toBe(204);
+    },
+  );
+
+  test.each<[asked: object, active: object]>([
+    [
+      { Config: [{ Subnet: "2001:db8::1/64", Gateway: "10.0.0.1" }] },
+      { Subnet: "172.18.0.0/16", Gateway: "172.18.0.1" },
+    ],
+    [
+      { Config: [{ Subnet: "2001:db8::1/64", Gateway: "10.0.0.1" }, { Subnet: "10.9.0.0/16" }] },
+      { Subnet: "10.9.0.0/16", Gateway: "10.9.0.1" },
+    ],
+  ])("subnets of IPv6 lie idle in a network without it: %p", async (IPAM, active) => {
+    await using house = await House.open();
+    await house.json("POST /networks/create", { Name: "mine", IPAM });
+    const other = { Name: "other", IPAM: { Config: [{ Subnet: "2001:db8::/32" }] } }; // they are in nobody's way
+    expect((await house.json("POST /networks/create", other)).status).toBe(201);
+    expect((await house.json("GET /networks/mine")).body).toMatchObject({
+      EnableIPv6: false,
+      IPAM: { Config: [active, { Subnet: "2001:db8::1/64", Gateway: "10.0.0.1" }] },
+    });
   });
 
   const ipvlan = (mode: string) => ({

@@ -83,7 +83,7 @@ e2e("networks of users' own", (engine) => {
     const taken = await docker("run", "--network", "mine", "--ip", "10.242.0.7", "busybox", "true");
     expect(taken.stderr).toContain("Address already in use");
     const outside = await docker("run", "--network", "mine", "--ip", "10.1.1.1", "busybox", "true");
-    expect(outside.stderr).toContain("no configured subnet contains IP address 10.1.1.1");
+    expect(outside.stderr).toContain("no configured subnet or ip-range contain the IP address 10.1.1.1");
     const members = JSON.parse(await ok("network", "inspect", "mine", "-f", "{{json .Containers}}"));
     expect(
       Object.values<{ Name: string }>(members)

@@ -37,11 +37,11 @@ describe("checkPools()", () => {
     ],
     [{ subnet: "10.0.0.0/24", auxiliary: { a: "banana" } }, "invalid auxiliary address a: invalid address"],
   ])("%p is refused", (pool, words) => {
-    expect(() => checkPools([pool])).toThrow(words);
+    expect(() => checkPools([pool], true)).toThrow(words);
   });
 
   test("tells all that is wrong at once", () => {
-    expect(() => checkPools([{ subnet: "10.0.0.5/24", gateway: "x" }, { subnet: "y" }])).toThrow(
+    expect(() => checkPools([{ subnet: "10.0.0.5/24", gateway: "x" }, { subnet: "y" }], true)).toThrow(
       "invalid network config:\ninvalid subnet 10.0.0.5/24: it should be 10.0.0.0/24\ninvalid gateway x: invalid address\ninvalid subnet y: invalid CIDR block notation",
     );
   });
@@ -55,6 +55,12 @@ describe("checkPools()", () => {
     "fd00::/127",
     "2001:db8::/64",
   ])("%s is none of its business", (subnet) => {
-    checkPools([{ subnet }]);
+    checkPools([{ subnet }], true);
+  });
+
+  test("IPv6 of a network without it has to be a block, no more", () => {
+    checkPools([{ subnet: "2001:db8::1/64", range: "10.0.0.0/8", gateway: "x", auxiliary: { a: "y" } }], false);
+    expect(() => checkPools([{ subnet: "2001:db8::x/64" }], false)).toThrow("invalid CIDR block notation");
+    expect(() => checkPools([{ subnet: "10.0.0.1/8" }], false)).toThrow("it should be 10.0.0.0/8");
   });
 });
