@@ -8,7 +8,7 @@ import type { Progress } from "../image/progress.ts";
 import { type Ctx, flag } from "./context.ts";
 import { jsonLines, streamError } from "./jsonl.ts";
 import { optionalPlatform } from "./platforms.ts";
-import { progressLine, reported } from "./progress.ts";
+import { progressLine, reported, streamed } from "./progress.ts";
 import { registryAuth } from "./registry-auth.ts";
 
 async function* mapped<T, U>(items: AsyncIterable<T>, map: (item: T) => U): AsyncGenerator<U> {
@@ -73,21 +73,19 @@ type Told = { readonly line: string } | { readonly progress: Progress };
 
 const loadLine = (told: Told): object => ("line" in told ? { stream: `${told.line}\n` } : progressLine(told.progress));
 
-/** POST /images/load */
+/** POST /images/load: the answer begins before anybody has looked into the archive, so clients look for what is wrong with it in the stream. */
 export async function load(c: Ctx, images: Images): Promise<Response> {
   const { body } = c.req.raw;
   if (!body) throw invalid("no archive in the request body");
   const quiet = flag(c, "quiet", true);
   const platform = optionalPlatform(c.req.query("platform"));
-  const lines = await reported<Told>((report) =>
-    images
-      .load(body, {
-        signal: c.env.signal,
-        platform,
-        onLine: (line) => report({ line }),
-        ...(!quiet && { onProgress: (progress) => report({ progress }) }),
-      })
-      .catch(refuseArchive),
+  const lines = streamed<Told>((report) =>
+    images.load(body, {
+      signal: c.env.signal,
+      platform,
+      onLine: (line) => report({ line }),
+      ...(!quiet && { onProgress: (progress) => report({ progress }) }),
+    }),
   );
   return jsonLines(mapped(lines, loadLine), "\r\n", streamError);
 }

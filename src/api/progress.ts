@@ -33,12 +33,11 @@ export function progressLine({ id, status, detail }: Progress): object {
   };
 }
 
-/**
- * Runs work that reports through a callback, as a stream of what it reports.
- *
- * The first thing reported is awaited here, so that a failure before it is thrown and becomes a status; later ones end the stream.
- */
-export async function reported<T>(work: (report: (item: T) => void) => Promise<unknown>): Promise<AsyncGenerator<T>> {
+/** What it is given is called with each thing that there is to report. */
+type Work<T> = (report: (item: T) => void) => Promise<unknown>;
+
+/** Runs work as a stream of what it reports, which a failure ends. @returns `begun` when there is something in it; it fails as the work may before that */
+function reporting<T>(work: Work<T>): { readonly begun: Promise<void>; readonly items: AsyncGenerator<T> } {
   const waiting: T[] = [];
   let wake = Promise.withResolvers<void>();
   let over = false;
@@ -50,9 +49,11 @@ export async function reported<T>(work: (report: (item: T) => void) => Promise<u
     wake.resolve();
   });
   done.catch(() => {}); // looked at below
-  await wake.promise;
-  if (waiting.length === 0) await done;
-  return (async function* () {
+  const begun = wake.promise.then(async () => {
+    if (waiting.length === 0) await done;
+  });
+  begun.catch(() => {}); // not everybody waits for it
+  const items = (async function* () {
     for (;;) {
       yield* waiting.splice(0);
       if (over && waiting.length === 0) break;
@@ -61,4 +62,15 @@ export async function reported<T>(work: (report: (item: T) => void) => Promise<u
     }
     await done;
   })();
+  return { begun, items };
 }
+
+/** A failure before the first thing is reported is thrown here, and becomes a status; later ones end the stream. */
+export async function reported<T>(work: Work<T>): Promise<AsyncGenerator<T>> {
+  const { begun, items } = reporting(work);
+  await begun;
+  return items;
+}
+
+/** Every failure ends the stream, the first thing of all, too. */
+export const streamed = <T>(work: Work<T>): AsyncGenerator<T> => reporting(work).items;
