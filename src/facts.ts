@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { cpus, hostname, release, totalmem } from "node:os";
 import type { SystemFacts } from "./api/system.ts";
 import { fileSystemOf } from "./base/files.ts";
-import type { Config } from "./config.ts";
+import { type Config, OWN_RUNTIMES } from "./config.ts";
 import type { CdiDevices } from "./container/cdi.ts";
 import type { Containers } from "./container/containers.ts";
 import { isUp } from "./container/state.ts";
@@ -142,7 +142,7 @@ async function info(sources: FactSources, host: SystemFacts["host"]): Promise<Re
     Labels: config.labels,
     ExperimentalBuild: false,
     ServerVersion: VERSION.engine,
-    Runtimes: { bosun: { path: "bosun-shim" }, ...runtimesOf(config) },
+    Runtimes: runtimesOf(config),
     DefaultRuntime: config.defaultRuntime,
     Swarm: {
       NodeID: "",
@@ -171,12 +171,13 @@ async function info(sources: FactSources, host: SystemFacts["host"]): Promise<Re
 }
 
 const runtimesOf = ({ runtimes }: Config) =>
-  Object.fromEntries(
-    Object.entries(runtimes).map(([name, { path, args }]) => [
+  Object.fromEntries([
+    ...OWN_RUNTIMES.map((name) => [name, { path: "bosun-shim" }]),
+    ...Object.entries(runtimes).map(([name, { path, args }]) => [
       name,
       { path, ...(args.length > 0 && { runtimeArgs: args }) },
     ]),
-  );
+  ]);
 
 const registryConfig = ({ insecureRegistries, registryMirrors, mirrors }: Config) => ({
   InsecureRegistryCIDRs: ["::1/128", "127.0.0.0/8", ...insecureRegistries.filter((entry) => entry.includes("/"))],

@@ -37,7 +37,8 @@ function stateOf({ state, health }: Container) {
   };
 }
 
-function configOf({ config }: Container) {
+/** Config of an inspect. */
+export function configOf({ config }: Container) {
   return {
     Hostname: config.hostname,
     Domainname: config.domainname,
@@ -121,7 +122,7 @@ function hostConfigOf(container: Container, view: ViewContext) {
     ShmSize: host.shmSize,
     ...(Object.keys(host.storageOpt).length > 0 && { StorageOpt: host.storageOpt }),
     Sysctls: host.sysctls,
-    Runtime: host.runtime ?? "bosun",
+    Runtime: host.runtime ?? host.ownRuntime ?? "runc", // which other engines take, too, from who makes the container anew
     Isolation: host.isolation ?? "",
     CpuShares: resources.cpuShares,
     Memory: resources.memory,

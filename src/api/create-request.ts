@@ -146,7 +146,7 @@ export function toHostConfig(host: Document, defaults: HostDefaults): HostConfig
     privileged: host.flag("Privileged"),
     readonlyRootfs: host.flag("ReadonlyRootfs"),
     resources: toResources(host),
-    ...(runtime !== undefined && { runtime }),
+    ...runtime,
     securityOpt: host.words("SecurityOpt") ?? [],
     maskedPaths: host.words("MaskedPaths"),
     readonlyPaths: host.words("ReadonlyPaths"),
@@ -207,12 +207,11 @@ function toUserns(mode: string): "" | "host" {
   throw invalid(`invalid userns mode: ${mode}`);
 }
 
-/** @returns undefined for the engine's own */
-function toRuntime(asked: string, { runtime, ownRuntimes, runtimes }: HostDefaults): string | undefined {
-  const name = asked === "" ? runtime : asked;
-  if (ownRuntimes.includes(name)) return undefined;
-  if (!runtimes.includes(name)) throw invalid(`unknown or invalid runtime name: ${name}`);
-  return name;
+function toRuntime(asked: string, defaults: HostDefaults): Pick<HostConfig, "runtime" | "ownRuntime"> {
+  const name = asked === "" ? defaults.runtime : asked;
+  if (defaults.ownRuntimes.includes(name)) return asked === "" ? {} : { ownRuntime: asked };
+  if (!defaults.runtimes.includes(name)) throw invalid(`unknown or invalid runtime name: ${name}`);
+  return { runtime: name };
 }
 
 function toNamespaces(host: Document, networkMode: string, defaults: HostDefaults): Namespaces {

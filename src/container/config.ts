@@ -173,6 +173,8 @@ export interface HostConfig {
   readonly resources: Resources;
   /** Undefined: the engine's own. */
   readonly runtime?: string;
+  /** By which of its names a request asked for the engine's own. */
+  readonly ownRuntime?: string;
   readonly securityOpt: readonly string[];
   /** Undefined: Docker's default. */
   readonly maskedPaths: readonly string[] | undefined;

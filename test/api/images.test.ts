@@ -105,11 +105,10 @@ describe("/images/{name}", () => {
     });
   });
 
-  const NO_ARCHIVE = "no archive at all\n";
   const sent = async (path: string) => {
     await using room = await ImageRoom.open();
     const api = createApi([imagesRouter(room.images, new Pruning(new Events()))], { version: "1" }, silent);
-    const request = new Request(`http://x${path}`, { method: "POST", body: NO_ARCHIVE });
+    const request = new Request(`http://x${path}`, { method: "POST", body: "no archive at all\n" });
     const response = await api(request, { signal: new AbortController().signal, upgrade: undefined });
     return [response.status, await response.text()];
   };

@@ -172,7 +172,11 @@ e2e(
       expect((await docker("run", "--rm", "--runtime", "runc", "--network", "none", "busybox", "true")).code).toBe(0);
       const info = await engine.daemon.json<{ Runtimes: object; DefaultRuntime: string }>("/info");
       expect(info.DefaultRuntime).toBe("bosun");
-      expect(info.Runtimes).toMatchObject({ bosun: { path: "bosun-shim" }, ours: { path: OWN_RUNTIME } });
+      expect(info.Runtimes).toMatchObject({
+        bosun: { path: "bosun-shim" },
+        runc: { path: "bosun-shim" },
+        ours: { path: OWN_RUNTIME },
+      });
     });
   },
   flags,

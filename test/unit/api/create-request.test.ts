@@ -94,6 +94,13 @@ describe("toHostConfig()", () => {
     });
   });
 
+  test("the engine's own runtime keeps the name by which it is asked for", () => {
+    expect(host({ Runtime: "runc" })).toMatchObject({ ownRuntime: "runc" });
+    expect([host({ Runtime: "runc" }).runtime, host({}).runtime, host({}).ownRuntime]).toEqual(
+      Array(3).fill(undefined),
+    );
+  });
+
   test("toHostConfig() of what the real client sends for no flags at all is the same", () => {
     // docker 28, `docker create x`, as it is on the wire
     const sent = JSON.parse(
