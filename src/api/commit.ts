@@ -7,6 +7,7 @@ import { finished } from "../base/streams.ts";
 import type { Commits } from "../container/commit.ts";
 import type { Containers } from "../container/containers.ts";
 import { tarOfTree } from "../wasm/tree-tar.ts";
+import { configOf } from "./container-view.ts";
 import { type Ctx, type Env, flag, json, jsonBody, param } from "./context.ts";
 import { Document } from "./document.ts";
 import { newReference } from "./image-transfer.ts";
@@ -59,6 +60,7 @@ async function commit(c: Ctx, commits: Commits): Promise<Response> {
     author: c.req.query("author") ?? "",
     pause: flag(c, "pause", true),
     changes: c.req.queries("changes") ?? [],
+    describe: configOf,
     config: body === undefined || body === null ? undefined : toRunConfig(new Document(body)),
   });
   return json({ Id: id }, 201);

@@ -64,14 +64,26 @@ export function summary(image: ImageSummary, { version, sharedSize = false, cont
   };
 }
 
+/** What only containers have; older clients find it in images, too, as in containers that say nothing. */
+const CONTAINERS_ONLY = {
+  ...{ Hostname: "", Domainname: "", AttachStdin: false, AttachStdout: false, AttachStderr: false, Tty: false },
+  ...{ OpenStdin: false, StdinOnce: false, Image: "" },
+};
+
 /** What a configuration does not say is shown all the same. */
 const NO_CONFIG = {
   ...{ User: "", Env: null, Entrypoint: null, Cmd: null, Volumes: null, WorkingDir: "", Labels: null, OnBuild: null },
 };
 
+/** Compose's first version fails without a ContainerConfig when it makes a container anew. */
+const committedFrom = ({ container, container_config }: ImageDetails["config"]) => ({
+  ...(container && { Container: container }),
+  ContainerConfig: { ...CONTAINERS_ONLY, ...NO_CONFIG, ...container_config },
+});
+
 export function details(image: ImageDetails, version: ApiVersion) {
   const { id, config, layers, repoTags, repoDigests, size, driver, taggedAt } = image;
-  const comment = config.history?.at(-1)?.comment ?? "";
+  const comment = config.comment || config.history?.at(-1)?.comment || "";
   return {
     Id: id,
     RepoTags: repoTags,
@@ -79,11 +91,10 @@ export function details(image: ImageDetails, version: ApiVersion) {
     Parent: image.parent ?? "",
     Comment: comment,
     ...(config.created !== undefined && { Created: config.created }),
-    DockerVersion: "",
+    DockerVersion: config.docker_version ?? "",
     Author: config.author ?? "",
-    Config: { ...NO_CONFIG, ...config.config },
-    // of what the image was committed from, which nobody keeps; Compose's first version fails without it when it makes a container anew
-    ...(version < apiVersion(1, 45) && { ContainerConfig: NO_CONFIG }),
+    Config: { ...(version < apiVersion(1, 50) && CONTAINERS_ONLY), ...NO_CONFIG, ...config.config },
+    ...(version < apiVersion(1, 45) && committedFrom(config)),
     Architecture: config.architecture,
     ...(config.variant !== undefined && { Variant: config.variant }),
     Os: config.os,

@@ -27,6 +27,8 @@ export interface CommitRequest {
   readonly changes: readonly string[];
   /** In place of the container's own; what it leaves out comes from there. */
   readonly config: RunConfig | undefined;
+  /** The container's configuration as an inspect tells it, which the image keeps. */
+  readonly describe: (container: Container) => object;
 }
 
 export interface CommitsOptions {
@@ -66,6 +68,7 @@ export class Commits {
         author: request.author,
         comment: request.comment,
         createdBy: config.cmd.join(" "),
+        origin: { id, config: request.describe(container) },
         reference: request.reference,
       },
       () => snapshotter.commit(id, { except: MOUNT_POINTS }),

@@ -1,11 +1,12 @@
 /** A new image on top of another: a container's changes as a layer, or a tar as the only one. Told in the configuration's history. */
 
 import { type Digest, digestOf } from "../base/digest.ts";
-import type { HistoryEntry, ImageConfig, Platform, RunConfig } from "../base/oci.ts";
+import type { HistoryEntry, Platform, RunConfig } from "../base/oci.ts";
 import type { Reference } from "../base/reference.ts";
 import { bytesOf } from "../base/streams.ts";
 import type { ContentStore } from "../store/content.ts";
 import type { Layers, StagedLayer } from "../store/layers.ts";
+import type { StoredConfig } from "./manifest.ts";
 import { measured } from "./pull.ts";
 import type { ImageRecords } from "./records.ts";
 import type { Sweeper } from "./sweep.ts";
@@ -23,6 +24,8 @@ export interface NewImage {
   readonly comment: string;
   /** The command that made the layer. */
   readonly createdBy: string;
+  /** The container that has it all, and its configuration as an inspect tells it. */
+  readonly origin?: { readonly id: string; readonly config: object };
   /** Given a tag, or none at all. */
   readonly reference: Reference | undefined;
 }
@@ -43,7 +46,7 @@ const omitBlank = (config: RunConfig): RunConfig => {
 
 /** @returns the configuration's bytes, whose digest is the image's id */
 function newConfig(image: NewImage, diffId: Digest, now: Date): Uint8Array {
-  const { platform, layers, history, config, author, comment, createdBy } = image;
+  const { platform, layers, history, config, author, comment, createdBy, origin } = image;
   const created = now.toISOString();
   const isEmpty = diffId === emptyLayer && layers.length > 0;
   const entry: HistoryEntry = {
@@ -53,12 +56,13 @@ function newConfig(image: NewImage, diffId: Digest, now: Date): Uint8Array {
     ...(comment !== "" && { comment }),
     ...(isEmpty && { empty_layer: true }),
   };
-  const document: ImageConfig = {
+  const document: StoredConfig = {
     architecture: platform.architecture,
     os: platform.os,
     ...(platform.variant !== undefined && { variant: platform.variant }),
     ...(author !== "" && { author }),
     created,
+    ...(origin && { container: origin.id, container_config: origin.config }),
     config: omitBlank(config),
     rootfs: { type: "layers", diff_ids: isEmpty ? layers : [...layers, diffId] },
     history: [...history, entry],

@@ -31,6 +31,9 @@ export type ImageDocument =
 export interface StoredConfig extends ImageConfig {
   readonly docker_version?: string;
   readonly comment?: string;
+  /** Id and configuration, as an inspect tells it, of the container that the image was committed from. */
+  readonly container?: string;
+  readonly container_config?: object;
 }
 
 const platform = fields({ os: text, architecture: text, variant: text, "os.version": text }, ["os", "architecture"]);
@@ -84,6 +87,8 @@ const config = fields(
     author: text,
     comment: text,
     docker_version: text,
+    container: text,
+    container_config: anything,
     config: runConfig,
     rootfs: fields({ type: text, diff_ids: list(digest) }, ["type"]),
     history: list(fields({ created: text, created_by: text, author: text, comment: text, empty_layer: flag })),

@@ -30,6 +30,16 @@ e2e("commit, import and export", (engine) => {
       Comment: "a message",
       Config: { Cmd: ["sh", "-c", script], Labels: { by: "run" } },
     });
+    expect(await engine.daemon.json("/v1.44/images/committed:1/json")).toMatchObject({
+      Container: id,
+      ContainerConfig: {
+        Image: "busybox",
+        Hostname: id.slice(0, 12),
+        Cmd: ["sh", "-c", script],
+        Labels: { by: "run" },
+      },
+      Config: { Image: "", Hostname: "" },
+    });
     const history = await ok("history", "--no-trunc", "--format", "{{.CreatedBy}}|{{.Comment}}", "committed:1");
     expect(history.split("\n")[0]).toBe(`sh -c ${script}|a message`);
     expect((await ok("diff", id)).split("\n").toSorted()).toEqual(
