@@ -23,7 +23,7 @@ export class Removal {
 
   /** @param withVolumes  anonymous ones that nobody else uses go, too. @throws conflict while it runs, unless `force` */
   async remove(reference: string, force: boolean, withVolumes: boolean): Promise<void> {
-    const { id, name } = this.#life.get(reference);
+    const { id } = this.#life.get(reference);
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       await this.#end(reference, id, force);
       await using _ = await this.#life.locks.acquire(id);
@@ -32,7 +32,7 @@ export class Removal {
       if (isUp(state)) continue; // somebody has started it again
       return await this.removeEnded(id, withVolumes);
     }
-    throw conflict(`cannot remove container ${JSON.stringify(name)}: could not kill: it still runs`);
+    throw conflict(`cannot remove container ${JSON.stringify(reference)}: could not kill: it still runs`);
   }
 
   async #end(reference: string, id: string, force: boolean): Promise<void> {
@@ -45,7 +45,7 @@ export class Removal {
       phase === "paused"
         ? "paused and must be unpaused first"
         : `${phase}: stop the container before removing or force remove`;
-    if (!force) throw conflict(`cannot remove container ${JSON.stringify(container.name)}: container is ${remedy}`);
+    if (!force) throw conflict(`cannot remove container ${JSON.stringify(reference)}: container is ${remedy}`);
     await this.#stops.kill(id, "SIGKILL").catch((error: unknown) => {
       if (kindOf(error) !== "conflict" && kindOf(error) !== "notFound") throw error; // it has just ended by itself
     });

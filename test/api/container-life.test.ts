@@ -115,7 +115,7 @@ describe("DELETE /containers/{id}", () => {
   test("rm refuses what runs, unless it is forced", async () => {
     await using house = await House.open();
     const id = await house.run(["sleep"], {}, "?name=busy");
-    const { status, body } = await house.json(`DELETE /containers/${id}`);
+    const { status, body } = await house.json("DELETE /containers/busy");
     expect([status, body.message]).toEqual([
       409,
       'cannot remove container "busy": container is running: stop the container before removing or force remove',
