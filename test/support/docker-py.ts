@@ -7,7 +7,9 @@
  * Of docker-py's own, those that build, pull, or want a swarm or plugins of a registry cannot pass.
  */
 
-import { testArchive } from "./busybox.ts";
+import { folder, symlink } from "../../bench/fixture/tar.ts";
+import { dockerArchive } from "./archive.ts";
+import { furnishedImage, opinionatedImage } from "./busybox.ts";
 import { TestDaemon } from "./daemon.ts";
 
 const OURS = new URL("docker-py", import.meta.url).pathname;
@@ -38,6 +40,15 @@ export async function pytest(daemon: TestDaemon, args: readonly string[]): Promi
   return { code, output: `${out}${err}` };
 }
 
+/** What docker-py's own find in the images that they would pull. */
+export function publicImages(): Uint8Array {
+  const more = [folder("opt/"), symlink("bin/nslookup", "busybox"), symlink("bin/top", "busybox")];
+  return dockerArchive([
+    { image: furnishedImage(more), tags: ["busybox:latest", "alpine:latest", "alpine:3.10"] },
+    { image: opinionatedImage(), tags: ["hello-world:latest"] },
+  ]);
+}
+
 /** Those of ours that need nothing of the host that others may have, as ports and subnets, and are quick. */
 export const quickTests = (daemon: TestDaemon): Promise<PytestResult> =>
   pytest(daemon, [OURS, "-k", QUICK.join(" or ")]);
@@ -45,8 +56,7 @@ export const quickTests = (daemon: TestDaemon): Promise<PytestResult> =>
 async function main([folder = OURS, ...args]: readonly string[]): Promise<number> {
   await using daemon = await TestDaemon.start();
   const headers = { "Content-Type": "application/x-tar" };
-  await (await daemon.api("/images/load", { method: "POST", body: testArchive(), headers })).text();
-  await daemon.post("/images/busybox/tag?repo=alpine&tag=latest");
+  await (await daemon.api("/images/load", { method: "POST", body: publicImages(), headers })).text();
   const { code, output } = await pytest(daemon, [folder, ...args]);
   console.log(output);
   return code;

@@ -103,6 +103,8 @@ class TestCreate:
             ({"isolation": "default"}, "Isolation", "default"),
             ({"auto_remove": True}, "AutoRemove", True),
             ({"init": True}, "Init", True),
+            ({"runtime": "bosun"}, "Runtime", "bosun"),
+            ({}, "Runtime", "runc"),
             ({"mem_limit": "700M", "memswap_limit": "1G"}, "Memory", 700 << 20),
             ({"mem_limit": "700M", "memswap_limit": "1G"}, "MemorySwap", 1 << 30),
             ({"device_cgroup_rules": ["c 7:128 rwm"]}, "DeviceCgroupRules", ["c 7:128 rwm"]),
@@ -559,6 +561,22 @@ class TestNetworks:
         made = api.create_network(name(), enable_ipv6=True, ipam=ipam)
         assert api.inspect_network(made["Id"])["EnableIPv6"] is True
 
+    def test_ipv6_that_lies_idle(self, client, api):
+        """A subnet and an address of a family that the network does not have are kept on record, and nobody gets any."""
+        network = client.networks.create(name(), ipam=subnet(subnet="2001:389::1/64"))
+        wish = api.create_endpoint_config(ipv6_address="2001:389::f00d")
+        container = sleeper(client)
+        api.connect_container_to_network(container.id, network.id, ipv6_address="2001:389::f00d")
+        container.reload()
+        place = container.attrs["NetworkSettings"]["Networks"][network.name]
+        assert place["IPAMConfig"] == wish["IPAMConfig"] and place["GlobalIPv6Address"] == "" and place["IPAddress"]
+
+    def test_any_name(self, client):
+        for words in ["two words " + name(), "a/" + name()]:
+            network = client.networks.create(words)
+            assert client.networks.get(words).name == words
+            network.remove()
+
     def test_refusals(self, api):
         with pytest.raises(docker.errors.APIError):
             api.create_network(name(), driver="host")
@@ -685,6 +703,10 @@ class TestImages:
         assert [one.id for one in client.images.list("py.tests.images:some-tag")] == [image.id]
         client.images.remove("py.tests.images:some-tag")
         assert client.images.list("py.tests.images") == []
+
+    def test_load_of_something_else(self, client):
+        with pytest.raises(docker.errors.ImageLoadError):
+            client.images.load(b"no archive")
 
     def test_save_and_load(self, client):
         data = b"".join(client.images.get(IMAGE).save(named=True))
