@@ -36,16 +36,6 @@ async function withImage(act: (send: Send, room: ImageRoom, load: Load) => Promi
   await act(send, room, load);
 }
 
-test("POST /images/load tells in the stream what is wrong with an archive", async () => {
-  await using room = await ImageRoom.open();
-  const api = createApi([imagesRouter(room.images)], { version: "1" }, silent);
-  const request = new Request("http://x/images/load", { method: "POST", body: "abc" });
-  const response = await api(request, { signal: new AbortController().signal, upgrade: undefined });
-  const message = "Cannot read the archive: it ends too early";
-  expect(response.status).toBe(200);
-  expect(await response.text()).toBe(`${JSON.stringify({ errorDetail: { message }, error: message })}\r\n`);
-});
-
 describe("GET /images/json", () => {
   test.each<[version: string, virtual: boolean]>([
     ["/v1.43", true],
