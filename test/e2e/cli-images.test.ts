@@ -65,7 +65,7 @@ e2e("bosun's commands for images", (engine) => {
 
   test("image inspect shows the configuration as the engine tells it, docker without what is empty", async () => {
     const words = ["image", "inspect", "--format", "{{json .Config}}", "opinionated:1"];
-    const told = Object.entries(JSON.parse(await ok(...words))).filter(([, value]) => value !== null);
+    const told = Object.entries(JSON.parse(await ok(...words))).filter(([, value]) => Boolean(value));
     expect(Object.fromEntries(told)).toEqual(JSON.parse(await engine.ok(...words)));
   });
 
