@@ -2,6 +2,7 @@
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { absentRouter } from "./api/absent.ts";
 import { commitRouter } from "./api/commit.ts";
 import { containersRouter } from "./api/containers.ts";
 import type { HostDefaults } from "./api/create-request.ts";
@@ -17,7 +18,6 @@ import { networksRouter } from "./api/networks.ts";
 import { Pruning } from "./api/pruning.ts";
 import { registryRouter } from "./api/registry.ts";
 import { createApi } from "./api/server.ts";
-import { swarmRouter } from "./api/swarm.ts";
 import { type SystemFacts, systemRouter } from "./api/system.ts";
 import { usageRouter } from "./api/usage.ts";
 import { viewContext } from "./api/view-context.ts";
@@ -426,7 +426,7 @@ function openApi({ config, log }: Opening, stores: Stores, host: Host, services:
     fsckRouter([() => checker.check(), (options) => images.check(options)]),
     networksRouter({ networks, endpoints, containers, pruning }),
     networkDoctorRouter(new NetworkDoctor(networking, records)),
-    swarmRouter(),
+    absentRouter(),
   ];
   return createApi(routers, { version: VERSION.engine }, log);
 }

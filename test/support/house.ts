@@ -4,13 +4,13 @@
  */
 
 import { type Duplex, duplexPair } from "node:stream";
+import { absentRouter } from "../../src/api/absent.ts";
 import { containersRouter } from "../../src/api/containers.ts";
 import { execRouter } from "../../src/api/exec.ts";
 import type { Handler } from "../../src/api/listen.ts";
 import { networksRouter } from "../../src/api/networks.ts";
 import { Pruning } from "../../src/api/pruning.ts";
 import { createApi } from "../../src/api/server.ts";
-import { swarmRouter } from "../../src/api/swarm.ts";
 import { type SystemFacts, systemRouter } from "../../src/api/system.ts";
 import { viewContext } from "../../src/api/view-context.ts";
 import { volumesRouter } from "../../src/api/volumes.ts";
@@ -239,7 +239,7 @@ export class House implements AsyncDisposable {
     return createApi(
       [
         systemRouter(FACTS, events),
-        swarmRouter(),
+        absentRouter(),
         containersRouter({
           containers,
           snapshotter,

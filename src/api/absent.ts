@@ -1,6 +1,6 @@
 /**
- * What Docker's Swarm mode and its plugins from registries are asked for on an engine that has neither: clients look for them before they show
- * anything, and tell by these answers that the engine is alone. Source: wire-notes section 8; Docker Engine API, tags Swarm and Plugin.
+ * What this engine lacks: Swarm mode and plugins from registries, which clients look for before they show anything, and tell by these answers that
+ * the engine is alone; and, so far, builds. Source: Docker Engine API, tags Swarm, Plugin, Image ("Build an image") and Session.
  */
 
 import { Hono } from "hono";
@@ -22,17 +22,25 @@ function refusePlugin(): never {
   );
 }
 
+function refuseBuild(): never {
+  throw notImplemented("building images is not supported yet");
+}
+
 function noManager(): never {
   throw unavailable(NO_MANAGER);
 }
 
-export function swarmRouter(): Hono<Env> {
+export function absentRouter(): Hono<Env> {
   const router = new Hono<Env>()
     .post("/swarm/init", refuseSwarm)
     .post("/swarm/join", refuseSwarm)
     .post("/swarm/leave", () => {
       throw unavailable("This node is not part of a swarm");
     })
+    .post("/build", refuseBuild)
+    .post("/build/cancel", refuseBuild)
+    .post("/session", refuseBuild)
+    .post("/grpc", refuseBuild)
     .get("/plugins", () => json([]))
     .get("/plugins/privileges", refusePlugin)
     .post("/plugins/pull", refusePlugin)

@@ -1,4 +1,4 @@
-/** Swarm mode and plugins of registries: there are none, and clients are told so in Docker's words. */
+/** Swarm mode, plugins of registries, builds: there are none, and clients are told so, in Docker's words where it has them. */
 
 import { expect, test } from "bun:test";
 import { House } from "../support/house.ts";
@@ -15,6 +15,8 @@ test.each<[request: string, status: number, message: string]>([
   ["POST /configs/create", 503, NO_MANAGER],
   ["POST /swarm/leave", 503, "This node is not part of a swarm"],
   ["POST /swarm/init", 501, "this engine has no Swarm mode"],
+  ["POST /build?t=x", 501, "building images is not supported yet"],
+  ["POST /v1.50/session", 501, "building images is not supported yet"],
   ["GET /plugins/me/mine:latest/json", 404, 'plugin "me/mine:latest" not found'],
   ["POST /plugins/x/enable", 404, 'plugin "x" not found'],
   ["DELETE /plugins/x", 404, 'plugin "x" not found'],
