@@ -33,7 +33,10 @@ export class Confinement {
     checkSysctls(host);
   }
 
-  /** @throws invalid, also where the host is not ready for it */
+  /**
+   * @param privileged  what `exec --privileged` asks for: all capabilities, and no profile of AppArmor's; the filter stays the container's, as Docker's
+   * @throws            invalid, also where the host is not ready for it
+   */
   async isolation(host: HostConfig, privileged = host.privileged): Promise<Isolation> {
     const isolation = this.#isolation(host, privileged);
     const { apparmor } = isolation;
@@ -44,12 +47,13 @@ export class Confinement {
   #isolation(host: HostConfig, privileged: boolean): Isolation {
     const { defaults, capabilities, seccomp } = this.#options;
     const security = parseSecurity(host.securityOpt, defaults);
-    const set = capabilitySet({ privileged, add: host.capAdd, drop: host.capDrop }, capabilities);
-    const confined = !privileged && security.seccomp !== "unconfined";
+    const setOf = (all: boolean) =>
+      capabilitySet({ privileged: all, add: host.capAdd, drop: host.capDrop }, capabilities);
+    const confined = !host.privileged && security.seccomp !== "unconfined";
     const profile = security.seccomp === "default" ? undefined : security.seccomp;
     return {
-      capabilities: set,
-      seccomp: confined ? seccomp(profile, capabilityNames(set)) : undefined,
+      capabilities: setOf(privileged),
+      seccomp: confined ? seccomp(profile, capabilityNames(setOf(host.privileged))) : undefined,
       noNewPrivileges: security.noNewPrivileges,
       apparmor: appArmorProfile(host.securityOpt, privileged, defaults),
     };

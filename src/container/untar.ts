@@ -10,8 +10,8 @@ import { corrupt, hasCode, invalid } from "../base/errors.ts";
 import { openInRoot } from "../base/paths.ts";
 import { place, placeFile, placeLink, type Spot, setAttributes } from "../base/place.ts";
 import type { Portions } from "../base/portions.ts";
-import { pour } from "../base/pour.ts";
 import type { Bytes } from "../base/streams.ts";
+import { pour } from "../base/writing.ts";
 import { readTar, type TarEntry } from "../image/tar.ts";
 import { S_IF } from "../runtime/ops.ts";
 

@@ -1,8 +1,9 @@
 /** A layer's raw tar on its way to disk. */
 
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import type { Digest } from "../base/digest.ts";
 import { toldOf } from "../base/errors.ts";
+import { writeBlocking } from "../base/writing.ts";
 import { openHasher } from "./hasher.ts";
 
 /** Where the tar goes: hashed and written. Dispose of it in the end. */
@@ -23,9 +24,7 @@ export class NewFile implements Disposable {
   }
 
   write(bytes: Uint8Array): void {
-    this.#told(() => {
-      for (let at = 0; at < bytes.length; ) at += writeSync(this.#fd, bytes, at);
-    });
+    this.#told(() => writeBlocking(this.#fd, bytes));
   }
 
   #told<T>(act: () => T): T {

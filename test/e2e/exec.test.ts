@@ -89,8 +89,9 @@ e2e("docker exec", (engine) => {
       "\n\n",
     );
     expect(mine).toBe(first ?? "");
-    const all = await ok("exec", "--privileged", id, "grep", "CapEff", "/proc/self/status");
-    expect(all).not.toMatch(/CapEff:\s0+$/);
+    const all = await ok("exec", "--privileged", id, "grep", "-E", "^(CapEff|Seccomp):", "/proc/self/status");
+    expect(all).not.toMatch(/CapEff:\s0+\n/);
+    expect(all).toMatch(/Seccomp:\s2$/); // the container's filter
   });
 
   test("exec inherits no file of the engine's", async () => {

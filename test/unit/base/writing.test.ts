@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { closeSync, openSync, readFileSync } from "node:fs";
-import { pour } from "../../../src/base/pour.ts";
+import { pour } from "../../../src/base/writing.ts";
 import { makeFolder } from "../../support/folder.ts";
 
 const pieceOf = (index: number): Uint8Array => new Uint8Array(index * 37_501).fill(index);
