@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { newId } from "../base/ids.ts";
 import { Portions } from "../base/portions.ts";
 import type { Bytes } from "../base/streams.ts";
-import { spool } from "../image/spool.ts";
+import { Spool } from "../image/spool.ts";
 import { compressionOf, decompressedFile } from "../wasm/decompress.ts";
 
 /** Compressions are told by so many bytes. */
@@ -21,7 +21,7 @@ export async function unpacked(body: Bytes, scratch: string): Promise<Bytes | Po
   await mkdir(scratch, { recursive: true, mode: 0o700 });
   const path = join(scratch, `new-copy-${newId().slice(0, 12)}`);
   try {
-    await spool(path, portions);
+    await new Spool().write(path, portions);
     return decompressedFile(path);
   } finally {
     await rm(path, { force: true });

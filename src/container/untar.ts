@@ -11,7 +11,7 @@ import { openInRoot } from "../base/paths.ts";
 import { place, placeFile, placeLink, type Spot, setAttributes } from "../base/place.ts";
 import type { Portions } from "../base/portions.ts";
 import type { Bytes } from "../base/streams.ts";
-import { pour } from "../base/writing.ts";
+import { writeBlocking } from "../base/writing.ts";
 import { readTar, type TarEntry } from "../image/tar.ts";
 import { S_IF } from "../runtime/ops.ts";
 
@@ -154,7 +154,7 @@ class Untar implements Disposable {
     const full = { ...attributes, mode: attributes.mode | (node ?? 0) };
     const fd = placing(entry, spot, () => place(spot, kind, full, bytesOf(entry.linkName)));
     try {
-      if (kind === "file") await pour(fd, entry.body);
+      if (kind === "file") for await (const piece of entry.body) writeBlocking(fd, piece);
       setAttributes(fd, attributes);
     } finally {
       closeSync(fd);

@@ -11,7 +11,7 @@ import type { Descriptor } from "../base/oci.ts";
 import type { Bytes } from "../base/streams.ts";
 import type { Arrival } from "../wasm/arrival.ts";
 import { type BombLimits, decompressed, defaultBombLimits } from "./decompression.ts";
-import { spool } from "./spool.ts";
+import { Spool } from "./spool.ts";
 import { readTar, type TarEntry } from "./tar.ts";
 
 const mostEntries = 100_000;
@@ -50,6 +50,7 @@ const blobName = (digest: Digest): string => `blobs/sha256/${hexOf(digest)}`;
 
 export class Archive implements AsyncDisposable {
   readonly #nodes = new Map<string, Node>();
+  readonly #spool = new Spool();
 
   private constructor(
     readonly folder: string,
@@ -98,7 +99,7 @@ export class Archive implements AsyncDisposable {
   async #write(file: ArchiveFile, body: AsyncIterable<Uint8Array>): Promise<void> {
     const arrival = await this.options.onFile?.(file);
     try {
-      await spool(file.path, body, (bytes) => arrival?.advance(file.path, bytes));
+      await this.#spool.write(file.path, body, (bytes) => arrival?.advance(file.path, bytes));
       arrival?.complete();
     } catch (error) {
       arrival?.abandon();

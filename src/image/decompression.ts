@@ -4,7 +4,7 @@ import { rm } from "node:fs/promises";
 import { corrupt } from "../base/errors.ts";
 import type { Bytes } from "../base/streams.ts";
 import { compressionOf, decompressedFile } from "../wasm/decompress.ts";
-import { spool } from "./spool.ts";
+import { Spool } from "./spool.ts";
 
 export interface BombLimits {
   /** What any archive may become, bytes. */
@@ -82,7 +82,7 @@ export async function decompressed(bytes: Bytes, spare: string, limits: BombLimi
   if (format === "none") return whole;
   if (format === "gzip" || format === "zstd")
     return bounded(whole.pipeThrough(new DecompressionStream(format)), () => packed, limits);
-  await spool(spare, whole);
+  await new Spool().write(spare, whole);
   const opened = decompressedFile(spare);
   await rm(spare);
   return bounded(opened, () => packed, limits);

@@ -11,7 +11,7 @@ import type { Layers } from "../store/layers.ts";
 import { applyChanges } from "./changes.ts";
 import type { Committer } from "./commit.ts";
 import { type BombLimits, mostUnpacked } from "./decompression.ts";
-import { spool } from "./spool.ts";
+import { Spool } from "./spool.ts";
 
 export interface ImportOptions {
   readonly reference: Reference | undefined;
@@ -63,7 +63,7 @@ export class Importer {
     const path = join(this.scratch, `new-load-${newId().slice(0, 12)}`);
     await using undo = new AsyncDisposableStack();
     undo.defer(() => rm(path, { force: true }));
-    await spool(path, unlessAborted(tar, signal));
+    await new Spool().write(path, unlessAborted(tar, signal));
     const cleanup = undo.move();
     return { path, [Symbol.asyncDispose]: () => cleanup.disposeAsync() };
   }

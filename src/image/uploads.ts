@@ -10,7 +10,7 @@ import { ifMissing, toldOf } from "../base/errors.ts";
 import { newId } from "../base/ids.ts";
 import { Locks } from "../base/lock.ts";
 import type { Bytes } from "../base/streams.ts";
-import { writeWhole } from "../base/writing.ts";
+import { writeInOrder } from "../base/writing.ts";
 import type { ContentStore } from "../store/content.ts";
 import { ProtocolError } from "./protocol-error.ts";
 import type { ImageRecords } from "./records.ts";
@@ -127,7 +127,7 @@ export class Uploads implements AsyncDisposable {
         `the upload has more than ${Math.min(most, this.#limits.blobBytes)} bytes`,
       );
     try {
-      await writeWhole(session.file.fd, chunk, session.size);
+      await writeInOrder(session.file.fd, chunk, session.size);
     } catch (error) {
       throw toldOf(session.path, error);
     }

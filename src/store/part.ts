@@ -7,7 +7,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { internal } from "../base/errors.ts";
 import type { Descriptor } from "../base/oci.ts";
 import type { Bytes } from "../base/streams.ts";
-import { writeWhole } from "../base/writing.ts";
+import { writeInOrder } from "../base/writing.ts";
 import { openHasher } from "../wasm/hasher.ts";
 import type { Source } from "./content.ts";
 
@@ -137,7 +137,7 @@ export class Part implements AsyncDisposable {
   }
 
   async #write(bytes: Uint8Array): Promise<void> {
-    await writeWhole(this.#file.fd, bytes);
+    await writeInOrder(this.#file.fd, bytes);
   }
 
   #verify(): void {

@@ -1,37 +1,47 @@
 import { expect, test } from "bun:test";
 import { closeSync, openSync, readFileSync } from "node:fs";
-import { pour } from "../../../src/base/writing.ts";
+import { writeBlocking, writeInOrder } from "../../../src/base/writing.ts";
 import { makeFolder } from "../../support/folder.ts";
 
-const pieceOf = (index: number): Uint8Array => new Uint8Array(index * 37_501).fill(index);
+const bytesOf = (size: number): Uint8Array => Uint8Array.from({ length: size }, (_, at) => at % 251);
 
-async function* pieces(count: number, failure?: Error): AsyncGenerator<Uint8Array> {
-  for (let index = 0; index < count; index++) yield pieceOf(index);
-  if (failure) throw failure;
-}
-
-async function poured(path: string, body: AsyncIterable<Uint8Array>): Promise<void> {
+async function opened(path: string, act: (fd: number) => void | Promise<void>): Promise<void> {
   const fd = openSync(path, "w");
   try {
-    await pour(fd, body);
+    await act(fd);
   } finally {
     closeSync(fd);
   }
 }
 
-test.each([0, 1, 2, 20, 60])("%d pieces are written one behind the other", async (count) => {
-  await using folder = await makeFolder();
-  await poured(`${folder.path}/file`, pieces(count));
-  const wanted = Buffer.concat(Array.from({ length: count }, (_, index) => pieceOf(index)));
-  expect(readFileSync(`${folder.path}/file`).equals(wanted)).toBe(true);
-});
+const WRITERS = [
+  ["writeBlocking()", writeBlocking],
+  ["writeInOrder()", writeInOrder],
+] as const;
 
-test("a stream that fails fails the writing", async () => {
-  await using folder = await makeFolder();
-  await expect(poured(`${folder.path}/file`, pieces(40, new Error("cut off")))).rejects.toThrow("cut off");
-});
+for (const [name, write] of WRITERS) {
+  test.each([0, 1, 65_535, 65_536, 65_537, 300_000])(`${name} writes %d bytes, and more behind them`, async (size) => {
+    await using folder = await makeFolder();
+    const [first, second] = [bytesOf(size), bytesOf(1000)];
+    await opened(`${folder.path}/file`, async (fd) => {
+      await write(fd, first);
+      await write(fd, second);
+    });
+    expect(readFileSync(`${folder.path}/file`).equals(Buffer.concat([first, second]))).toBe(true);
+  });
 
-test("a full disk is told, early and at the end", async () => {
-  await expect(poured("/dev/full", pieces(60))).rejects.toMatchObject({ code: "ENOSPC" });
-  await expect(poured("/dev/full", pieces(3))).rejects.toMatchObject({ code: "ENOSPC" });
+  test(`${name} tells of a full disk`, async () => {
+    const full = opened("/dev/full", (fd) => write(fd, bytesOf(200_000)));
+    await expect(full).rejects.toMatchObject({ code: "ENOSPC" });
+  });
+}
+
+test("writeInOrder() writes at a position", async () => {
+  await using folder = await makeFolder();
+  const all = bytesOf(200_000);
+  await opened(`${folder.path}/file`, async (fd) => {
+    await writeInOrder(fd, all.subarray(100_000), 100_000);
+    await writeInOrder(fd, all.subarray(0, 100_000), 0);
+  });
+  expect(readFileSync(`${folder.path}/file`).equals(all)).toBe(true);
 });
