@@ -1,7 +1,7 @@
 /**
- * Bytes into files, in writes of a size that every file system likes. A larger one makes those with large folios (ext4 from Linux 6.16, XFS, Btrfs) look
- * for as much memory in one piece, and in a virtual machine that is memory that its host may have taken back: there a write of 512 KiB takes four to
- * eight times as long as eight of 64 KiB do (measured on Linux 6.18).
+ * Bytes into files, in writes that a host takes well whose memory is full of cached files, as it is on all that have run for long: of more at a time, file
+ * systems with large folios (ext4 from Linux 6.16, XFS, Btrfs) want as much memory in one piece. There 512 KiB take four to eight times as long as eight
+ * times 64 KiB, and a pull of 900 MB twice as long; where most memory is free, they are a tenth faster (measured on Linux 6.18).
  */
 
 import { write, writeSync } from "node:fs";
