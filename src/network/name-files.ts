@@ -42,11 +42,12 @@ const wordsOf = (names: readonly string[]): readonly string[] => [
   ...new Set(names.filter(isWord).map((name) => name.toLowerCase())),
 ];
 
+/** @param network  its name, which Docker lets be anything: `name.network` means something only where it is a word, too */
 export function networkFile(network: string, hosts: readonly NamedHost[]): string {
   const lines = hosts.map(
     ({ address, address6, names }) => `host ${address || "-"} ${address6 || "-"} ${wordsOf(names).join(" ")}\n`,
   );
-  return `network ${network.toLowerCase()}\n${lines.join("")}`;
+  return `network ${isWord(network) ? network.toLowerCase() : ""}\n${lines.join("")}`;
 }
 
 export function containerFile({ networkIds, links, upstreams }: ContainerNames): string {

@@ -15,6 +15,15 @@ describe("networkFile()", () => {
       "network mine\nhost 10.0.0.2 - db\n",
     );
   });
+
+  test.each(["a b", "x\nhost 6.6.6.6 - victim"])(
+    "networkFile() leaves out what the network is called when that is %p",
+    (name) => {
+      expect(networkFile(name, [{ address: "10.0.0.2", address6: "", names: ["db"] }])).toBe(
+        "network \nhost 10.0.0.2 - db\n",
+      );
+    },
+  );
 });
 
 describe("containerFile()", () => {
